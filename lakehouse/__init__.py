@@ -1,0 +1,1 @@
+"""A SQL-queryable lakehouse for clinical data."""

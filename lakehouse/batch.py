@@ -1,0 +1,197 @@
+"""The types that name the stages of an ingest: RawBatch -> (good RawBatch, Rejects) -> CleanBatch.
+
+A ``RawBatch`` is identified and lives inside one call: it refuses to be pickled, so it cannot
+become a Ray block. Only ``privacy.deidentify`` makes a ``CleanBatch``, and the sink takes nothing
+else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.tables import load_tables
+
+SEPARATOR = "\x1f"
+"""Between authority and number in a raw identifier (ASCII unit separator)."""
+
+BIRTH_DATE = "_birth_date"
+"""Raw column (date32) that any patient table may carry; never stored, feeds ages."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a format is told about the file it parses; nothing here identifies anyone.
+
+    Attributes:
+        file_id: Keyed digest of the file's content, 32 hex digits.
+        time_zone: IANA name in which times without an offset are read.
+        authority: Assigning authority of record numbers that state none.
+        size: Bytes of the file as stored, or None when unknown.
+        mappings: Folders with a site's own mapping files.
+    """
+
+    file_id: str
+    time_zone: str = "UTC"
+    authority: str = ""
+    size: int | None = None
+    mappings: tuple[str, ...] = ()
+
+
+@dataclass
+class Reject:
+    """One record (or row) that was not taken, or a warning about one that was.
+
+    Attributes:
+        record_ordinal: Position of the record in its file, from 0; -1 for the file as a whole.
+        rule: Id of the rule (``hl7v2.msh.control-id``).
+        message: What is wrong, without any value from the data.
+        location: Segment or path of the fault (``PID-3``, ``(0010,0020)``); may be empty.
+        level: ``record`` (rejected), ``row`` (row dropped, record kept) or ``warning``.
+        byte_offset: Where the record begins in the decoded file, or None.
+        record_type: Type of the record, when it could be read.
+        version: Version the record states.
+        sender_application: Raw (qualified) sending application.
+        sender_facility: Raw (qualified) sending facility.
+    """
+
+    record_ordinal: int
+    rule: str
+    message: str
+    location: str = ""
+    level: str = "record"
+    byte_offset: int | None = None
+    record_type: str | None = None
+    version: str | None = None
+    sender_application: str | None = None
+    sender_facility: str | None = None
+
+
+def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
+    """Return rejects as a raw ``rejects`` table (without ingest id, file id and format)."""
+    schema = load_tables()["rejects"].schema
+    names = [f.name for f in fields(Reject)]
+    return pa.Table.from_pylist(
+        [{n: getattr(r, n) for n in names} for r in rejects],
+        pa.schema([schema.field(n) for n in names]),
+    )
+
+
+@dataclass
+class RawBatch:
+    """Identified rows of one part of a file. Never leaves the call that parsed it.
+
+    ``tables`` maps a table's name to an Arrow table. Columns are those of the table's definition
+    (missing ones are null), in raw form:
+
+    - ``patient``, ``identifier.*``, ``provider``, ``facility``: ``qualified(authority, number)``
+    - ``date``: the true instant; ``birth_date``: the true date; ``address.postal``: as sent
+    - ``age``: usually absent; computed later from the raw column ``_birth_date``
+    - every other class: the final value
+
+    Attributes:
+        tables: Arrow tables by table name.
+        rejects: Records, rows and warnings found while parsing; a format that finds them
+            column-wise may instead (or as well) put a raw ``rejects`` table into ``tables``.
+        n_records: Source records that this batch accounts for (taken or rejected).
+        dropped: Count of segments or elements that no mapping names, by a public name.
+    """
+
+    tables: dict[str, pa.Table]
+    rejects: list[Reject] = field(default_factory=list)
+    n_records: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A RawBatch holds identified data and is never pickled.")
+
+
+_SEAL = object()
+
+
+class CleanBatch:
+    """De-identified rows with the stored schema of each table; the only thing the sink takes.
+
+    Made by ``privacy.deidentify`` alone. Every table has exactly the columns of its definition.
+    """
+
+    __slots__ = ("counts", "tables")
+
+    def __init__(
+        self, tables: Mapping[str, pa.Table], counts: Mapping[str, int], *, seal: object
+    ) -> None:
+        if seal is not _SEAL:
+            raise TypeError("A CleanBatch is made by privacy.deidentify only.")
+        self.tables: dict[str, pa.Table] = dict(tables)
+        self.counts: dict[str, int] = dict(counts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.tables, self.counts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its Arrow buffers."""
+        return sum(t.nbytes for t in self.tables.values())
+
+
+def _rebuild(tables: dict[str, pa.Table], counts: dict[str, int]) -> CleanBatch:
+    return CleanBatch(tables, counts, seal=_SEAL)
+
+
+def seal(tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None) -> CleanBatch:
+    """Make a CleanBatch; for ``privacy.deidentify`` and for the bookkeeping of the ingest.
+
+    Args:
+        tables: De-identified tables; each is cast to its stored schema.
+        counts: Values dropped or changed, by ``table.column:action``.
+
+    Raises:
+        KeyError: A table has no definition.
+        pa.ArrowInvalid: A column does not fit its type.
+    """
+    known = load_tables()
+    return CleanBatch(
+        {n: conform(t, known[n].schema) for n, t in tables.items()}, counts or {}, seal=_SEAL
+    )
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with exactly the columns of a schema; missing ones are null."""
+    present = set(table.column_names)
+    columns = [
+        table.column(f.name).cast(f.type)
+        if f.name in present
+        else pa.chunked_array([pa.nulls(len(table), f.type)])
+        for f in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
+    """Join assigning authority and number into the raw form of an identifier.
+
+    Null or empty numbers give null; a null authority counts as empty.
+
+    Examples:
+        >>> qualified(pa.array(["HOSP", None, "X"]), pa.array(["1", "2", ""])).to_pylist()
+        ['HOSP\\x1f1', '\\x1f2', None]
+    """
+    number = pc.if_else(pc.equal(number, ""), pa.scalar(None, number.type), number)
+    if isinstance(authority, str):
+        authority = pa.scalar(authority)
+    return pc.binary_join_element_wise(
+        pc.fill_null(authority, ""), number, SEPARATOR, null_handling="emit_null"
+    )
+
+
+def merge_dropped(counters: Iterable[Counter[str]]) -> Counter[str]:
+    """Return the sum of several counters of dropped elements."""
+    total: Counter[str] = Counter()
+    for counter in counters:
+        total.update(counter)
+    return total

@@ -1,0 +1,1 @@
+"""formats/hl7v2"""
