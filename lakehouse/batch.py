@@ -173,7 +173,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
-    """Join assigning authority and number into the raw form of an identifier.
+    r"""Join assigning authority and number into the raw form of an identifier.
 
     Null or empty numbers give null; a null authority counts as empty.
 

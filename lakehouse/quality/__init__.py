@@ -1,1 +1,1 @@
-"""quality"""
+"""quality."""

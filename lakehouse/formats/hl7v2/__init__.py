@@ -1,1 +1,1 @@
-"""formats/hl7v2"""
+"""formats/hl7v2."""
