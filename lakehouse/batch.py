@@ -58,6 +58,7 @@ class Reject:
         version: Version the record states.
         sender_application: Raw (qualified) sending application.
         sender_facility: Raw (qualified) sending facility.
+        file_id: The file, where one batch holds several (``parse_many``); else None.
     """
 
     record_ordinal: int
@@ -70,10 +71,11 @@ class Reject:
     version: str | None = None
     sender_application: str | None = None
     sender_facility: str | None = None
+    file_id: str | None = None
 
 
 def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
-    """Return rejects as a raw ``rejects`` table (without ingest id, file id and format)."""
+    """Return rejects as a raw ``rejects`` table (without ingest id and format)."""
     schema = load_tables()["rejects"].schema
     names = [f.name for f in fields(Reject)]
     return pa.Table.from_pylist(
@@ -100,12 +102,14 @@ class RawBatch:
             column-wise may instead (or as well) put a raw ``rejects`` table into ``tables``.
         n_records: Source records that this batch accounts for (taken or rejected).
         dropped: Count of segments or elements that no mapping names, by a public name.
+        by_file: Records by file id, where one batch holds several files (``parse_many``).
     """
 
     tables: dict[str, pa.Table]
     rejects: list[Reject] = field(default_factory=list)
     n_records: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    by_file: Counter[str] = field(default_factory=Counter)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A RawBatch holds identified data and is never pickled.")

@@ -7,7 +7,7 @@ same kind of object under the entry-point group ``lakehouse.formats``. No list n
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -46,6 +46,32 @@ class Format(Protocol):
         ``stream`` is seekable when the file is stored uncompressed on a disk or object store,
         else sequential. A bad record becomes a ``Reject`` in the batch; only a fault that makes
         the rest of the file unreadable ends the iteration, itself as a Reject of ordinal -1.
+        """
+        ...
+
+
+@runtime_checkable
+class ManyFilesFormat(Format, Protocol):
+    """What a format of many small files may offer besides; both are optional for the others.
+
+    A file of such a format is one record of some kilobytes of header. Tables of one row each
+    would cost more than the parsing, and a keyed digest of the whole file would read the pixels.
+    """
+
+    def fingerprint(self, stream: BinaryIO, size: int | None) -> bytes | None:
+        """Return the bytes that stand for the content in the ledger, or None: take the content.
+
+        The stream stands at the beginning and is left anywhere. Two files with the same
+        fingerprint and the same size give the same rows.
+        """
+        ...
+
+    def parse_many(self, files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
+        """Yield bounded batches that hold several files each.
+
+        Every ``Reject`` names its ``file_id`` and ``RawBatch.by_file`` counts records by it.
+        A stream is done with when the next one is asked for. Rows are the same as those of
+        ``parse``, file by file.
         """
         ...
 
