@@ -1,0 +1,185 @@
+"""Code sets: every ``catalog/codes/*.csv`` is a table ``codes.<stem>`` in SQL.
+
+A file may open with ``# key: value`` lines: ``title``, ``source``, ``version``, and ``key`` (the
+columns that name one row). Then comes the header, then the rows. Every column is text, but those
+named as in ``NUMBERS`` hold numbers; an empty field is null.
+
+A site's own folder (``--codes DIR``) adds rows to a set of the same stem, or adds a set. Where the
+set has a ``key``, a site's row takes the place of the shipped row with that key; an exact copy of
+a row counts once.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv
+
+from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.resources import resource
+
+if TYPE_CHECKING:
+    import duckdb
+
+NUMBERS = re.compile(
+    r"(.+_)?(weight|factor|offset|low|high|minimum|maximum|points|population|coefficient|days)"
+    r"|(original|quan|readmission|mortality)(_\d+|_weight)?"
+)
+"""Columns that hold numbers (DOUBLE), whole name; every other column is text."""
+
+_MATTER = re.compile(r"#\s*(?P<key>title|source|version|key):\s*(?P<value>.*)")
+
+
+@dataclass(frozen=True)
+class CodeSet:
+    """One code set.
+
+    Attributes:
+        name: The file's stem; ``codes.<name>`` in SQL.
+        title: A few words.
+        source: Where it comes from.
+        version: Which edition.
+        key: Columns that name one row; empty when not stated.
+        rows: Its rows.
+    """
+
+    name: str
+    title: str = ""
+    source: str = ""
+    version: str = ""
+    key: tuple[str, ...] = ()
+    rows: pa.Table = field(default=None, repr=False)
+
+
+def is_number(column: str) -> bool:
+    """Return whether a column of this name holds numbers.
+
+    Examples:
+        >>> is_number("weight"), is_number("low"), is_number("code")
+        (True, True, False)
+    """
+    return NUMBERS.fullmatch(column) is not None
+
+
+def read_codes(path: Path) -> CodeSet:
+    """Read one file.
+
+    Raises:
+        DefinitionError: It is not CSV with a header, or a number column holds something else.
+    """
+    where = f"{path.parent.name}/{path.name}"
+    matter: dict[str, str] = {}
+    text = path.read_text(encoding="utf-8-sig")
+    while text.startswith("#"):
+        line, _, text = text.partition("\n")
+        if not (match := _MATTER.fullmatch(line.strip())):
+            raise DefinitionError(f"{where}: `#` lines are title, source, version or key.")
+        matter[match["key"]] = match["value"]
+    header = next(iter(text.splitlines()), "")
+    names = [n.strip().strip('"') for n in header.split(",")]
+    types = {n: pa.float64() if is_number(n) else pa.string() for n in names}
+    try:
+        rows = pyarrow.csv.read_csv(
+            io.BytesIO(text.encode()),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=types, strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowInvalid:
+        raise DefinitionError(
+            f"{where} is not CSV with one header, or a number column holds text.",
+            f"Columns with numbers: {', '.join(n for n in names if is_number(n)) or 'none'}.",
+        ) from None
+    key = tuple(k.strip() for k in matter.get("key", "").split(",") if k.strip())
+    if missing := set(key) - set(rows.column_names):
+        raise DefinitionError(f"{where}: key names no column: {', '.join(sorted(missing))}.")
+    return CodeSet(
+        path.stem,
+        matter.get("title", ""),
+        matter.get("source", ""),
+        matter.get("version", ""),
+        key,
+        rows,
+    )
+
+
+def _extend(shipped: CodeSet, own: CodeSet, where: str) -> CodeSet:
+    for name in own.rows.column_names:
+        if name not in shipped.rows.column_names:
+            raise DefinitionError(
+                f"{where}: {name} is no column of the shipped set.",
+                did_you_mean(name, shipped.rows.column_names),
+            )
+    schema = shipped.rows.schema
+    added = pa.table(
+        [
+            own.rows.column(f.name)
+            if f.name in own.rows.column_names
+            else pa.nulls(len(own.rows), f.type)
+            for f in schema
+        ],
+        schema=schema,
+    )
+    kept = shipped.rows
+    if shipped.key:
+        taken = set(zip(*(added.column(k).to_pylist() for k in shipped.key), strict=True))
+        mask = [
+            row not in taken
+            for row in zip(*(kept.column(k).to_pylist() for k in shipped.key), strict=True)
+        ]
+        kept = kept.filter(pa.array(mask, pa.bool_()))
+    rows = pa.concat_tables([kept, added])
+    rows = rows.group_by(rows.column_names, use_threads=False).aggregate([])
+    return CodeSet(shipped.name, shipped.title, shipped.source, shipped.version, shipped.key, rows)
+
+
+@cache
+def _shipped(name: str) -> CodeSet | None:
+    path = resource("catalog/codes") / f"{name}.csv"
+    return read_codes(path) if path.is_file() else None
+
+
+def code_set_names(folders: Iterable[Path] = ()) -> list[str]:
+    """Return the names of all code sets, shipped and a site's own."""
+    places = [resource("catalog/codes"), *folders]
+    return sorted({path.stem for place in places for path in place.glob("*.csv")})
+
+
+def load_codes(name: str, folders: Iterable[Path] = ()) -> CodeSet:
+    """Return one code set with what a site's folders add to it.
+
+    Raises:
+        DefinitionError: There is none of the name, or a file is at fault.
+    """
+    found = _shipped(name)
+    folders = list(folders)
+    for folder in folders:
+        path = folder / f"{name}.csv"
+        if path.is_file():
+            own = read_codes(path)
+            found = own if found is None else _extend(found, own, f"{folder.name}/{path.name}")
+    if found is None:
+        raise DefinitionError(
+            f"There is no code set named {name}.", did_you_mean(name, code_set_names(folders))
+        )
+    return found
+
+
+def create_codes(
+    con: duckdb.DuckDBPyConnection, names: Iterable[str], folders: Iterable[Path] = ()
+) -> None:
+    """Create ``codes.<name>`` for each name; those that exist are left alone."""
+    folders = list(folders)
+    con.execute("CREATE SCHEMA IF NOT EXISTS codes")
+    for name in names:
+        found = load_codes(name, folders)
+        con.register("_codes_rows", found.rows)
+        con.execute(f'CREATE TABLE IF NOT EXISTS codes."{name}" AS FROM _codes_rows')
+        con.unregister("_codes_rows")

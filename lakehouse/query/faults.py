@@ -1,0 +1,75 @@
+"""DuckDB's errors in our words: one line, and never a value from the data.
+
+A binder, catalog or parser error speaks of names and of the statement's own text. Every other
+error may quote a row ("Could not convert string '...' to DOUBLE"), so its text is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import duckdb
+
+from lakehouse.errors import QueryError, did_you_mean
+
+_NAMES_ONLY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+
+_COLUMN = re.compile(r'(?:Referenced column|Table "\S+" does not have a column named) "([^"]+)"')
+_TABLE = re.compile(r"Table with name (\S+) does not exist")
+_CANDIDATES = re.compile(r'"([^"]+)"')
+
+_KINDS = {
+    duckdb.ConversionException: "A value could not be converted to the type the query asks for.",
+    duckdb.OutOfRangeException: "A number is outside the range of its type.",
+    duckdb.InvalidInputException: "A function was given a value that it cannot take.",
+    duckdb.OutOfMemoryException: "The query needs more memory than there is.",
+    duckdb.InterruptException: "The query was interrupted.",
+    duckdb.PermissionException: "A query reads tables and views of this warehouse, nothing else.",
+    duckdb.IOException: "A file of the warehouse could not be read.",
+    duckdb.HTTPException: "The warehouse's store did not answer.",
+}
+_REMEDIES = {
+    duckdb.ConversionException: "Use TRY_CAST, which gives null instead.",
+    duckdb.OutOfMemoryException: "Select fewer columns, or filter and aggregate earlier.",
+    duckdb.IOException: "Run `lakehouse verify` if it happens again.",
+}
+
+
+def text_of(error: duckdb.Error) -> str:
+    """Return what an error says in one line, without a value from the data."""
+    if isinstance(error, _NAMES_ONLY):
+        first = str(error).strip().splitlines()[0]
+        said = first.partition("Error: ")[2] or first
+        return said.rstrip("!. ") + "."
+    for kind, text in _KINDS.items():
+        if isinstance(error, kind):
+            return text
+    return f"The query failed ({type(error).__name__})."
+
+
+def query_error(error: duckdb.Error, known: Iterable[str] = ()) -> QueryError:
+    """Return the QueryError for an error of DuckDB, with near names where one is unknown.
+
+    Args:
+        error: What DuckDB raised.
+        known: Names of tables and views.
+    """
+    text = str(error)
+    if isinstance(error, duckdb.BinderException) and (match := _COLUMN.search(text)):
+        name = match[1]
+        candidates = _CANDIDATES.findall(text.partition("Candidate")[2])
+        columns = [c.rpartition(".")[2] for c in candidates]
+        return QueryError(
+            f"There is no column named {name}.",
+            did_you_mean(name, columns)
+            or (f"Nearest: {', '.join(dict.fromkeys(columns))}." if columns else ""),
+        )
+    if isinstance(error, duckdb.CatalogException) and (match := _TABLE.search(text)):
+        return QueryError(
+            f"There is no table or view named {match[1]}.", did_you_mean(match[1], known)
+        )
+    for kind, remedy in _REMEDIES.items():
+        if isinstance(error, kind):
+            return QueryError(text_of(error), remedy)
+    return QueryError(text_of(error))

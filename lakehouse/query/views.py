@@ -1,0 +1,396 @@
+"""The views: ``sql/<topic>/*.sql``, one SELECT a file; the file's stem is the view's name.
+
+A file opens with front matter, ``-- key: value`` lines; a comment line indented by two more
+blanks continues the line before it:
+
+- ``title``, ``description``, ``grain`` (columns that name a row): always
+- ``source``: where the definition is published; always for a risk score
+- ``requires: calendar``: the view compares patients in time. Under ``safe_harbor`` every patient
+  has a time line of its own, so the view exists under ``limited`` only
+- ``parameters: ts``: the file defines a table macro, ``SELECT ... FROM charlson_at(ts)``
+- ``column NAME: what it holds``: for a risk score, every column that no input documents already
+
+The SELECT names other views and tables directly and code sets as ``codes.<stem>``. It ends in
+explicit columns: an outer ``SELECT *`` would change with its inputs and has no lineage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import traverse_scope
+
+from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.resources import resource
+from lakehouse.tables import load_tables
+
+if TYPE_CHECKING:
+    import duckdb
+
+DIALECT = "duckdb"
+CODES = "codes"
+"""Schema in which code sets lie."""
+
+CALENDAR = "calendar"
+"""What a view requires that compares patients in time."""
+
+CALENDAR_PROFILES = frozenset({"limited"})
+"""Profiles under which all patients share one calendar."""
+
+_KEYS = frozenset({"title", "description", "grain", "source", "requires", "parameters"})
+_LINE = re.compile(r"--\s(?P<column>column\s+)?(?P<key>\w+):\s*(?P<value>.*)")
+_CONTINUED = re.compile(r"--\s{3,}(?P<value>\S.*)")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class View:
+    """One view as its file defines it.
+
+    Attributes:
+        name: Name in SQL, the file's stem.
+        topic: The folder: ``concepts``, ``risk``, ``cohort``, ...
+        title: A few words, for lists.
+        description: What it shows and how.
+        grain: Columns that together name one row.
+        source: Where the definition is published; empty if it is plain.
+        requires: ``calendar`` or empty.
+        parameters: Arguments, when the file defines a table macro.
+        docs: What each documented column holds.
+        sql: The SELECT, without front matter.
+        where: ``topic/name.sql``, for messages.
+    """
+
+    name: str
+    topic: str
+    title: str
+    description: str
+    grain: tuple[str, ...]
+    source: str = ""
+    requires: str = ""
+    parameters: tuple[str, ...] = ()
+    docs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sql: str = field(default="", repr=False)
+    where: str = ""
+
+    @cached_property
+    def query(self) -> Any:
+        """The SELECT as a sqlglot expression.
+
+        Raises:
+            DefinitionError: The file does not hold exactly one SELECT.
+        """
+        try:
+            statements = [s for s in sqlglot.parse(self.sql, dialect=DIALECT) if s is not None]
+        except SqlglotError as error:
+            raise DefinitionError(
+                f"{self.where}: the SQL does not parse: {_first(error)}"
+            ) from None
+        if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+            raise DefinitionError(f"{self.where}: a view is exactly one SELECT.")
+        return statements[0]
+
+    @cached_property
+    def depends_on(self) -> frozenset[str]:
+        """Names the SELECT reads: tables, views, macros, and ``codes.<stem>``."""
+        return frozenset(sources(self.query))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the result's columns, in order."""
+        return [str(name) for name in self.query.named_selects]
+
+    def available(self, profile: str) -> bool:
+        """Return whether the view can exist under a de-identification profile."""
+        return self.requires != CALENDAR or profile in CALENDAR_PROFILES
+
+
+def _first(error: SqlglotError) -> str:
+    details = getattr(error, "errors", None)
+    if not details:
+        return "it is not SQL."
+    return f"{details[0]['description']} (line {details[0]['line']})."
+
+
+def sources(query: Any) -> set[str]:
+    """Return the tables, views, macros and ``codes.<stem>`` that a query reads; no CTE names.
+
+    Examples:
+        >>> import sqlglot
+        >>> q = "WITH x AS (SELECT a FROM t) SELECT a FROM x JOIN codes.units USING (a)"
+        >>> sorted(sources(sqlglot.parse_one(q, dialect="duckdb")))
+        ['codes.units', 't']
+    """
+    found = set()
+    for scope in traverse_scope(query):
+        for table in scope.tables:
+            if isinstance(table.this, exp.Anonymous):
+                found.add(str(table.this.this).lower())
+            elif not isinstance(table.this, exp.Identifier):
+                continue  # range(...), unnest(...): a function of DuckDB
+            elif table.db:
+                found.add(f"{table.db}.{table.name}".lower())
+            elif not isinstance(scope.sources.get(table.alias_or_name), _scope_type()):
+                found.add(table.name.lower())
+    return found
+
+
+def _scope_type() -> type:
+    from sqlglot.optimizer.scope import Scope
+
+    return Scope
+
+
+def parse_view(text: str, topic: str, name: str) -> View:
+    """Read one view file.
+
+    Raises:
+        DefinitionError: Front matter is missing or has an unknown key, or the name is none.
+    """
+    where = f"{topic}/{name}.sql"
+    if not _NAME.fullmatch(name):
+        raise DefinitionError(f"{where}: a view's name is lower-case letters, digits and _.")
+    matter: dict[str, str] = {}
+    docs: dict[str, str] = {}
+    into: tuple[dict[str, str], str] | None = None
+    lines = text.splitlines()
+    body = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    for number, line in enumerate(lines[:body], 1):
+        if match := _LINE.fullmatch(line.rstrip()):
+            into = (docs if match["column"] else matter, match["key"])
+            if into[0] is matter and match["key"] not in _KEYS:
+                hint = did_you_mean(match["key"], _KEYS)
+                raise DefinitionError(f"{where}, line {number}: unknown key {match['key']}.", hint)
+            into[0][into[1]] = match["value"].strip()
+        elif into is not None and (match := _CONTINUED.fullmatch(line.rstrip())):
+            into[0][into[1]] += " " + match["value"].strip()
+        else:
+            raise DefinitionError(
+                f"{where}, line {number}: front matter is `-- key: value` lines.",
+                "Leave a blank line before a comment on the SQL.",
+            )
+    for key in ("title", "description", "grain"):
+        if not matter.get(key):
+            raise DefinitionError(f"{where}: front matter lacks `-- {key}:`.")
+    if matter.get("requires", "") not in ("", CALENDAR):
+        raise DefinitionError(f"{where}: `requires` knows only {CALENDAR}.")
+    return View(
+        name=name,
+        topic=topic,
+        title=matter["title"],
+        description=matter["description"],
+        grain=_names(matter["grain"]),
+        source=matter.get("source", ""),
+        requires=matter.get("requires", ""),
+        parameters=_names(matter.get("parameters", "")),
+        docs=docs,
+        sql="\n".join(lines[body:]).strip().rstrip(";"),
+        where=where,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def read_folder(folder: Path) -> dict[str, View]:
+    """Return the views of one folder by name; every ``.sql`` below it is one.
+
+    Raises:
+        DefinitionError: A file is at fault, or two have one name, or the name of a table.
+    """
+    found: dict[str, View] = {}
+    for path in sorted(folder.rglob("*.sql")):
+        view = parse_view(path.read_text(encoding="utf-8"), path.parent.name, path.stem)
+        if view.name in found:
+            raise DefinitionError(f"{view.where}: {found[view.name].where} has that name already.")
+        if view.name in load_tables():
+            raise DefinitionError(f"{view.where}: there is a table of that name.")
+        found[view.name] = view
+    return found
+
+
+@cache
+def _shipped() -> Mapping[str, View]:
+    return read_folder(resource("sql"))
+
+
+def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
+    """Return every view by name: those shipped, then those of a site's own folders.
+
+    A site's view is checked whole (see ``validate``); the shipped ones are, by the tests.
+
+    Args:
+        folders: Folders with further ``.sql`` files.
+
+    Raises:
+        DefinitionError: A file is at fault, or takes a name that is taken.
+    """
+    views = dict(_shipped())
+    for folder in folders:
+        added = read_folder(folder)
+        for name, view in added.items():
+            if name in views:
+                raise DefinitionError(f"{view.where}: there is a shipped view of that name.")
+        views.update(added)
+        for view in added.values():
+            validate(view, views)
+    return views
+
+
+def validate(view: View, views: Mapping[str, View]) -> None:
+    """Check a view against the rules that its text alone cannot break.
+
+    Args:
+        view: The view.
+        views: All views, among them those it reads.
+
+    Raises:
+        DefinitionError: It reads what does not exist, ends in ``*``, has a column without a name
+            or twice, documents a column it does not have, or its grain names none.
+    """
+    if view.query.is_star:
+        raise DefinitionError(
+            f"{view.where}: the outer SELECT has a *.", "Name its columns one by one."
+        )
+    columns = view.columns
+    if "" in columns or len(set(columns)) != len(columns):
+        raise DefinitionError(f"{view.where}: every column needs a name of its own.")
+    for what, names in (("column doc", view.docs), ("grain", view.grain)):
+        for name in names:
+            if name not in columns:
+                raise DefinitionError(
+                    f"{view.where}: {what} names {name}, which is no column of the view.",
+                    did_you_mean(name, columns),
+                )
+    known = {*views, *load_tables()}
+    for name in sorted(view.depends_on):
+        if not name.startswith(f"{CODES}.") and name not in known:
+            raise DefinitionError(
+                f"{view.where}: there is no table or view named {name}.", did_you_mean(name, known)
+            )
+
+
+def closure(names: Iterable[str], views: Mapping[str, View], stop: Iterable[str] = ()) -> list[str]:
+    """Return the views that some names stand on, themselves included, inputs first.
+
+    Args:
+        names: Views (tables and code sets among them are passed over).
+        views: All views.
+        stop: Names not to look behind, because they are given.
+
+    Raises:
+        DefinitionError: Views read each other in a circle.
+    """
+    given = set(stop)
+    graph: dict[str, frozenset[str]] = {}
+    ahead = [n for n in names if n in views and n not in given]
+    while ahead:
+        name = ahead.pop()
+        if name not in graph:
+            graph[name] = frozenset(
+                d for d in views[name].depends_on if d in views and d not in given
+            )
+            ahead.extend(graph[name])
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise DefinitionError(f"Views read each other in a circle: {circle}.") from None
+
+
+def ddl(view: View) -> str:
+    """Return the CREATE statement of a view or macro."""
+    if view.parameters:
+        return f"CREATE MACRO {view.name}({', '.join(view.parameters)}) AS TABLE {view.sql}"
+    return f"CREATE VIEW {view.name} AS {view.sql}"
+
+
+def literal(text: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def column_docs(view: View, views: Mapping[str, View]) -> dict[str, str]:
+    """Return what each column holds: its own doc, else that of the input it is passed on from.
+
+    An input's doc counts when every input that has a column of the name says the same of it.
+    """
+    docs = {}
+    tables = load_tables()
+    for name in view.columns:
+        if name in view.docs:
+            docs[name] = view.docs[name]
+            continue
+        said = set()
+        for source in view.depends_on:
+            if source in tables and name in tables[source].columns:
+                said.add(tables[source].columns[name].doc)
+            elif source in views and name in views[source].columns:
+                said.add(column_docs(views[source], views).get(name, ""))
+        if len(said) == 1 and said != {""}:
+            docs[name] = said.pop()
+    return docs
+
+
+def comments(view: View, views: Mapping[str, View]) -> list[str]:
+    """Return the COMMENT statements that publish a view's front matter."""
+    kind = "MACRO TABLE" if view.parameters else "VIEW"
+    about = f"{view.title}. {view.description}" + (f" Source: {view.source}" if view.source else "")
+    statements = [f"COMMENT ON {kind} {view.name} IS {literal(about)}"]
+    if not view.parameters:
+        statements += [
+            f'COMMENT ON COLUMN {view.name}."{column}" IS {literal(doc)}'
+            for column, doc in column_docs(view, views).items()
+        ]
+    return statements
+
+
+def create_views(
+    con: duckdb.DuckDBPyConnection,
+    names: Iterable[str],
+    views: Mapping[str, View],
+    *,
+    profile: str,
+    documented: bool = True,
+) -> list[str]:
+    """Create views, and those they stand on, over tables and code sets that exist.
+
+    Args:
+        con: Connection; what it has already is left alone.
+        names: The views wanted.
+        views: All views.
+        profile: Views that it cannot answer are passed over, and so are those that read them.
+        documented: Also publish titles and column docs.
+
+    Returns:
+        The views now there, inputs first.
+    """
+    there = {row[0] for row in con.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+    there |= {
+        row[0] for row in con.execute("SELECT function_name FROM duckdb_functions()").fetchall()
+    }
+    made = []
+    barred: set[str] = set()
+    for name in closure(names, views, stop=()):
+        view = views[name]
+        if not view.available(profile) or view.depends_on & barred:
+            barred.add(name)
+            continue
+        made.append(name)
+        if name in there:
+            continue
+        con.execute(ddl(view))
+        if documented:
+            for statement in comments(view, views):
+                con.execute(statement)
+    return made

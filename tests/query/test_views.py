@@ -1,0 +1,189 @@
+"""Every shipped view: front matter, explicit columns, docs, plain types, cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import DefinitionError
+from lakehouse.query.codes import code_set_names, load_codes
+from lakehouse.query.evaluate import evaluate_view, view_types
+from lakehouse.query.views import (
+    CODES,
+    closure,
+    column_docs,
+    load_views,
+    parse_view,
+    read_folder,
+    sources,
+    validate,
+)
+
+CASES = Path(__file__).parents[1] / "data" / "views"
+views = load_views()
+every_view = pytest.mark.parametrize("name", sorted(views))
+
+TYPES = {
+    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "DATE",
+    "TIMESTAMP WITH TIME ZONE", "VARCHAR[]",
+}  # fmt: skip
+"""What BI tools, polars, Spark and Arrow all read; no HUGEINT (cast a sum), DECIMAL, INTERVAL."""
+
+
+@every_view
+def test_view_is_well_defined(name: str) -> None:
+    validate(views[name], views)
+
+
+@every_view
+def test_view_reads_known_code_sets(name: str) -> None:
+    read = {d.partition(".")[2] for d in views[name].depends_on if d.startswith(f"{CODES}.")}
+    assert read <= set(code_set_names())
+
+
+@every_view
+def test_view_runs_on_empty_tables(name: str) -> None:
+    """An empty warehouse gives empty views (or a single line of zeros), never an error."""
+    arguments = dict.fromkeys(views[name].parameters)
+    assert evaluate_view(name, {}, parameters=arguments).num_rows <= 100
+
+
+@every_view
+def test_columns_have_types_that_every_reader_knows(name: str) -> None:
+    odd = {c: t for c, t in view_types(name).items() if t not in TYPES}
+    assert not odd, f"cast these: {odd}"
+
+
+@every_view
+def test_view_has_at_least_three_cases(name: str) -> None:
+    assert len(list((CASES / name).glob("*.toml"))) >= 3, f"add cases to tests/data/views/{name}/"
+
+
+def test_no_case_without_a_view() -> None:
+    assert {p.name for p in CASES.iterdir() if p.is_dir()} <= set(views)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, v in views.items() if v.topic == "risk"))
+def test_risk_score_documents_source_and_every_column(name: str) -> None:
+    assert views[name].source, "a score names its publication"
+    bare = set(views[name].columns) - set(column_docs(views[name], views))
+    assert not bare, f"no `-- column NAME:` for {sorted(bare)}"
+
+
+def test_views_that_need_a_calendar_say_so_all_the_way_up() -> None:
+    """A view over a calendar view needs the calendar too, and should say it itself."""
+    silent = [
+        name
+        for name, view in views.items()
+        if view.available("safe_harbor")
+        and any(not views[n].available("safe_harbor") for n in closure([name], views))
+    ]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", code_set_names())
+def test_code_set_key_is_unique(name: str) -> None:
+    codes = load_codes(name)
+    if codes.key:
+        keys = codes.rows.select(list(codes.key)).to_pylist()
+        assert len({tuple(k.values()) for k in keys}) == len(keys)
+
+
+@every_view
+def test_code_sets_of_views_name_their_source(name: str) -> None:
+    read = {d.partition(".")[2] for d in views[name].depends_on if d.startswith(f"{CODES}.")}
+    silent = [n for n in read if not load_codes(n).source]
+    assert not silent, f"add `# source: ...` above the header of {silent}"
+
+
+# The rules themselves.
+
+GOOD = """\
+-- title: A view
+-- description: Something
+--   over two lines.
+-- grain: patient_id
+-- column n: how many
+
+-- why it is so
+SELECT
+    patient_id,
+    count(*) AS n
+FROM patients
+GROUP BY patient_id
+"""
+
+
+def test_front_matter() -> None:
+    view = parse_view(GOOD, "risk", "a_view")
+    assert view.description == "Something over two lines."
+    assert view.grain == ("patient_id",)
+    assert view.docs == {"n": "how many"}
+    assert view.columns == ["patient_id", "n"]
+    assert view.depends_on == {"patients"}
+    assert view.sql.startswith("-- why")
+    validate(view, {"a_view": view})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("-- title: A view\n", ""), "lacks `-- title:`"),
+        (("-- grain: patient_id\n", ""), "lacks `-- grain:`"),
+        (("-- title:", "-- titel:"), "Did you mean title?"),
+        (("-- column n: how many", "--how many"), "line 5"),
+        (("-- column n:", "-- requires: clock\n-- column n:"), "requires"),
+    ],
+)
+def test_bad_front_matter_names_the_file(change: tuple[str, str], says: str) -> None:
+    with pytest.raises(DefinitionError, match=r"risk/a_view\.sql") as caught:
+        parse_view(GOOD.replace(*change), "risk", "a_view")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("    patient_id,\n    count(*) AS n", "    *"), "outer SELECT has a *"),
+        (("FROM patients", "FROM patient"), "Did you mean patients"),
+        (("-- column n:", "-- column m:"), "column doc names m"),
+        (("-- grain: patient_id", "-- grain: patients_id"), "Did you mean patient_id"),
+        (("count(*) AS n", "count(*) AS patient_id"), "name of its own"),
+        (("SELECT\n", "DELETE FROM x; SELECT\n"), "exactly one SELECT"),
+        (("SELECT\n", "INSERT INTO patients SELECT\n"), "exactly one SELECT"),
+        (("GROUP BY", "GRUOP BY BY"), "does not parse"),
+    ],
+)
+def test_bad_sql_names_the_file(change: tuple[str, str], says: str) -> None:
+    view = parse_view(GOOD.replace(*change), "risk", "a_view")
+    with pytest.raises(DefinitionError, match=r"risk/a_view\.sql") as caught:
+        validate(view, {"a_view": view})
+    assert says in str(caught.value)
+
+
+def test_views_in_a_circle_are_refused(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        text = GOOD.replace("FROM patients", f"FROM {other}")
+        (tmp_path / f"{name}.sql").write_text(text)
+    with pytest.raises(DefinitionError, match="in a circle"):
+        closure(["a"], read_folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [
+        ("WITH patients AS (SELECT a FROM x) SELECT a FROM patients", {"x"}),
+        ("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u) AND b IN (FROM V)", {"t", "u", "v"}),
+        ("SELECT a FROM t, LATERAL (SELECT b FROM w WHERE w.x = t.x)", {"t", "w"}),
+        ("SELECT a FROM range(3) AS r(a), unnest([1]) AS u(b)", set()),
+        ("SELECT a FROM f(now()) JOIN codes.units USING (a)", {"f", "codes.units"}),
+        (
+            "WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x FROM r, p) SELECT x FROM r",
+            {"p"},
+        ),
+    ],
+)
+def test_sources(sql: str, read: set[str]) -> None:
+    view = parse_view(GOOD[: GOOD.index("SELECT")] + sql, "risk", "x")
+    assert sources(view.query) == read
