@@ -1,0 +1,44 @@
+"""HMAC-SHA256 of many short messages under one key.
+
+``hmac.new`` sets up its key schedule for every message. Here the two states that depend on the
+key alone are hashed once and copied for each message, which is half the time (RFC 2104, section 4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 64
+"""Block size of SHA-256 in bytes."""
+
+Digests = npt.NDArray[np.uint8]
+"""One row of 32 bytes for each message."""
+
+
+def digests(key: bytes, messages: Iterable[bytes]) -> Digests:
+    """Return the HMAC-SHA256 of each message.
+
+    Args:
+        key: At most 64 bytes.
+        messages: What to authenticate.
+
+    Examples:
+        >>> digests(b"k" * 32, [b"a", b"b"]).shape
+        (2, 32)
+    """
+    padded = key.ljust(BLOCK, b"\0")
+    inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded)).copy
+    outer = hashlib.sha256(bytes(b ^ 0x5C for b in padded)).copy
+    found: list[bytes] = []
+    add = found.append
+    for message in messages:
+        within = inner()
+        within.update(message)
+        around = outer()
+        around.update(within.digest())
+        add(around.digest())
+    return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, 32)

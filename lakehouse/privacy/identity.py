@@ -1,0 +1,177 @@
+r"""Who is who: one normal form of identifiers, and the pseudonyms and offsets that come from it.
+
+The same functions exist twice: for a whole column of distinct values, and for one value (the
+scalar doors). Both go through the same normal form, so that a number typed by a person, one read
+from a DICOM object and one cut from an HL7 message give the same pseudonym.
+
+A raw identifier is ``AUTHORITY\x1fNUMBER`` (``batch.qualified``). The normal form of each part:
+upper-case, Unicode compatibility form (NFKC), no white space or control characters at the ends,
+one blank for any run of them inside. Leading zeros stay: ``007`` and ``7`` are two numbers.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import SEPARATOR
+from lakehouse.errors import InputError
+from lakehouse.privacy.hmacs import Digests, digests
+from lakehouse.privacy.keys import DIGEST_BYTES, Secret
+
+OFFSET_MIN = 36_525
+"""Days of the least shift: 100 years."""
+
+OFFSET_SPAN = 36_525
+"""The shift is one of as many whole numbers of days: 100 to 200 years."""
+
+STANDARD_UIDS = "1.2.840.10008."
+"""Root of the UIDs that the DICOM standard itself assigns (SOP classes, transfer syntaxes)."""
+
+_BLANK = re.compile(r"[\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2060\ufeff]+")
+
+# A raw identifier that is not (or may not be) in normal form already: lower case, controls, any
+# non-ASCII character, blanks at an end or in a row, an explicit null, no or a second separator.
+_IRREGULAR = r'[a-z\x00-\x1e\x7f-\x{10FFFF}]|  |^ | $| \x1f|\x1f |\x1f"*$|\x1f.*\x1f|^[^\x1f]*$'
+
+
+def normal_text(text: str) -> str:
+    r"""Return the normal form of one part of an identifier.
+
+    Examples:
+        >>> normal_text("  ab\t 007 \x00")
+        'AB 007'
+    """
+    # upper-casing first, so that it commutes with the ASCII upper-casing of a whole column
+    folded = unicodedata.normalize("NFKC", text.upper()).upper()
+    return _BLANK.sub(" ", folded).strip(" ")
+
+
+def normal_identity(authority: str, number: str) -> str | None:
+    r"""Return the normal form of a whole identifier, or None when its number is blank.
+
+    Examples:
+        >>> normal_identity("hosp ", " 007")
+        'HOSP\x1f007'
+    """
+    folded = normal_text(number)
+    if not folded.strip('"'):  # "" is the explicit null of HL7; one pseudonym for all would merge
+        return None
+    return f"{normal_text(authority)}{SEPARATOR}{folded}"
+
+
+def _from_raw(raw: bytes) -> bytes | None:
+    """Return the normal form of a raw identifier; without a separator all of it is the number."""
+    # a column cut out of a file may hold bytes that are not UTF-8; they must not raise here
+    authority, found, number = raw.decode("utf-8", "surrogateescape").partition(SEPARATOR)
+    if not found:
+        authority, number = "", authority
+    normal = normal_identity(authority, number)
+    return None if normal is None else normal.encode("utf-8", "surrogateescape")
+
+
+def normal_identities(raw: pa.Array) -> list[bytes | None]:
+    r"""Return the normal forms of a column of distinct raw identifiers; null stays None.
+
+    Examples:
+        >>> normal_identities(pa.array(["hosp\x1f7 ", "HOSP\x1f", None]))
+        [b'HOSP\x1f7', None, None]
+    """
+    upper = pc.ascii_upper(raw)  # most of what is irregular is lower case only
+    values: list[bytes | None] = upper.cast(pa.binary()).to_pylist()
+    irregular = pc.match_substring_regex(upper, _IRREGULAR)
+    for i in np.flatnonzero(irregular.fill_null(False).to_numpy(zero_copy_only=False)):
+        values[i] = _from_raw(values[i] or b"")
+    return values
+
+
+def _keyed(key: bytes, prefix: bytes, values: list[bytes | None]) -> tuple[Digests, pa.Array]:
+    """Return the digests of all values, and which of the values there are (a mask)."""
+    present = np.fromiter((v is not None for v in values), dtype=bool, count=len(values))
+    return digests(key, [prefix + (v or b"") for v in values]), present
+
+
+def _hex(found: Digests, present: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return the first 128 bits of each digest as a string column, null where none is present."""
+    raw = found[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
+    width = 2 * DIGEST_BYTES
+    ends = np.arange(0, len(raw) + 1, width, dtype=np.int32)
+    text = pa.Array.from_buffers(
+        pa.string(), len(found), [None, pa.py_buffer(ends), pa.py_buffer(raw)]
+    )
+    return pc.if_else(pa.array(present), text, pa.scalar(None, pa.string()))
+
+
+def pseudonyms(secret: Secret, domain: str, values: list[bytes | None]) -> pa.Array:
+    """Return the pseudonyms of identifiers in normal form (``normal_identities``)."""
+    return _hex(*_keyed(secret.subkey("pseudonym"), f"{domain}{SEPARATOR}".encode(), values))
+
+
+def offsets(secret: Secret, values: list[bytes | None]) -> npt.NDArray[np.int64]:
+    """Return the date offsets of patients in normal form in days; 0 where there is none."""
+    found, present = _keyed(secret.subkey("offset"), b"", values)
+    number = np.ascontiguousarray(found[:, :8]).view(">u8").reshape(-1)
+    days = OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64)
+    return np.where(present, days, 0)
+
+
+def new_uids(secret: Secret, uids: list[str | None]) -> list[str | None]:
+    """Return the new UIDs of a list of distinct ones."""
+    bare = [None if u is None else u.strip("\x00 \t\r\n") for u in uids]
+    moved = [i for i, u in enumerate(bare) if u and not u.startswith(STANDARD_UIDS)]
+    messages = [(bare[i] or "").encode("utf-8", "surrogateescape") for i in moved]
+    found = digests(secret.subkey("uid"), messages)[:, :DIGEST_BYTES].copy()
+    found[:, 6] = found[:, 6] & 0x0F | 0x80  # a custom UUID (RFC 9562, version 8), as PS3.5 B.2
+    found[:, 8] = found[:, 8] & 0x3F | 0x80  # demands below the root 2.25
+    result: list[str | None] = [u or None for u in bare]
+    for i, row in zip(moved, found, strict=True):
+        result[i] = f"2.25.{int.from_bytes(row.tobytes(), 'big')}"
+    return result
+
+
+def _one(authority: str, number: str) -> list[bytes | None]:
+    normal = normal_identity(authority, number)
+    if normal is None:
+        raise InputError("An identifier is blank.", "State the number as the source has it.")
+    return [normal.encode("utf-8", "surrogateescape")]
+
+
+def pseudonym(secret: Secret, domain: str, authority: str, number: str) -> str:
+    """Return the pseudonym of one identifier: the same value as in the tables.
+
+    Args:
+        secret: The warehouse's secret.
+        domain: The column's PHI class: ``patient``, ``identifier.order``, ``provider``, ...
+        authority: Assigning authority; may be empty.
+        number: The number itself.
+
+    Raises:
+        InputError: The number is blank.
+    """
+    return str(pseudonyms(secret, domain, _one(authority, number))[0].as_py())
+
+
+def offset_days(secret: Secret, authority: str, number: str) -> int:
+    """Return the days by which every time of a patient moves: 36,525 to 73,049.
+
+    Raises:
+        InputError: The number is blank.
+    """
+    return int(offsets(secret, _one(authority, number))[0])
+
+
+def new_uid(secret: Secret, uid: str) -> str:
+    """Return the UID that stands for another; those of the DICOM standard stay as they are.
+
+    Raises:
+        InputError: The UID is blank.
+    """
+    made = new_uids(secret, [uid])[0]
+    if made is None:
+        raise InputError("A UID is blank.", "State the UID as the object has it.")
+    return made

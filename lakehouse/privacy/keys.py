@@ -1,0 +1,223 @@
+"""The secret that pseudonyms, date offsets and keyed file ids come from.
+
+The secret is a file of its own outside the warehouse, readable by its owner alone. Everything is
+derived from it by HKDF-SHA256 (RFC 5869), one sub-key for each purpose, so that a value of one
+purpose says nothing about those of another. It is never pickled: a worker loads it from its path.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import itertools
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+from lakehouse.errors import KeyFileError
+
+KEY_FILE = "LAKEHOUSE_KEY_FILE"
+"""Environment variable that names the key file."""
+
+KEY_BYTES = 32
+"""A key has at least as many random bytes."""
+
+MAX_FILE_BYTES = 4096
+"""A larger file is something else than a key."""
+
+DIGEST_BYTES = 16
+"""Keyed digests are cut to 128 bits: 32 hex digits."""
+
+_SALT = b"clinical-lakehouse/1"
+_NEW_KEY = "Make a new one with `lakehouse init`, or `openssl rand -hex 32`."
+
+
+class KeyedHash:
+    """A keyed digest in the making, for contents too large to hold.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     secret = Secret.create(Path(folder) / "key")
+        >>> hasher = secret.hasher("file")
+        >>> hasher.update(b"MSH|"), hasher.update(b"^~\\\\&")
+        (None, None)
+        >>> hasher.hexdigest() == secret.digest("file", b"MSH|^~\\\\&")
+        True
+    """
+
+    __slots__ = ("_hash",)
+
+    def __init__(self, key: bytes) -> None:
+        self._hash = hmac.new(key, digestmod=hashlib.sha256)
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take more bytes."""
+        self._hash.update(data)
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far, 32 hex digits."""
+        return self._hash.digest()[:DIGEST_BYTES].hex()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A keyed hash holds key material and is never pickled.")
+
+
+class Secret:
+    """A loaded secret. Its text form shows the key id only, and it cannot be pickled or copied.
+
+    Attributes:
+        key_id: 16 hex digits that tell keys apart and say nothing about the key.
+    """
+
+    __slots__ = ("_root", "_subkeys", "key_id")
+
+    def __init__(self, key: bytes) -> None:
+        """Take the key itself; ``load`` and ``create`` are the usual doors.
+
+        Raises:
+            KeyFileError: The key is short or visibly not random.
+        """
+        if fault := weakness(key):
+            raise KeyFileError(f"The key {fault}.", _NEW_KEY)
+        self._root = hmac.digest(_SALT, key, "sha256")  # HKDF-Extract
+        self._subkeys: dict[str, bytes] = {}
+        self.key_id: str = self.subkey("key-id")[:8].hex()
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> Secret:
+        """Load the secret from a file.
+
+        Args:
+            path: The key file; None takes the one that ``LAKEHOUSE_KEY_FILE`` names.
+
+        Raises:
+            KeyFileError: It is missing, readable by others, short, or visibly not random.
+        """
+        named = path or os.environ.get(KEY_FILE)
+        if not named:
+            raise KeyFileError(
+                "No key file is named.", f"Set {KEY_FILE}, or make a key with `lakehouse init`."
+            )
+        if fault := weakness(key := _decoded(_read(Path(named)))):
+            raise KeyFileError(f"The key in {named} {fault}.", _NEW_KEY)
+        return cls(key)
+
+    @classmethod
+    def create(cls, path: Path | str) -> Secret:
+        """Make a new secret and write it to a file that only its owner can read.
+
+        Raises:
+            KeyFileError: The file exists, or cannot be written.
+        """
+        key = secrets.token_bytes(KEY_BYTES)
+        while weakness(key):  # once in some hundred million million times
+            key = secrets.token_bytes(KEY_BYTES)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise KeyFileError(
+                f"The key file {path} exists already.",
+                "Use it, or name another; replacing a key would orphan every pseudonym made by it.",
+            ) from None
+        except OSError as error:
+            raise KeyFileError(
+                f"The key file {path} cannot be written ({_reason(error)}).",
+                f"Name another place in {KEY_FILE}.",
+            ) from None
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return cls(key)
+
+    def subkey(self, purpose: str) -> bytes:
+        """Return the 32-byte sub-key for a purpose (HKDF-Expand)."""
+        known = self._subkeys.get(purpose)
+        if known is None:
+            known = hmac.digest(self._root, purpose.encode() + b"\x01", "sha256")
+            self._subkeys[purpose] = known
+        return known
+
+    def digest(self, purpose: str, data: bytes) -> str:
+        """Return the keyed digest of some bytes, 32 hex digits."""
+        return hmac.digest(self.subkey(purpose), data, "sha256")[:DIGEST_BYTES].hex()
+
+    def hasher(self, purpose: str) -> KeyedHash:
+        """Return a keyed digest to be fed piece by piece; equals ``digest`` of the whole."""
+        return KeyedHash(self.subkey(purpose))
+
+    def __repr__(self) -> str:
+        return f"Secret(key_id={self.key_id!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Secret is never pickled; load it from its path where it is needed.")
+
+
+def weakness(key: bytes) -> str | None:
+    """Return what is wrong with a key, as the end of a sentence, or None.
+
+    Random bytes pass but for one case in 10**12; constants, repetitions, runs and words do not.
+
+    Examples:
+        >>> weakness(b"secret")
+        'is shorter than 32 bytes'
+        >>> weakness(bytes(range(32)))
+        'is not random'
+    """
+    if len(key) < KEY_BYTES:
+        return f"is shorter than {KEY_BYTES} bytes"
+    steps = {(b - a) % 256 for a, b in itertools.pairwise(key)}
+    # 32 random bytes hold 30 distinct values on average, and 17 or fewer once in 10**15 times
+    if len(set(key)) < 18 or len(steps) < 16:
+        return "is not random"
+    if all(32 <= b < 127 for b in key):
+        return "is a passphrase, not random bytes"
+    return None
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a key file that nobody but its owner can read."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+                raise KeyFileError(
+                    f"The key file {path} can be read or written by others.",
+                    f"Run: chmod 600 {path}",
+                )
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"The key file {path} does not exist.",
+            f"Set {KEY_FILE} to the one this warehouse was made with; "
+            "for a new warehouse, `lakehouse init` makes one.",
+        ) from None
+    except OSError as error:
+        raise KeyFileError(
+            f"The key file {path} cannot be read ({_reason(error)}).",
+            "Let this user read it, and nobody else.",
+        ) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise KeyFileError(f"The file {path} is too large to be a key.", _NEW_KEY)
+    return content
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
+def _decoded(content: bytes) -> bytes:
+    """Return the key: written as hex or base64 (any white space around it), else the raw bytes."""
+    text = content.strip()
+    if re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", text):
+        return binascii.unhexlify(text)
+    if re.fullmatch(rb"[A-Za-z0-9+/_-]+={0,2}", text) and len(text) % 4 == 0:
+        return base64.b64decode(text, altchars=b"-_" if set(text) & set(b"-_") else None)
+    return content
