@@ -1,0 +1,68 @@
+"""Batch files: FHS and BHS headers, and the counts that BTS and FTS promise."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+
+from lakehouse.batch import Reject
+from lakehouse.formats.hl7v2.framing import Chunk
+
+# HL7 v2.9 ch. 2.14.2 (BHS), 2.14.3 (BTS), 2.14.7 (FHS), 2.14.8 (FTS)
+_HEADER = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)(BHS|BTS|FTS)([^A-Za-z0-9\s])?([^\r\n]*)")
+
+
+class BatchCounter:
+    """Counts messages in batches and batches in the file, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._messages = 0
+        self._in_batch: int | None = None
+        self._batches = 0
+        self._findings: list[Reject] = []
+
+    def count(self, chunk: Chunk) -> None:
+        """Take in the next chunk of the file."""
+        if b"BTS" in chunk.data or b"BHS" in chunk.data or b"FTS" in chunk.data:
+            for header in _HEADER.finditer(chunk.data):
+                before = self._messages + bisect_left(chunk.starts, header.start())
+                self._header(header, before, chunk.offset + header.start())
+        self._messages += len(chunk.starts)
+
+    def _header(self, header: re.Match[bytes], messages: int, offset: int) -> None:
+        tag, separator, rest = header.groups()
+        if tag == b"BHS":
+            self._in_batch = messages
+            self._batches += 1
+            return
+        stated = rest.split(separator)[0].strip() if separator else b""
+        found = self._batches if tag == b"FTS" else messages - (self._in_batch or 0)
+        if stated.isdigit() and int(stated) != found:
+            name = tag.decode("ascii")
+            what = "batches in the file" if name == "FTS" else "messages in the batch"
+            self._findings.append(
+                Reject(
+                    -1,
+                    "hl7v2.batch.count",
+                    f"{name}-1 does not equal the {what}.",
+                    f"{name}-1",
+                    level="warning",
+                    byte_offset=offset,
+                )
+            )
+        if tag == b"BTS":
+            self._in_batch = None
+
+    def findings(self) -> list[Reject]:
+        """Return what did not agree; call it after the last chunk."""
+        if self._in_batch is not None:
+            self._findings.append(
+                Reject(
+                    -1,
+                    "hl7v2.batch.unfinished",
+                    "A batch begins with BHS and has no BTS: the file may be cut off.",
+                    "BTS",
+                    level="warning",
+                )
+            )
+        return self._findings

@@ -1,0 +1,169 @@
+"""From ranges of the buffer to Arrow columns: text, escapes, numbers, code look-ups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.formats.hl7v2.tokens import Bools, Delimiters, Ints, Ranges, Tokens
+
+_QUOTE = ord('"')
+
+
+def strings(tokens: Tokens, ranges: Ranges) -> tuple[pa.Array, Bools]:
+    """Return the text of each range, and where it is the explicit null ``""``.
+
+    Empty and absent give null; so does the explicit null, which the second array tells apart
+    (HL7 v2.9 ch. 2.5.3: ``""`` clears a value, an absent field leaves it as it was).
+    """
+    start, length = tokens.span(ranges)
+    buffer = tokens.buffer
+    cleared = (length == 2) & (buffer[start] == _QUOTE) & (buffer[start + 1] == _QUOTE)
+    if cleared.any():
+        length = np.where(cleared, 0, length)
+    text = _gather(tokens, start, length)
+    if len(tokens.escapes):
+        first = np.searchsorted(tokens.escapes, start)
+        holds = np.searchsorted(tokens.escapes, start + length) > first
+        if holds.any():
+            text = _unescape_where(text, holds, tokens.delimiters)
+    return text, cleared
+
+
+def _gather(tokens: Tokens, start: Ints, length: Ints) -> pa.Array:
+    """Copy stretches of the buffer into one string array; empty ones are null."""
+    offsets = np.zeros(len(start) + 1, dtype=np.int32)
+    np.cumsum(length, out=offsets[1:])
+    total = int(offsets[-1])
+    index = np.arange(total, dtype=np.int32)
+    index += np.repeat(start - offsets[:-1], length)
+    data = tokens.buffer[index]
+    full = length > 0
+    missing = len(full) - int(np.count_nonzero(full))
+    valid = None if not missing else pa.py_buffer(np.packbits(full, bitorder="little").tobytes())
+    return pa.StringArray.from_buffers(
+        len(start), pa.py_buffer(offsets), pa.py_buffer(data), valid, missing
+    )
+
+
+def map_distinct(column: pa.Array, function: Callable[[str], Any], to: pa.DataType) -> pa.Array:
+    """Apply a Python function once per distinct value.
+
+    Examples:
+        >>> map_distinct(pa.array(["a", "b", "a", None]), str.upper, pa.string()).to_pylist()
+        ['A', 'B', 'A', None]
+    """
+    encoded = column.dictionary_encode()
+    values = [function(v) for v in encoded.dictionary.to_pylist()]
+    return pc.take(pa.array(values, to), encoded.indices)
+
+
+def look_up(column: pa.Array, table: Mapping[str, str], default: str | None = None) -> pa.Array:
+    """Translate codes; upper-case keys; codes that are not listed give the default."""
+    return map_distinct(column, lambda v: table.get(v.upper(), default), pa.string())
+
+
+_NUMBER = re.compile(r"([<>]=?|=)?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)")
+
+
+def number_parts(text: str) -> tuple[str | None, float] | None:
+    """Return comparator and number of an NM, or None when it is not one.
+
+    Examples:
+        >>> number_parts("<0.5"), number_parts("+7"), number_parts("7a")
+        (('<', 0.5), (None, 7.0), None)
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    comparator = match[1] if match[1] != "=" else None
+    return comparator, float(match[2])
+
+
+def numbers(column: pa.Array) -> pa.Array:
+    """Return NM values as doubles; what is no number gives null (HL7 v2.9 ch. 2A.3.48)."""
+
+    def convert(text: str) -> float | None:
+        parts = number_parts(text)
+        return parts[1] if parts and parts[0] is None and abs(parts[1]) < 1e300 else None
+
+    return map_distinct(column, convert, pa.float64())
+
+
+_BREAKS = {
+    ".br": "\n",
+    ".sp": "\n",
+    ".in": "",
+    ".ti": "",
+    ".sk": " ",
+    ".ce": "\n",
+    ".fi": "",
+    ".nf": "",
+    "H": "",
+    "N": "",
+}
+
+
+def unescape(text: str, delimiters: Delimiters) -> str:
+    r"""Decode the escape sequences of HL7 v2.9 ch. 2.7; unknown ones are left out.
+
+    Args:
+        text: Text of one component.
+        delimiters: The message's own, which ``\F\``, ``\S\`` and so on stand for.
+
+    Examples:
+        >>> unescape(r"A\T\B \X4F4B\ \.br\C", Delimiters())
+        'A&B OK \nC'
+    """
+    escape = chr(delimiters.escape)
+    own = {
+        "F": delimiters.field,
+        "S": delimiters.component,
+        "T": delimiters.subcomponent,
+        "R": delimiters.repetition,
+        "E": delimiters.escape,
+        "P": ord("#"),
+        "L": ord("#"),
+    }
+    out: list[str] = []
+    position = 0
+    while True:
+        opening = text.find(escape, position)
+        closing = text.find(escape, opening + 1) if opening >= 0 else -1
+        if closing < 0:  # a lone escape character is data
+            return "".join(out) + text[position:]
+        out.append(text[position:opening])
+        sequence = text[opening + 1 : closing]
+        if sequence in own:
+            out.append(chr(own[sequence]))
+        elif sequence in _BREAKS or sequence[:3] in _BREAKS:
+            out.append(_BREAKS.get(sequence, _BREAKS.get(sequence[:3], "")))
+        elif sequence[:1] in ("X", "C", "M") and _HEX.fullmatch(sequence[1:]):
+            out.append(_from_hex(sequence[1:]))
+        elif not sequence.isalnum() or len(sequence) > 8:  # two lone escape characters in prose
+            out.append(escape + sequence)
+            position = closing
+            continue
+        position = closing + 1
+
+
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+
+
+def _from_hex(digits: str) -> str:
+    raw = bytes.fromhex(digits)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _unescape_where(text: pa.Array, where: Bools, delimiters: Delimiters) -> pa.Array:
+    rows = pa.array(np.flatnonzero(where))
+    decoded = map_distinct(pc.take(text, rows), lambda v: unescape(v, delimiters), pa.string())
+    return pc.replace_with_mask(text, pa.array(where), decoded)

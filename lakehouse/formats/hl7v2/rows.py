@@ -1,0 +1,247 @@
+"""From mappings and converted fields to raw tables: one row per anchor segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import BIRTH_DATE
+from lakehouse.formats.hl7v2.columns import map_distinct
+from lakehouse.formats.hl7v2.fields import Fields
+from lakehouse.formats.hl7v2.mapping import PREVIOUS, Condition, Feed, Mapping, Path
+from lakehouse.formats.hl7v2.tokens import Bools, Ints
+from lakehouse.formats.hl7v2.values import range_end, varies
+
+_BIRTH = Path("PID", 7)
+
+
+@dataclass
+class Rows:
+    """The rows of one mapping.
+
+    Attributes:
+        table: Name of the table.
+        message: Per row, the position of its message.
+        segment: Per row, the position of its anchor segment.
+        columns: Raw columns.
+    """
+
+    table: str
+    message: Ints
+    segment: Ints
+    columns: dict[str, pa.Array]
+
+
+class RowBuilder:
+    """Builds the rows of one mapping over one buffer."""
+
+    def __init__(self, fields: Fields, mapping: Mapping) -> None:
+        self.fields = fields
+        self.mapping = mapping
+        self.tokens = fields.tokens
+        self.anchors = fields.segments(mapping.segment)
+        self._places: dict[str, pa.Array | None] = {}
+
+    def build(self) -> Rows | None:
+        """Return the rows, or None where the buffer has none."""
+        if not len(self.anchors):
+            return None
+        if self.mapping.only is not None:
+            self.anchors = self.anchors[self._meets(self.mapping.only)]
+            self._places.clear()
+            if not len(self.anchors):
+                return None
+        columns: dict[str, pa.Array] = {}
+        cleared: dict[str, Bools] = {}
+        for feed in self.mapping.feeds:
+            columns |= self._fill(feed)
+            if "cleared" in self.mapping.table.columns and feed.paths:
+                mask = self._cleared(feed)
+                if mask.any():
+                    cleared[feed.column] = mask
+        if cleared:
+            columns["cleared"] = _names(cleared, len(self.anchors))
+        if "patient_id" in self.mapping.table.columns and len(self.fields.segments("PID")):
+            columns[BIRTH_DATE] = self._take(_BIRTH, self.fields.times(_BIRTH).dates)
+        return Rows(
+            self.mapping.table.name, self.tokens.message[self.anchors], self.anchors, columns
+        )
+
+    def _fill(self, feed: Feed) -> dict[str, pa.Array]:
+        """Return the columns that one feed fills."""
+        n = len(self.anchors)
+        if feed.kind == "constant":
+            return {feed.column: pa.repeat(pa.scalar(feed.constant), n)}
+        if feed.kind == "varies":
+            path = feed.paths[0]
+            return {k: self._take(path, v) for k, v in varies(self.fields, path).items()}
+        if feed.kind == "coded":
+            return self._coded(feed)
+        column: pa.Array | None = None
+        for path in feed.paths:
+            if path.segment.removeprefix(PREVIOUS) not in self.mapping.after and not len(
+                self.fields.segments(path.segment.removeprefix(PREVIOUS))
+            ):
+                continue
+            value = self._take(path, self._convert(feed, _plain(path)))
+            column = value if column is None else pc.coalesce(column, value)
+            if not column.null_count:
+                break
+        if column is None:
+            return {}
+        if feed.when is not None:
+            column = pc.if_else(pa.array(self._meets(feed.when)), column, None)
+        return {feed.column: column}
+
+    def _convert(self, feed: Feed, path: Path) -> pa.Array:
+        """Return a feed's value per segment of the path's own id."""
+        fields, kind = self.fields, feed.kind
+        if kind == "bool":
+            return pc.equal(fields.code(path, feed.codes or "hl7_0136"), "true")
+        if feed.codes:
+            return fields.code(path, feed.codes)
+        if kind in ("CX", "EI", "EIP", "XCN", "HD", "id"):
+            return fields.identifier(path, kind)
+        if kind == "time":
+            return fields.times(path).instants
+        if kind == "date":
+            return fields.times(path).dates
+        if kind == "year":
+            return pc.year(fields.times(path).dates).cast(pa.int32())
+        if kind == "hour":
+            return fields.times(path).hours
+        if kind == "number":
+            return fields.number(path)
+        if kind == "int":
+            return fields.integer(path)
+        text, _ = fields.text(path)
+        if kind in ("range-low", "range-high"):
+            return range_end(text, 0 if kind == "range-low" else 1)
+        if kind == "sub-id":  # a number or a dotted path; anything else may be text
+            return pc.if_else(pc.match_substring_regex(text, r"^[0-9.]{1,12}$"), text, None)
+        if kind == "message-type":
+            event, _ = fields.text(Path(path.segment, path.field, 2))
+            both = pc.binary_join_element_wise(text, event, "^", null_handling="emit_null")
+            return pc.coalesce(both, text)
+        return text
+
+    def _coded(self, feed: Feed) -> dict[str, pa.Array]:
+        """Return code, system, display and the alternative coding, as far as the table has them."""
+        known = self.mapping.table.columns
+        prefix = feed.column.removesuffix("_code") if feed.column != "code" else "code"
+        path = feed.paths[0]
+        coded = self.fields.coded(path)
+        names = {
+            feed.column: coded.code,
+            f"{prefix}_system": coded.system,
+            f"{prefix}_display": coded.display,
+        }
+        if feed.column == "code":
+            names |= {"alt_code": coded.alt_code, "alt_code_system": coded.alt_system}
+        return {k: self._take(path, v) for k, v in names.items() if k in known}
+
+    def _meets(self, condition: Condition) -> Bools:
+        """Return which rows meet a condition; a missing value is in no list."""
+        text, _ = self.fields.text(condition.path)
+        hit = pc.is_in(self._take(condition.path, text), pa.array(sorted(condition.values)))
+        found: Bools = hit.to_numpy(zero_copy_only=False)
+        return ~found if condition.negated else found
+
+    def _cleared(self, feed: Feed) -> Bools:
+        """Return the rows where the feed's preferred place holds the explicit null."""
+        path = _plain(feed.paths[0])
+        if not len(self.fields.segments(path.segment)):
+            return np.zeros(len(self.anchors), dtype=bool)
+        _, mask = self.fields.text(Path(path.segment, path.field, 1))
+        if not mask.any():
+            return np.zeros(len(self.anchors), dtype=bool)
+        taken = self._take(feed.paths[0], pa.array(mask))
+        rows: Bools = pc.fill_null(taken, False).to_numpy(zero_copy_only=False)
+        return rows
+
+    def _take(self, path: Path, values: pa.Array) -> pa.Array:
+        """Bring a column of one segment id to the rows."""
+        index = self._place(path.segment)
+        return values if index is None else pc.take(values, index)
+
+    def _place(self, segment: str) -> pa.Array | None:
+        """Return, per row, which segment of this id governs it (null: none; None: its own)."""
+        if segment not in self._places:
+            self._places[segment] = self._find(segment)
+        return self._places[segment]
+
+    def _find(self, segment: str) -> pa.Array | None:
+        own = self.mapping.segment
+        others = self.fields.segments(segment.removeprefix(PREVIOUS))
+        if segment == own:
+            if len(others) == len(self.anchors):
+                return None
+            return pa.array(np.searchsorted(others, self.anchors))
+        if segment in self.mapping.after:
+            index, valid = self._behind(others, self.mapping.after[segment])
+        else:
+            index, valid = self._before(others)
+            if segment not in ("MSH", "EVN", "PID", PREVIOUS + own):
+                index, valid = self._within_patient(others, index, valid)
+        if not len(others):
+            return pa.nulls(len(self.anchors), pa.int64())
+        if valid.all() and len(index) == len(others) and (np.diff(index) == 1).all():
+            return None
+        return pa.array(index, mask=~valid)
+
+    def _before(self, others: Ints) -> tuple[Ints, Bools]:
+        """Return the nearest segment before each row, in the same message."""
+        index = np.searchsorted(others, self.anchors, side="left").astype(np.int32) - 1
+        first = self.tokens.first_segment[self.tokens.message[self.anchors]]
+        valid = (
+            (index >= 0) & (others[np.maximum(index, 0)] >= first)
+            if len(others)
+            else (np.zeros(len(index), dtype=bool))
+        )
+        return index, valid
+
+    def _within_patient(self, others: Ints, index: Ints, valid: Bools) -> tuple[Ints, Bools]:
+        """Drop segments that stand before the row's PID: they belong to another patient."""
+        patients = self.fields.segments("PID")
+        if len(patients) and len(others):
+            pid, has_pid = self._before(patients)
+            behind = others[np.maximum(index, 0)] > patients[np.maximum(pid, 0)]
+            valid = valid & (~has_pid | behind)
+        return index, valid
+
+    def _behind(self, others: Ints, stops: Iterable[str]) -> tuple[Ints, Bools]:
+        """Return the first segment behind each row, before a stop and in the same message."""
+        index = np.searchsorted(others, self.anchors, side="right").astype(np.int32)
+        ends = np.append(self.tokens.first_segment[1:], len(self.tokens.tags))
+        limit = ends[self.tokens.message[self.anchors]]
+        for stop in stops:
+            places = np.append(self.fields.segments(stop), len(self.tokens.tags))
+            following = places[np.searchsorted(places[:-1], self.anchors, side="right")]
+            limit = np.minimum(limit, following)
+        if not len(others):
+            return index, np.zeros(len(index), dtype=bool)
+        clipped = np.minimum(index, len(others) - 1)
+        return clipped, (index < len(others)) & (others[clipped] < limit)
+
+
+def _plain(path: Path) -> Path:
+    """Return the path without ``previous``: the same column, taken at another row."""
+    return Path(path.segment.removeprefix(PREVIOUS), path.field, path.component, path.subcomponent)
+
+
+def _names(masks: dict[str, Bools], n: int) -> pa.Array:
+    """Return, per row, the names whose mask is set, with commas between; null for none."""
+    bits = np.zeros(n, dtype=np.int64)
+    names = list(masks)[:62]
+    for place, name in enumerate(names):
+        bits |= masks[name].astype(np.int64) << place
+    text = map_distinct(
+        pa.array(bits.astype("U20"), pa.string()),
+        lambda v: ",".join(name for place, name in enumerate(names) if int(v) >> place & 1) or None,
+        pa.string(),
+    )
+    return text

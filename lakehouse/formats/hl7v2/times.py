@@ -1,0 +1,159 @@
+"""HL7 times: TS, DTM, DT of any precision, with fraction and offset, a column at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.formats.hl7v2.tokens import Bools, Bytes, Ints, Ranges, Tokens
+
+_DIGITS = np.arange(14, dtype=np.int32)
+_UNITS = np.array([1000, 100, 10, 1], dtype=np.int64)
+_DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334], dtype=np.int64)
+_MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+DAY = 8
+"""Digits of a time that is precise to the day (YYYYMMDD)."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of one column (HL7 v2.9 ch. 2A.3.22: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]).
+
+    Attributes:
+        instants: timestamp[us, UTC]; null where absent, unreadable or coarser than a day.
+        dates: date32 as written; months and years give their first day.
+        hours: Hour of day as written, int32; null where the time does not say.
+        faulty: Present but not a time.
+        partial: A year or a month, no day.
+        cleared: The explicit null ``""``.
+    """
+
+    instants: pa.Array
+    dates: pa.Array
+    hours: pa.Array
+    faulty: Bools
+    partial: Bools
+    cleared: Bools
+
+
+def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
+    """Read times; one without an offset is read in ``time_zone`` (an IANA name)."""
+    start, length = tokens.span(ranges)
+    buffer = tokens.buffer
+    cleared = (length == 2) & (buffer[start] == 34) & (buffer[start + 1] == 34)
+    present = (length > 0) & ~cleared
+    digits = buffer[start[:, None] + _DIGITS].astype(np.int16) - 48
+    is_digit = (digits >= 0) & (digits <= 9) & (length[:, None] > _DIGITS)
+    count = np.where(is_digit.all(axis=1), 14, is_digit.argmin(axis=1)).astype(np.int32)
+    digits = np.where(count[:, None] > _DIGITS, digits, 0).astype(np.int64)
+    year = digits[:, :4] @ _UNITS
+    month, day, hour, minute, second = (
+        digits[:, i] * 10 + digits[:, i + 1] for i in (4, 6, 8, 10, 12)
+    )
+    month = np.where(count >= 6, month, 1)
+    day = np.where(count >= DAY, day, 1)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    in_month = (month >= 1) & (month <= 12)
+    month_index = np.where(in_month, month, 1) - 1
+    longest = _MONTH_DAYS[month_index] + (leap & (month_index == 1))
+    good = (
+        present
+        & (count >= 4)
+        & (count % 2 == 0)
+        & (year >= 1)
+        & in_month
+        & (day >= 1)
+        & (day <= longest)
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 61)
+    )
+    micros, offset, has_offset, tail_ok = _tail(buffer, start, length, count, good)
+    good &= tail_ok
+    days = _days(year, month_index, day, leap)
+    seconds = days * 86_400 + hour * 3_600 + minute * 60 + np.minimum(second, 59)
+    partial = good & (count < DAY)
+    exact = good & ~partial
+    instants = _instants(seconds * 1_000_000 + micros, exact, offset, has_offset, time_zone)
+    return Times(
+        instants=instants,
+        dates=pa.array(days.astype(np.int32), pa.date32(), mask=~good),
+        hours=pa.array(hour.astype(np.int32), mask=~(exact & (count >= 10))),
+        faulty=present & ~good,
+        partial=partial,
+        cleared=cleared,
+    )
+
+
+def _days(
+    year: npt.NDArray[np.int64],
+    month_index: npt.NDArray[np.int64],
+    day: npt.NDArray[np.int64],
+    leap: Bools,
+) -> npt.NDArray[np.int64]:
+    """Return days since 1970-01-01 in the proleptic Gregorian calendar."""
+    past = year - 1
+    of_years = past * 365 + past // 4 - past // 100 + past // 400 - 719_162
+    return of_years + _DAYS_BEFORE[month_index] + (leap & (month_index > 1)) + day - 1
+
+
+def _tail(
+    buffer: Bytes,
+    start: Ints,
+    length: Ints,
+    count: Ints,
+    good: Bools,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Bools, Bools]:
+    """Read what follows the digits: a fraction of a second, an offset, or nothing."""
+    n = len(start)
+    micros, offset = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    has_offset, fine = np.zeros(n, bool), np.ones(n, bool)
+    rows = np.flatnonzero(good & (length > count))
+    if not len(rows):
+        return micros, offset, has_offset, fine
+    at, end = (start + count)[rows], (start + length)[rows]
+    dotted = (buffer[at] == ord(".")) & (count[rows] == 14)
+    scale = 100_000
+    value = np.zeros(len(rows), np.int64)
+    at = at + dotted
+    running = dotted
+    for _ in range(9):  # nanoseconds occur; digits after the sixth are passed over
+        digit = buffer[at].astype(np.int64) - 48
+        running = running & (at < end) & (digit >= 0) & (digit <= 9)
+        value += np.where(running, digit * scale, 0)
+        scale //= 10
+        at = at + running
+    micros[rows] = value
+    sign = buffer[at]
+    signed = (at < end) & ((sign == ord("+")) | (sign == ord("-"))) & (end - at == 5)
+    parts = [buffer[at + i].astype(np.int64) - 48 for i in (1, 2, 3, 4)]
+    zone_ok = np.all([(p >= 0) & (p <= 9) for p in parts], axis=0)
+    minutes = (parts[0] * 10 + parts[1]) * 60 + parts[2] * 10 + parts[3]
+    # UTC+14:00 is the furthest zone there is; -0000 is HL7's "unknown" and read as UTC
+    signed &= zone_ok & (minutes <= 14 * 60) & (parts[2] * 10 + parts[3] < 60)
+    offset[rows] = np.where(signed, np.where(sign == ord("-"), -minutes, minutes), 0)
+    has_offset[rows] = signed
+    fine[rows] = signed | (at == end)
+    return micros, offset, has_offset, fine
+
+
+def _instants(
+    micros: npt.NDArray[np.int64],
+    exact: Bools,
+    offset: npt.NDArray[np.int64],
+    has_offset: Bools,
+    time_zone: str,
+) -> pa.Array:
+    """Return UTC instants from wall-clock microseconds."""
+    utc = pa.timestamp("us", tz="UTC")
+    shifted = micros - offset * 60_000_000
+    if time_zone == "UTC" or has_offset[exact].all():
+        return pa.array(shifted, pa.int64(), mask=~exact).cast(utc)
+    naive = pa.array(micros, pa.int64(), mask=~exact | has_offset).cast(pa.timestamp("us"))
+    local = pc.assume_timezone(naive, time_zone, ambiguous="earliest", nonexistent="earliest")
+    absolute = pa.array(shifted, pa.int64(), mask=~exact | ~has_offset).cast(utc)
+    return pc.coalesce(absolute, local.cast(utc))

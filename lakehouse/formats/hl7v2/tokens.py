@@ -1,0 +1,245 @@
+"""The columnar tokeniser: one buffer of messages becomes arrays of positions.
+
+Nothing is split into Python objects. Every delimiter of the buffer is found once; a segment, a
+field, a repetition, a component is then a pair of indices into that list of delimiters, for all
+rows at a time, and stepping down one level is a few array look-ups (HL7 v2.9 ch. 2.5: segments
+hold fields, fields hold repetitions, then components, then sub-components).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int32]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+PADDING = 64
+"""Bytes after the data that a look-ahead may touch without leaving the buffer."""
+
+SEGMENT_ENDS = b"\r\n\x0b\x1c"
+"""CR is the standard's; LF is common; VT and FS are MLLP framing."""
+
+BATCH_TAGS = (b"FHS", b"BHS", b"BTS", b"FTS")
+
+_SEGMENT, _FIELD, _REPETITION, _COMPONENT, _SUBCOMPONENT = 1, 2, 3, 4, 5
+_FAR = np.iinfo(np.int32).max
+_REACH = 512  # deepest ordinal a path may ask for; the position lists are padded by so much
+
+
+@dataclass(frozen=True)
+class Delimiters:
+    """The characters of MSH-1 and MSH-2, as byte values; 0 stands for none."""
+
+    field: int = ord("|")
+    component: int = ord("^")
+    repetition: int = ord("~")
+    escape: int = ord("\\")
+    subcomponent: int = ord("&")
+
+
+def tag_code(tag: bytes | str) -> int:
+    """Return a segment id as one integer.
+
+    Examples:
+        >>> tag_code("PID")
+        5261636
+    """
+    raw = tag.encode("ascii") if isinstance(tag, str) else tag
+    return raw[0] << 16 | raw[1] << 8 | raw[2]
+
+
+def tag_name(code: int) -> str:
+    """Return the segment id of an integer made by ``tag_code``."""
+    return bytes((code >> 16 & 255, code >> 8 & 255, code & 255)).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Stretches of the buffer: for each row, the delimiters before (``js``) and after (``je``).
+
+    A row with nothing there has ``js == je``, so its length comes out as zero.
+    """
+
+    js: Ints
+    je: Ints
+
+
+class Tokens:
+    r"""The delimiters of one buffer of messages, all with the same MSH-1 and MSH-2.
+
+    Args:
+        data: Messages, each beginning with ``MSH`` at the start of a line; valid UTF-8.
+        delimiters: What separates fields, components and so on.
+
+    Attributes:
+        buffer: The data as bytes, with one terminator before and padding behind.
+        tags: Per segment, its id as an integer.
+        message: Per segment, the position of its message.
+        n_messages: Count of messages.
+        continued: Per message, lines that belong to no segment and were joined to the one before.
+
+    Examples:
+        >>> t = Tokens(b"MSH|^~\\&|A\rPID|1||42^^^H\r", Delimiters())
+        >>> t.n_messages, [tag_name(c) for c in t.tags]
+        (1, ['MSH', 'PID'])
+    """
+
+    def __init__(self, data: bytes, delimiters: Delimiters) -> None:
+        self.delimiters = delimiters
+        padded = b"\r" + data + b"\r" + bytes(PADDING)
+        self.buffer: Bytes = np.frombuffer(padded, dtype=np.uint8)
+        classes = np.zeros(256, dtype=np.uint8)
+        # The order matters only for broken senders: a higher level wins.
+        for byte, level in (
+            (delimiters.subcomponent, _SUBCOMPONENT),
+            (delimiters.component, _COMPONENT),
+            (delimiters.repetition, _REPETITION),
+            (delimiters.field, _FIELD),
+        ):
+            if byte:
+                classes[byte] = level
+        for byte in SEGMENT_ENDS:
+            classes[byte] = _SEGMENT
+        # bytes.translate and a boolean view are the quickest way NumPy offers to find them all
+        hits = np.frombuffer(padded.translate((classes > 0).astype(np.uint8).tobytes()), dtype=bool)
+        self.at: Ints = np.flatnonzero(hits[: len(data) + 2]).astype(np.int32)
+        self._levels = classes[self.buffer[self.at]]
+        self._rank: dict[int, tuple[Ints, Ints]] = {}
+        self._segments()
+
+    def _segments(self) -> None:
+        """Find the lines that are segments and the message each belongs to."""
+        ends: Ints = np.flatnonzero(self._levels == _SEGMENT).astype(np.int32)
+        js, je = ends[:-1], ends[1:]
+        filled = self.at[je] - self.at[js] > 1
+        js, je = js[filled], je[filled]
+        start = self.at[js] + 1
+        first, second, third, after = (self.buffer[start + i] for i in range(4))
+        code = (first.astype(np.int32) << 16) | (second.astype(np.int32) << 8) | third
+        separated = after == self.delimiters.field
+        is_tag = (
+            _UPPER[first]
+            & _ALNUM[second]
+            & _ALNUM[third]
+            & (separated | ((self.at[je] - start == 3) & (code != _MSH)))
+        )
+        lines = np.flatnonzero(is_tag)
+        last = np.append(lines[1:], len(js)) - 1
+        tags = code[lines]
+        batch = np.isin(tags, _BATCH_CODES)
+        joined = (last - lines)[~batch]
+        lines, last, tags = lines[~batch], last[~batch], tags[~batch]
+        message: Ints = np.cumsum(tags == _MSH, dtype=np.int32) - np.int32(1)
+        inside = message >= 0
+        if not inside.all():
+            lines, last, tags = lines[inside], last[inside], tags[inside]
+            message, joined = message[inside], joined[inside]
+        self.tags: Ints = tags
+        self.message: Ints = message
+        self.js: Ints = js[lines]
+        self.je: Ints = je[last]
+        self.n_messages = int(message[-1]) + 1 if len(message) else 0
+        self.continued: Ints = np.bincount(
+            message, weights=joined, minlength=self.n_messages
+        ).astype(np.int32)
+
+    @cached_property
+    def of_tag(self) -> dict[int, Ints]:
+        """Return, for each segment id that occurs, the positions of its segments in order."""
+        order = np.argsort(self.tags, kind="stable").astype(np.int32)
+        codes, starts = np.unique(self.tags[order], return_index=True)
+        return dict(zip(codes.tolist(), np.split(order, starts[1:]), strict=True))
+
+    @cached_property
+    def first_segment(self) -> Ints:
+        """Return, per message, the position of its MSH among the segments."""
+        return self.of_tag.get(_MSH, np.zeros(0, np.int32))
+
+    @cached_property
+    def message_start(self) -> Ints:
+        """Return, per message, the byte at which it begins in the data given."""
+        return self.at[self.js[self.first_segment]]
+
+    def _level(self, level: int) -> tuple[Ints, Ints]:
+        """Return (how many of this level lie at or before each delimiter, where they are)."""
+        if level not in self._rank:
+            here = self._levels == level
+            where = np.flatnonzero(here)
+            places = np.full(len(where) + _REACH, _FAR, dtype=np.int32)
+            places[: len(where)] = where
+            self._rank[level] = (np.cumsum(here, dtype=np.int32), places)
+        return self._rank[level]
+
+    def _part(self, ranges: Ranges, level: int, n: int) -> Ranges:
+        """Return the n-th part (from 1) of each range at one level."""
+        rank, places = self._level(level)
+        before = rank[ranges.js]
+        js = ranges.js if n == 1 else places[before + (n - 2)]
+        je = np.minimum(places[before + (n - 1)], ranges.je)
+        return Ranges(np.minimum(js, ranges.je), je)
+
+    def field(self, segments: Ints, number: int) -> Ranges:
+        """Return field ``number`` (from 1, as HL7 counts) of these segments of one tag."""
+        whole = Ranges(self.js[segments], self.je[segments])
+        is_header = len(segments) > 0 and self.tags[segments[0]] == _MSH
+        # MSH-1 is the separator itself, so MSH-2 is what follows the tag (HL7 v2.9 ch. 2.14.9)
+        return self._part(whole, _FIELD, number if is_header else number + 1)
+
+    def repetition(self, ranges: Ranges, n: int = 1) -> Ranges:
+        """Return the n-th repetition."""
+        return self._part(ranges, _REPETITION, n)
+
+    def component(self, ranges: Ranges, n: int) -> Ranges:
+        """Return the n-th component."""
+        return self._part(ranges, _COMPONENT, n)
+
+    def subcomponent(self, ranges: Ranges, n: int) -> Ranges:
+        """Return the n-th sub-component."""
+        return self._part(ranges, _SUBCOMPONENT, n)
+
+    def repetitions(self, ranges: Ranges) -> Ints:
+        """Return how many repetitions each range has, at least 1."""
+        rank, _ = self._level(_REPETITION)
+        inner = np.maximum(ranges.je - 1, ranges.js)
+        return rank[inner] - rank[ranges.js] + 1
+
+    def span(self, ranges: Ranges) -> tuple[Ints, Ints]:
+        """Return first byte and length of each range, blanks around it left out."""
+        start = self.at[ranges.js] + 1
+        length = np.maximum(self.at[ranges.je] - start, 0)
+        while True:
+            blank = (length > 0) & (self.buffer[start] == 32)
+            if not blank.any():
+                break
+            start = start + blank
+            length = length - blank
+        while True:
+            blank = (length > 0) & (self.buffer[start + length - 1] == 32)
+            if not blank.any():
+                return start, length
+            length = length - blank
+
+    @cached_property
+    def escapes(self) -> Ints:
+        """Return where the escape character occurs outside MSH-2."""
+        if not self.delimiters.escape:
+            return np.zeros(0, np.int32)
+        found = np.flatnonzero(self.buffer == self.delimiters.escape).astype(np.int32)
+        start, length = self.span(self.field(self.first_segment, 2))
+        inside = np.searchsorted(start, found, side="right") - 1
+        in_header = (inside >= 0) & (found < (start + length)[np.maximum(inside, 0)])
+        return found[~in_header]
+
+
+_MSH = tag_code(b"MSH")
+_BATCH_CODES = np.array([tag_code(t) for t in BATCH_TAGS], dtype=np.int32)
+_UPPER = np.zeros(256, dtype=bool)
+_UPPER[ord("A") : ord("Z") + 1] = True
+_ALNUM = _UPPER.copy()
+_ALNUM[ord("0") : ord("9") + 1] = True
