@@ -69,8 +69,8 @@ def evaluate_view(
 
 def connect() -> duckdb.DuckDBPyConnection:
     """Return an empty in-memory connection in UTC, without extensions from the net."""
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(":memory:", config=config)
+    config = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
+    con = duckdb.connect(":memory:", config={**config})
     con.execute("SET TimeZone = 'UTC'")
     return con
 

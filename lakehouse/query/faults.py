@@ -73,3 +73,12 @@ def query_error(error: duckdb.Error, known: Iterable[str] = ()) -> QueryError:
         if isinstance(error, kind):
             return QueryError(text_of(error), remedy)
     return QueryError(text_of(error))
+
+
+def stream_error(error: Exception) -> QueryError:
+    """Return the QueryError for what Arrow's stream raises: DuckDB's text in another class."""
+    said = str(error).partition(" Error")[0].replace(" ", "")
+    for kind, text in _KINDS.items():
+        if kind.__name__ == f"{said}Exception":
+            return QueryError(text, _REMEDIES.get(kind, ""))
+    return QueryError("The query failed while its rows were read.")

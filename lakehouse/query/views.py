@@ -22,19 +22,16 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.scope import traverse_scope
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
-
-if TYPE_CHECKING:
-    import duckdb
 
 DIALECT = "duckdb"
 CODES = "codes"
@@ -139,15 +136,9 @@ def sources(query: Any) -> set[str]:
                 continue  # range(...), unnest(...): a function of DuckDB
             elif table.db:
                 found.add(f"{table.db}.{table.name}".lower())
-            elif not isinstance(scope.sources.get(table.alias_or_name), _scope_type()):
+            elif not isinstance(scope.sources.get(table.alias_or_name), Scope):
                 found.add(table.name.lower())
     return found
-
-
-def _scope_type() -> type:
-    from sqlglot.optimizer.scope import Scope
-
-    return Scope
 
 
 def parse_view(text: str, topic: str, name: str) -> View:
@@ -308,11 +299,21 @@ def closure(names: Iterable[str], views: Mapping[str, View], stop: Iterable[str]
         raise DefinitionError(f"Views read each other in a circle: {circle}.") from None
 
 
-def ddl(view: View) -> str:
-    """Return the CREATE statement of a view or macro."""
+def create(view: View, sql: str) -> str:
+    """Return the CREATE statement of a view or macro over a SELECT."""
     if view.parameters:
-        return f"CREATE MACRO {view.name}({', '.join(view.parameters)}) AS TABLE {view.sql}"
-    return f"CREATE VIEW {view.name} AS {view.sql}"
+        return f"CREATE MACRO {view.name}({', '.join(view.parameters)}) AS TABLE {sql}"
+    return f"CREATE VIEW {view.name} AS {sql}"
+
+
+def ddl(view: View) -> str:
+    """Return the CREATE statement of a view or macro as its file defines it."""
+    return create(view, view.sql)
+
+
+def comment_on(view: View, text: str) -> str:
+    """Return the COMMENT statement of a view or macro; the text is a SQL literal."""
+    return f"COMMENT ON {'MACRO TABLE' if view.parameters else 'VIEW'} {view.name} IS {text}"
 
 
 def literal(text: str) -> str:
@@ -344,53 +345,11 @@ def column_docs(view: View, views: Mapping[str, View]) -> dict[str, str]:
 
 def comments(view: View, views: Mapping[str, View]) -> list[str]:
     """Return the COMMENT statements that publish a view's front matter."""
-    kind = "MACRO TABLE" if view.parameters else "VIEW"
     about = f"{view.title}. {view.description}" + (f" Source: {view.source}" if view.source else "")
-    statements = [f"COMMENT ON {kind} {view.name} IS {literal(about)}"]
+    statements = [comment_on(view, literal(about))]
     if not view.parameters:
         statements += [
             f'COMMENT ON COLUMN {view.name}."{column}" IS {literal(doc)}'
             for column, doc in column_docs(view, views).items()
         ]
     return statements
-
-
-def create_views(
-    con: duckdb.DuckDBPyConnection,
-    names: Iterable[str],
-    views: Mapping[str, View],
-    *,
-    profile: str,
-    documented: bool = True,
-) -> list[str]:
-    """Create views, and those they stand on, over tables and code sets that exist.
-
-    Args:
-        con: Connection; what it has already is left alone.
-        names: The views wanted.
-        views: All views.
-        profile: Views that it cannot answer are passed over, and so are those that read them.
-        documented: Also publish titles and column docs.
-
-    Returns:
-        The views now there, inputs first.
-    """
-    there = {row[0] for row in con.execute("SELECT view_name FROM duckdb_views()").fetchall()}
-    there |= {
-        row[0] for row in con.execute("SELECT function_name FROM duckdb_functions()").fetchall()
-    }
-    made = []
-    barred: set[str] = set()
-    for name in closure(names, views, stop=()):
-        view = views[name]
-        if not view.available(profile) or view.depends_on & barred:
-            barred.add(name)
-            continue
-        made.append(name)
-        if name in there:
-            continue
-        con.execute(ddl(view))
-        if documented:
-            for statement in comments(view, views):
-                con.execute(statement)
-    return made

@@ -1,0 +1,86 @@
+"""Time travel: which snapshot of each table ``as_of`` means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import QueryError, did_you_mean
+from lakehouse.query.session import EMPTY
+
+if TYPE_CHECKING:
+    from lakehouse.storage.warehouse import Warehouse
+
+Snapshots = Mapping[str, list[dict[str, Any]]]
+"""Per table its snapshots, oldest first."""
+
+
+def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
+    """Return the snapshot of each table that a release, a time or a snapshot's id means.
+
+    An ingest commits one table after the other. The id of a snapshot therefore means the state
+    after the whole ingest that made it: of each table the snapshot of that ingest, or, where it
+    added nothing, the last one before the ingest was complete.
+
+    Raises:
+        QueryError: There is no such release or snapshot, or the text is no time.
+    """
+    known = {
+        name: sorted(warehouse.snapshots(name).to_pylist(), key=lambda s: s["committed_at"])
+        for name in warehouse.tables()
+    }
+    if isinstance(as_of, datetime):
+        return at_time(known, as_of)
+    if isinstance(as_of, int) or as_of.lstrip("-").isdigit():
+        return at_snapshot(known, int(as_of))
+    if (named := at_release(known, as_of)) is not None:
+        return named
+    try:
+        return at_time(known, datetime.fromisoformat(as_of))
+    except ValueError:
+        releases = {s["release"] for each in known.values() for s in each if s.get("release")}
+        raise QueryError(
+            f"There is no release named {as_of}, and it is no time or snapshot id either.",
+            did_you_mean(as_of, releases) or "A time reads like 2026-01-31T12:00.",
+        ) from None
+
+
+def at_time(known: Snapshots, when: datetime) -> dict[str, int]:
+    """Return the last snapshot of each table at a time; without a zone it is UTC."""
+    moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return {
+        name: next((s["id"] for s in reversed(each) if s["committed_at"] <= moment), EMPTY)
+        for name, each in known.items()
+    }
+
+
+def at_snapshot(known: Snapshots, snapshot_id: int) -> dict[str, int]:
+    """Return the state after the ingest that made a snapshot.
+
+    Raises:
+        QueryError: No table has the snapshot (any more).
+    """
+    found = next((s for each in known.values() for s in each if s["id"] == snapshot_id), None)
+    if found is None:
+        raise QueryError(
+            f"There is no snapshot {snapshot_id}.",
+            "`lakehouse.open(path).snapshots(table)` lists them; maintenance expires old ones.",
+        )
+    ingest = found.get("ingest_id")
+    own = {
+        name: s
+        for name, each in known.items()
+        for s in each
+        if s["id"] == snapshot_id or (ingest and s.get("ingest_id") == ingest)
+    }
+    complete = max(s["committed_at"] for s in own.values())
+    return {**at_time(known, complete), **{name: s["id"] for name, s in own.items()}}
+
+
+def at_release(known: Snapshots, name: str) -> dict[str, int] | None:
+    """Return the snapshots that a release pins, or None when there is no such release."""
+    pinned = {
+        table: s["id"] for table, each in known.items() for s in each if s.get("release") == name
+    }
+    return {table: pinned.get(table, EMPTY) for table in known} if pinned else None

@@ -1,0 +1,225 @@
+"""``lakehouse.open(path)``: a warehouse to ask questions of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from lakehouse.errors import DefinitionError, QueryError, did_you_mean
+from lakehouse.query import faults
+from lakehouse.query.asof import pins
+from lakehouse.query.evaluate import calendar_error
+from lakehouse.query.result import Result
+from lakehouse.query.session import Place, Session
+from lakehouse.query.views import closure, column_docs
+from lakehouse.tables import load_tables
+
+if TYPE_CHECKING:
+    from lakehouse.storage.warehouse import Warehouse
+
+WAREHOUSE_VARIABLE = "LAKEHOUSE_WAREHOUSE"
+DEFAULT_WAREHOUSE = "./warehouse"
+
+
+def default_path(path: str | Path | None = None) -> str:
+    """Return the warehouse meant: the one named, ``LAKEHOUSE_WAREHOUSE``, or ``./warehouse``."""
+    return str(path or os.environ.get(WAREHOUSE_VARIABLE) or DEFAULT_WAREHOUSE)
+
+
+def open(
+    path: str | Path | None = None,
+    *,
+    as_of: int | str | datetime | None = None,
+    catalog: str | Mapping[str, str] | None = None,
+    codes: Iterable[str | Path] = (),
+    views: Iterable[str | Path] = (),
+) -> Lakehouse:
+    """Open a warehouse to read it.
+
+    Args:
+        path: Folder or URI; default ``LAKEHOUSE_WAREHOUSE``, else ``./warehouse``.
+        as_of: Read every table as it was: the name of a release, a time (a ``datetime`` or ISO
+            8601 text; without a zone it is UTC), or the id of a snapshot.
+        catalog: A pyiceberg catalog by name or properties; default the warehouse's own.
+        codes: Folders with a site's own code sets, or rows that extend the shipped ones.
+        views: Folders with a site's own views.
+
+    Raises:
+        WarehouseError: There is no warehouse.
+        QueryError: ``as_of`` names nothing.
+
+    Examples:
+        >>> with lakehouse.open("./warehouse") as lake:  # doctest: +SKIP
+        ...     lake.sql("SELECT sex, count(*) AS n FROM patients_current GROUP BY sex").show()
+    """
+    from lakehouse.storage.warehouse import Warehouse
+
+    warehouse = Warehouse.open(default_path(path), catalog)
+    return Lakehouse(warehouse, as_of=as_of, codes=_folders(codes), views=_folders(views))
+
+
+def _folders(named: Iterable[str | Path]) -> tuple[Path, ...]:
+    folders = tuple(Path(n) for n in ([named] if isinstance(named, str | Path) else named))
+    for folder in folders:
+        if not folder.is_dir():
+            raise DefinitionError(f"There is no folder {folder}.")
+    return folders
+
+
+class Lakehouse:
+    """A warehouse opened for reading; use it as a context manager, or call ``close``.
+
+    Every query sees the newest state of the tables, also one that was ingested since the
+    lakehouse was opened; with ``as_of``, every query sees that state instead.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        *,
+        as_of: int | str | datetime | None = None,
+        codes: tuple[Path, ...] = (),
+        views: tuple[Path, ...] = (),
+    ) -> None:
+        self.warehouse = warehouse
+        self._place = Place(
+            locations={name: warehouse.location(name) for name in warehouse.tables()},
+            profile=warehouse.settings.profile,
+            pins=pins(warehouse, as_of) if as_of is not None else {},
+            codes=codes,
+            folders=views,
+        )
+        self._session = Session(self._place)
+
+    @property
+    def place(self) -> Place:
+        """Where the tables lie, and which snapshots are read."""
+        return self._place
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Return the rows of one SELECT over tables, views and code sets.
+
+        Args:
+            query: The SELECT. ``?`` or ``$name`` stand for parameters.
+            params: Their values, a list or a mapping.
+
+        Raises:
+            QueryError: It is no SELECT, or names a table, view or column that does not exist.
+
+        Examples:
+            >>> lake.sql("SELECT * FROM qsofa WHERE score >= $least", {"least": 2}).df()
+            ... # doctest: +SKIP
+        """
+        self._session.check(query)
+        try:
+            given = params if params is None or isinstance(params, Mapping) else list(params)
+            relation = self._session.con.sql(query, params=given)
+        except duckdb.Error as error:
+            raise faults.query_error(error, self._session.known) from None
+        if relation is None:
+            raise QueryError("The statement gives no rows.", "Give one SELECT.")
+        return Result(relation)
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables; the clinical ones first, bookkeeping last."""
+        known = load_tables()
+        names = [n for n in self._place.locations if n in known]
+        return sorted(names, key=lambda n: (known[n].bookkeeping, n))
+
+    def views(self) -> list[str]:
+        """Return the names of the views that this warehouse's profile can answer."""
+        views, profile = self._session.views, self._place.profile
+        return [
+            name
+            for name in sorted(views, key=lambda n: (views[n].topic, n))
+            if all(views[n].available(profile) for n in closure([name], views))
+        ]
+
+    def describe(self, name: str | None = None) -> pa.Table:
+        """Return what there is, or the columns of one table or view with what each holds.
+
+        Args:
+            name: A table or view; None lists all of them with their titles.
+
+        Raises:
+            QueryError: There is nothing of that name.
+        """
+        views, known = self._session.views, load_tables()
+        if name is None:
+            return pa.Table.from_pylist(
+                [{"name": n, "kind": "table", "about": known[n].doc} for n in self.tables()]
+                + [
+                    {"name": n, "kind": views[n].topic, "about": views[n].title}
+                    for n in self.views()
+                ]
+            )
+        if name in views:
+            barred = [n for n in closure([name], views) if not self._available(n)]
+            if barred:
+                raise calendar_error(barred[0], name)
+            docs = column_docs(views[name], views)
+        elif name in known:
+            docs = {c.name: c.doc for c in known[name].columns.values()}
+        else:
+            raise QueryError(
+                f"There is no table or view named {name}.", did_you_mean(name, [*known, *views])
+            )
+        arguments = ", ".join("NULL" for _ in views[name].parameters) if name in views else ""
+        target = f"{name}({arguments})" if arguments else name
+        described = self.sql(f"DESCRIBE SELECT * FROM {target}").fetchall()
+        return pa.Table.from_pylist(
+            [{"column": row[0], "type": row[1], "about": docs.get(row[0], "")} for row in described]
+        )
+
+    def _available(self, name: str) -> bool:
+        return self._session.views[name].available(self._place.profile)
+
+    def snapshots(self, table: str) -> pa.Table:
+        """Return a table's snapshots: id, time, what made it, rows, ingest, release.
+
+        Raises:
+            QueryError: There is no such table.
+        """
+        if table not in self._place.locations:
+            raise QueryError(
+                f"There is no table named {table}.", did_you_mean(table, self._place.locations)
+            )
+        return self.warehouse.snapshots(table)
+
+    def ingest(self, paths: str | Path | Sequence[str | Path], **options: Any) -> Any:
+        """Ingest files into this warehouse; the same as ``lakehouse.ingest`` with its options.
+
+        What is read afterwards includes them, unless ``as_of`` was given.
+        """
+        from lakehouse import ingest
+
+        return ingest(paths, self.warehouse, **options)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Lakehouse {self.warehouse.path} ({self._place.profile})>"

@@ -1,0 +1,200 @@
+"""One DuckDB connection onto a warehouse: tables as views of Iceberg, made when first named.
+
+Binding a view costs a look into the metadata of every table it stands on, so a session makes only
+what a query names. A table's view holds the folder, not a snapshot: DuckDB reads
+``metadata/version-hint.text`` at each query, so a session that stays open sees every new ingest.
+Pinned to snapshots (``as_of``), it sees those instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lakehouse.errors import WarehouseError
+from lakehouse.query import faults
+from lakehouse.query.codes import code_set_names, create_codes
+from lakehouse.query.evaluate import calendar_error, connect
+from lakehouse.query.extensions import load_statements
+from lakehouse.query.guard import Reads, check
+from lakehouse.query.views import CODES, View, closure, comments, ddl, literal, load_views
+from lakehouse.tables import Table, load_tables
+
+EMPTY = -1
+"""In ``Place.pins``: the table had no rows at that time."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a warehouse's tables lie and under which promise.
+
+    Attributes:
+        locations: Folder of each table, by name.
+        profile: De-identification profile.
+        pins: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
+        codes: A site's folders with code sets.
+        folders: A site's folders with views.
+        settings: DuckDB settings for a remote store (``s3_endpoint``, ...).
+    """
+
+    locations: Mapping[str, str]
+    profile: str
+    pins: Mapping[str, int] = field(default_factory=dict)
+    codes: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def views(self) -> dict[str, View]:
+        """All views by name, also those that the profile cannot answer."""
+        return load_views(self.folders)
+
+
+class Session:
+    """A locked, read-only connection on which tables, views and code sets appear when named."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.views = place.views
+        self._made: set[str] = set()
+        self.con = connect()
+        try:
+            for statement in load_statements():
+                self.con.execute(statement)
+            for statement in lock_statements(place):
+                self.con.execute(statement)
+        except duckdb.Error as error:
+            self.con.close()
+            raise WarehouseError(
+                f"The query engine does not start ({type(error).__name__}).",
+                "Check that duckdb and its extension packages have one version.",
+            ) from error
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names of tables, views and macros."""
+        return frozenset({*self.place.locations, *self.views})
+
+    def check(self, sql: str) -> Reads:
+        """Return what a person's statement reads, and make it exist.
+
+        Raises:
+            QueryError: The statement may not run.
+        """
+        reads = check(self.con, sql, self.known, frozenset(code_set_names(self.place.codes)))
+        if reads.everything:
+            profile = self.place.profile
+            names = {n for n in self.known if n not in self.views or self._answerable(n, profile)}
+            self.ensure(names, code_set_names(self.place.codes))
+        else:
+            self.ensure(reads.names, reads.codes)
+        return reads
+
+    def ensure(self, names: Iterable[str], codes: Iterable[str] = ()) -> None:
+        """Make tables, views and code sets exist, with all that they stand on.
+
+        Raises:
+            QueryError: A view needs a calendar that the profile does not have.
+        """
+        names = set(names)
+        order = [n for n in closure(names, self.views) if n not in self._made]
+        for name in order:
+            if not self.views[name].available(self.place.profile):
+                asked = next(a for a in names if name in closure([a], self.views))
+                raise calendar_error(name, asked)
+        needed = (names | {d for n in order for d in self.views[n].depends_on}) - set(self.views)
+        sets = {d.partition(".")[2] for d in needed if d.startswith(f"{CODES}.")} | set(codes)
+        create_codes(self.con, sorted(sets), self.place.codes)
+        try:
+            for name in sorted(needed - self._made):
+                if name in load_tables():
+                    self._create_table(name)
+            for name in order:
+                self.con.execute(ddl(self.views[name]))
+                self._made.add(name)
+        except duckdb.Error as error:
+            raise faults.query_error(error, self.known) from None
+
+    def _answerable(self, name: str, profile: str) -> bool:
+        return all(self.views[n].available(profile) for n in closure([name], self.views))
+
+    def _create_table(self, name: str) -> None:
+        for statement in table_statements(self.con, load_tables()[name], self.place):
+            self.con.execute(statement)
+        self._made.add(name)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.con.close()
+
+
+def lock_statements(place: Place) -> list[str]:
+    """Return the settings that shut a connection in: the tables' folders and nothing else."""
+    folders = ", ".join(literal(_slashed(loc)) for loc in sorted(place.locations.values()))
+    return [
+        *(f"SET {name} = {literal(value)}" for name, value in sorted(place.settings.items())),
+        "SET python_enable_replacements = false",
+        f"SET allowed_directories = [{folders}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ]
+
+
+def _slashed(location: str) -> str:
+    return location.rstrip("/") + "/"
+
+
+def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place) -> list[str]:
+    """Return the statements that make a table's view, with its docs as comments.
+
+    The view has exactly the columns of the definition: one that the stored table (or the pinned
+    snapshot) does not have yet is null.
+    """
+    scan = _scan(place.locations.get(table.name), place.pins.get(table.name))
+    stored: set[str] = set()
+    if scan:
+        stored = {str(row[0]) for row in con.execute(f"DESCRIBE FROM {scan}").fetchall()}
+    columns = ", ".join(
+        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
+        for c in table.columns.values()
+    )
+    return [
+        f'CREATE VIEW "{table.name}" AS SELECT {columns} '
+        + (f"FROM {scan}" if scan else "WHERE false"),
+        f'COMMENT ON VIEW "{table.name}" IS {literal(table.doc)}',
+        *(
+            f'COMMENT ON COLUMN "{table.name}"."{c.name}" IS {literal(c.doc)}'
+            for c in table.columns.values()
+        ),
+    ]
+
+
+def _scan(location: str | None, pin: int | None) -> str:
+    if location is None or pin == EMPTY:
+        return ""
+    pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
+    return f"iceberg_scan({literal(location)}{pinned})"
+
+
+_DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "double": "DOUBLE",
+    "date32[day]": "DATE",
+    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+}
+
+
+def _duckdb_type(arrow: Any) -> str:
+    return _DUCKDB_TYPES[str(arrow)]
+
+
+def published(view: View, views: Mapping[str, View]) -> list[str]:
+    """Return the statements that make a view with its docs."""
+    return [ddl(view), *comments(view, views)]

@@ -1,0 +1,175 @@
+"""The views database and its ``init.sql``: the whole library for any DuckDB of the same version.
+
+``views-<digest>.duckdb`` holds the code sets, and a view for every table and every view; no rows.
+``init.sql`` loads the extensions by path and attaches it read-only, so ``duckdb -init init.sql``
+and ``lakehouse shell`` are the same. The digest covers everything that goes in: a file that a
+shell has open is never rewritten, another one is made beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.errors import DefinitionError, UserError, WarehouseError
+from lakehouse.query import faults
+from lakehouse.query.codes import code_set_names, create_codes
+from lakehouse.query.evaluate import calendar_error
+from lakehouse.query.extensions import load_statements
+from lakehouse.query.session import Place, published, table_statements
+from lakehouse.query.views import View, closure, comment_on, create, literal
+from lakehouse.resources import resource
+from lakehouse.tables import load_tables
+
+FOLDER = "shell"
+"""Folder of the warehouse that holds both files."""
+
+INIT = "init.sql"
+
+
+def prepare(place: Place, folder: Path) -> Path:
+    """Make the views database and ``init.sql``, unless they are there already.
+
+    Args:
+        place: The warehouse.
+        folder: Where to put them; a folder that cannot be written is replaced by one in the
+            user's cache.
+
+    Returns:
+        The path of ``init.sql``.
+    """
+    name = f"views-{digest(place)}.duckdb"
+    for candidate in (folder, cache_folder() / name):
+        try:
+            candidate.mkdir(parents=True, exist_ok=True)
+            database = candidate / name
+            if not database.exists():
+                _build(place, database)
+            _write(candidate / INIT, init_sql(place, database))
+        except OSError:
+            continue
+        for old in candidate.glob("views-*.duckdb"):
+            if old != database:
+                with suppress(OSError):
+                    old.unlink()  # a shell that has it open keeps it
+        return candidate / INIT
+    raise WarehouseError(
+        f"Neither {folder} nor {cache_folder()} can be written.",
+        "Set XDG_CACHE_HOME to a folder that can be.",
+    )
+
+
+def cache_folder() -> Path:
+    """Return the user's own folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "clinical-lakehouse"
+
+
+def digest(place: Place) -> str:
+    """Return a digest of all that goes into the views database."""
+    known = hashlib.sha256(f"{duckdb.__version__}|{place.profile}".encode())
+    known.update(repr(sorted(place.locations.items())).encode())
+    known.update(repr(sorted(place.pins.items())).encode())
+    for view in place.views.values():
+        known.update(repr((view, view.docs, view.sql)).encode())
+    for table in load_tables().values():
+        known.update(repr((table, table.columns)).encode())
+    for folder in (resource("catalog/codes"), *place.codes):
+        for path in sorted(folder.glob("*.csv")):
+            known.update(path.name.encode() + path.read_bytes())
+    return known.hexdigest()[:12]
+
+
+def init_sql(place: Place, database: Path) -> str:
+    """Return the text of ``init.sql``."""
+    lines = [
+        "-- Opens the warehouse's tables, views and code sets: duckdb -init init.sql",
+        "SET autoinstall_known_extensions = false",
+        "SET autoload_known_extensions = false",
+        *load_statements(),
+        *(f"SET {name} = {literal(value)}" for name, value in sorted(place.settings.items())),
+        "SET TimeZone = 'UTC'",
+        f"ATTACH {literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
+        "USE lakehouse",
+    ]
+    return lines[0] + "\n" + "".join(f"{line};\n" for line in lines[1:])
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+
+
+def _build(place: Place, database: Path) -> None:
+    """Build in a file of its own and put it in place whole."""
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".views-") as scratch:
+        fresh = Path(scratch, "views.duckdb")
+        with duckdb.connect(str(fresh)) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            fill(con, place)
+        fresh.replace(database)
+
+
+def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
+    """Create every code set, table and view in an empty database.
+
+    The views are bound to empty tables, which then give way to the views of the Iceberg tables:
+    binding a hundred views to those would read their metadata many hundred times.
+
+    Raises:
+        DefinitionError: A view is at fault.
+    """
+    views = place.views
+    create_codes(con, code_set_names(place.codes), place.codes)
+    for table in load_tables().values():
+        con.register("_empty", table.schema.empty_table())
+        con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
+        con.unregister("_empty")
+    for name in closure(views, views):
+        try:
+            barred = [n for n in closure([name], views) if not views[n].available(place.profile)]
+            for statement in (
+                _stub(views[name], barred[0]) if barred else published(views[name], views)
+            ):
+                con.execute(statement)
+        except duckdb.Error as error:
+            raise DefinitionError(f"{views[name].where}: {faults.text_of(error)}") from None
+    for statement in load_statements():
+        con.execute(statement)
+    for name, value in place.settings.items():
+        con.execute(f"SET {name} = {literal(value)}")
+    for table in load_tables().values():
+        con.execute(f'DROP TABLE "{table.name}"')
+        for statement in table_statements(con, table, place):
+            con.execute(statement)
+
+
+def _stub(view: View, barred: str) -> list[str]:
+    """Return a view that answers with the line that says why it does not exist here."""
+    why = literal(str(calendar_error(barred, view.name)))
+    return [create(view, f"SELECT error({why}) AS unavailable"), comment_on(view, why)]
+
+
+def shell_command(init: Path) -> list[str]:
+    """Return the command that opens DuckDB's own shell on ``init.sql``.
+
+    Raises:
+        UserError: The package with DuckDB's shell is missing.
+    """
+    spec = find_spec("duckdb_cli")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        binary = Path(place, "duckdb.exe" if sys.platform == "win32" else "duckdb")
+        if binary.is_file():
+            return [str(binary), "-init", str(init)]
+    raise UserError(
+        "DuckDB's shell is not installed.", f"Run: pip install duckdb-cli=={duckdb.__version__}"
+    )
