@@ -1,0 +1,256 @@
+"""Sorted Parquet data files, written in workers that have no catalog.
+
+A worker gets a ``WriteSpec`` and writes; what it returns, one ``WrittenFile`` per file, is all
+that a commit needs: no footer is read again. A file lies in the folder of its attempt,
+``<table>/data/<attempt>/<task>-<n>.parquet``, so that the files of an attempt that died are found
+by their folder.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lakehouse.batch import conform
+from lakehouse.errors import CommitError
+from lakehouse.storage.files import Files, join
+from lakehouse.storage.metrics import Metrics, metrics
+
+FIELD_ID = b"PARQUET:field_id"
+
+ROW_GROUP_ROWS = 122_880
+"""Rows per row group: DuckDB's own vector layout, and its unit of parallel reading."""
+
+TARGET_BYTES = 128 * 2**20
+"""Size on disk at which a data file is closed and the next begun."""
+
+ZSTD_LEVEL = 1
+
+_SAMPLE = 2048
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """How one table's files are written.
+
+    Attributes:
+        name: Name of the table.
+        location: Folder of the table.
+        schema: Arrow schema; each field carries its Iceberg id as ``PARQUET:field_id``.
+        sort: Columns by which rows are sorted inside a file.
+        bounded: Columns that keep a smallest and largest value.
+        spec_id: Id of the table's partition spec.
+        buckets: Number of buckets, 0 when the table is not partitioned.
+        bucket_source: Column that is hashed into buckets.
+    """
+
+    name: str
+    location: str
+    schema: pa.Schema
+    sort: tuple[str, ...]
+    bounded: frozenset[str]
+    spec_id: int = 0
+    buckets: int = 0
+    bucket_source: str = ""
+
+
+@dataclass(frozen=True)
+class WriteSpec:
+    """Everything a worker needs to write data files; small, picklable, without a catalog.
+
+    Attributes:
+        tables: Each table by name.
+        attempts: Folder of the attempts' leases.
+        files: Access to the storage; never shown, since it may hold credentials.
+        target_bytes: Size at which a file is closed.
+    """
+
+    tables: dict[str, TableSpec] = field(repr=False)
+    attempts: str
+    files: Files = field(repr=False)
+    target_bytes: int = TARGET_BYTES
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One data file that is written and not yet committed.
+
+    Attributes:
+        table: Name of the table.
+        location: Where it is.
+        rows: Number of rows.
+        size: Bytes.
+        spec_id: Partition spec it follows.
+        partition: Its partition value: empty, or one bucket (None for rows without a patient).
+        metrics: Column sizes, counts and bounds for the manifest.
+    """
+
+    table: str
+    location: str
+    rows: int
+    size: int
+    spec_id: int
+    partition: tuple[int | None, ...]
+    metrics: Metrics = field(repr=False)
+
+
+def lease_location(attempts: str, attempt: str) -> str:
+    """Return where the lease of an attempt is; it exists as long as the attempt may write."""
+    return join(attempts, f"{attempt}.lease")
+
+
+def write_tables(
+    spec: WriteSpec, tables: Mapping[str, pa.Table], attempt: str, task: int
+) -> list[WrittenFile]:
+    """Write the rows of some tables into new Parquet files, sorted and split to size.
+
+    Runs anywhere. Nothing is visible to readers before ``IngestTransaction.commit``.
+
+    Args:
+        spec: From ``Warehouse.write_spec()``.
+        tables: De-identified rows by table; tables without rows write nothing.
+        attempt: ``IngestTransaction.attempt``.
+        task: Number of this piece of work, unique within the attempt; a task that is run again
+            after its worker died takes the same number and replaces its files.
+
+    Returns:
+        One entry per file, for ``IngestTransaction.commit``.
+
+    Raises:
+        CommitError: The storage is full or refuses, or the attempt is closed.
+    """
+    written: list[WrittenFile] = []
+    try:
+        for name, rows in tables.items():
+            if rows.num_rows:
+                written += _write_table(spec, spec.tables[name], rows, attempt, task)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC or "No space left" in str(error)
+        raise CommitError(
+            "The warehouse's storage is full."
+            if full
+            else "The warehouse's storage refused a data file.",
+            "Nothing was changed; mend it and run the same command again.",
+        ) from None
+    # Whoever takes this attempt for dead removes its lease first and its files second. Looking
+    # for the lease after writing closes the gap: either they saw the files, or we see no lease.
+    if not spec.files.exists(lease_location(spec.attempts, attempt)):
+        for file in written:
+            spec.files.delete(file.location)
+        raise CommitError("The ingest that this work belongs to has ended.", "Run it again.")
+    return written
+
+
+def _write_table(
+    spec: WriteSpec, table: TableSpec, rows: pa.Table, attempt: str, task: int
+) -> Iterator[WrittenFile]:
+    folder = join(table.location, "data", attempt)
+    rows = _stored(conform(rows, table.schema))
+    count = 0
+    for partition, part in _partitions(table, rows):
+        position = 0
+        while position < part.num_rows:
+            location = join(folder, f"{task:05d}-{count:04d}.parquet")
+            file, position = write_file(spec, table, part, position, location)
+            yield replace(file, partition=partition)
+            count += 1
+
+
+def write_file(
+    spec: WriteSpec, table: TableSpec, rows: pa.Table, position: int, location: str
+) -> tuple[WrittenFile, int]:
+    """Write rows from a position on until the file has its target size.
+
+    Returns:
+        The file, and the position of the first row that is not in it.
+    """
+    bounded = [n for n in rows.column_names if n in table.bounded]
+    with spec.files.output(location) as sink:
+        writer = pq.ParquetWriter(
+            sink,
+            rows.schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            write_statistics=bounded or False,
+            store_schema=False,
+        )
+        first = position
+        while position < rows.num_rows and sink.tell() < spec.target_bytes:
+            writer.write_table(rows.slice(position, ROW_GROUP_ROWS), ROW_GROUP_ROWS)
+            position = min(position + ROW_GROUP_ROWS, rows.num_rows)
+        writer.close()
+        footer = writer.writer.metadata
+        sink.flush()
+        size = sink.tell()
+    part = rows.slice(first, position - first)
+    ids = {f.name: int(f.metadata[FIELD_ID]) for f in table.schema}
+    known = metrics(footer, part, ids, table.bounded)
+    return WrittenFile(
+        table.name, location, part.num_rows, size, table.spec_id, (), known
+    ), position
+
+
+def _stored(rows: pa.Table) -> pa.Table:
+    """Dictionary-encode columns that repeat themselves: sorting then moves integers, not text."""
+    columns = []
+    fields = []
+    for f, column in zip(rows.schema, rows.columns, strict=True):
+        column = column.combine_chunks()
+        if pa.types.is_string(f.type) and _repeats(column):
+            column = column.dictionary_encode()
+        columns.append(column)
+        fields.append(pa.field(f.name, column.type, metadata={FIELD_ID: f.metadata[FIELD_ID]}))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _repeats(column: pa.Array) -> bool:
+    sample = column.slice(0, _SAMPLE)
+    return len(pc.unique(sample)) <= len(sample) // 2
+
+
+def _partitions(
+    table: TableSpec, rows: pa.Table
+) -> Iterator[tuple[tuple[int | None, ...], pa.Table]]:
+    if not table.buckets:
+        yield (), _sorted(rows, table.sort)
+        return
+    buckets = bucket_of(rows[table.bucket_source], table.buckets)
+    for value in sorted(pc.unique(buckets).to_pylist(), key=lambda b: -1 if b is None else b):
+        mask = pc.is_null(buckets) if value is None else pc.equal(buckets, value)
+        yield (value,), _sorted(rows.filter(mask), table.sort)
+
+
+def bucket_of(column: pa.ChunkedArray, buckets: int) -> pa.Array:
+    """Return the Iceberg bucket of each value."""
+    from pyiceberg_core import transform
+
+    plain = column.cast(pa.string()).combine_chunks()
+    return transform.bucket(plain, buckets)
+
+
+def _sorted(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    if not keys or rows.num_rows < 2:
+        return rows
+    ranks = {k: _ranks(rows[k]) for k in keys}
+    order = pc.sort_indices(pa.table(ranks), sort_keys=[(k, "ascending") for k in keys])
+    positions = order.to_numpy()
+    if np.array_equal(positions, np.arange(len(positions), dtype=positions.dtype)):
+        return rows
+    return rows.take(order)
+
+
+def _ranks(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Replace dictionary codes by the rank of their value, so that integers are compared."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    encoded = column.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return pa.array(rank).take(encoded.indices)

@@ -1,0 +1,116 @@
+"""The journal of a commit: which files go into which table, written before the first commit.
+
+From the moment it exists the ingest will happen: whoever finds it after a kill completes it.
+JSON, since what lies on a disk is never unpickled; paths, counts and bounds of de-identified
+columns, nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.errors import CommitError
+from lakehouse.storage.datafiles import WrittenFile
+from lakehouse.storage.files import Files, join
+from lakehouse.storage.leases import JOURNAL
+from lakehouse.storage.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One commit that is to happen.
+
+    Attributes:
+        ingest_id: The ingest.
+        attempt: The attempt whose folders hold the files.
+        files: Every data file, those of the ledger included.
+    """
+
+    ingest_id: str
+    attempt: str
+    files: tuple[WrittenFile, ...]
+
+    def by_table(self) -> dict[str, list[WrittenFile]]:
+        """Return the files of each table."""
+        found: dict[str, list[WrittenFile]] = {}
+        for file in self.files:
+            found.setdefault(file.table, []).append(file)
+        return found
+
+
+def location(folder: str, attempt: str) -> str:
+    """Return where the journal of an attempt is."""
+    return join(folder, f"{attempt}.{JOURNAL}")
+
+
+def write(files: Files, folder: str, journal: Journal) -> None:
+    """Write a journal so that it survives a power cut."""
+    content = {
+        "ingest_id": journal.ingest_id,
+        "attempt": journal.attempt,
+        "files": [_to_json(f) for f in journal.files],
+    }
+    files.replace(location(folder, journal.attempt), json.dumps(content).encode())
+
+
+def read(files: Files, folder: str, attempt: str) -> Journal | None:
+    """Return the journal of an attempt, or None when it has none."""
+    content = files.read(location(folder, attempt))
+    if content is None:
+        return None
+    try:
+        known = json.loads(content)
+        return Journal(
+            known["ingest_id"], known["attempt"], tuple(_from_json(f) for f in known["files"])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommitError(
+            f"The journal of attempt {attempt} is damaged.",
+            "Restore the warehouse from a backup, or ask for help before ingesting.",
+        ) from error
+
+
+def _to_json(file: WrittenFile) -> dict[str, Any]:
+    m = file.metrics
+    return {
+        "table": file.table,
+        "location": file.location,
+        "rows": file.rows,
+        "size": file.size,
+        "spec_id": file.spec_id,
+        "partition": file.partition,
+        "metrics": {
+            "column_sizes": m.column_sizes,
+            "value_counts": m.value_counts,
+            "null_counts": m.null_counts,
+            "lower": {k: v.hex() for k, v in m.lower.items()},
+            "upper": {k: v.hex() for k, v in m.upper.items()},
+            "split_offsets": m.split_offsets,
+        },
+    }
+
+
+def _from_json(known: dict[str, Any]) -> WrittenFile:
+    m = known.pop("metrics")
+    metrics = Metrics(
+        _by_id(m["column_sizes"]),
+        _by_id(m["value_counts"]),
+        _by_id(m["null_counts"]),
+        {i: bytes.fromhex(v) for i, v in _by_id(m["lower"]).items()},
+        {i: bytes.fromhex(v) for i, v in _by_id(m["upper"]).items()},
+        tuple(m["split_offsets"]),
+    )
+    known["partition"] = tuple(known["partition"])
+    return WrittenFile(**known, metrics=metrics)
+
+
+def _by_id(mapping: dict[str, Any]) -> dict[int, Any]:
+    return {int(k): v for k, v in mapping.items()}
+
+
+def writes(journal: Journal) -> Sequence[str]:
+    """Return the locations of all files of a journal."""
+    return [f.location for f in journal.files]

@@ -1,0 +1,355 @@
+"""A warehouse: its folder, its settings, its catalog and its tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import TracebackType
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog as IcebergCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.table import Table as IcebergTable
+
+from lakehouse.errors import UserError, WarehouseError, did_you_mean
+from lakehouse.storage import hints, schemas
+from lakehouse.storage.catalogs import connect
+from lakehouse.storage.datafiles import FIELD_ID, TableSpec, WriteSpec
+from lakehouse.storage.files import Files, is_local, join, normalise
+from lakehouse.storage.locks import exclusive
+from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
+from lakehouse.tables import Table, load_tables
+
+INGEST_ID = "lakehouse.ingest-id"
+"""Snapshot property: the ingest that made it."""
+
+_TABLES = "tables"
+_STATE = "state"
+
+
+class Warehouse:
+    """Iceberg tables of one profile and one key, in a folder or an object store.
+
+    Make one with ``create``, reach one with ``open``.
+
+    Attributes:
+        path: Folder or URI.
+        settings: What it was made with.
+        catalog: The pyiceberg catalog.
+        files: Access to its storage.
+    """
+
+    def __init__(self, path: str, settings: Settings, catalog: IcebergCatalog) -> None:
+        self.path = path
+        self.settings = settings
+        self.catalog = catalog
+        self.files = Files({k: str(v) for k, v in catalog.properties.items()})
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], settings: Settings, catalog: Catalog | None = None
+    ) -> Warehouse:
+        """Make a warehouse with every table of ``catalog/tables``, all empty.
+
+        Args:
+            path: Folder or URI; made when missing.
+            settings: Profile, key id, policy and the rest.
+            catalog: A pyiceberg catalog by name or properties; None for the embedded one.
+
+        Raises:
+            WarehouseError: There is one already, or the place or catalog cannot be used.
+        """
+        root = normalise(path)
+        chosen = catalog if catalog is not None else settings.catalog
+        refuse_secrets(chosen)
+        if settings.buckets < 0:
+            raise WarehouseError("The number of buckets is negative.", "Leave it out, or give 16.")
+        settings = replace(
+            settings,
+            catalog=chosen,
+            location=root,
+            created_at=settings.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
+            software=settings.software or version("clinical-lakehouse"),
+            definitions=schemas.fingerprint(load_tables()),
+        )
+        connected = connect(root, chosen)
+        warehouse = cls(root, settings, connected)
+        if warehouse.files.exists(join(root, NAME)):
+            raise WarehouseError(
+                f"There is a warehouse in {root} already.", "Choose another folder, or use it."
+            )
+        try:
+            with exclusive(warehouse.state, "commit"):
+                warehouse._create_tables(load_tables())
+                # Written last: a warehouse exists when all of it does.
+                warehouse.files.replace(join(root, NAME), settings.to_json())
+        except OSError as error:
+            raise _refused(root) from error
+        return warehouse
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], catalog: Catalog | None = None) -> Warehouse:
+        """Open a warehouse; needs no secret.
+
+        Tables and columns that a newer version of the software defines are added.
+
+        Args:
+            path: Folder or URI.
+            catalog: Overrides the catalog that the warehouse names.
+
+        Raises:
+            WarehouseError: There is none, or its catalog cannot be reached.
+        """
+        root = normalise(path)
+        files = Files() if catalog is None else Files(_properties(root, catalog))
+        content = files.read(join(root, NAME))
+        if content is None:
+            raise WarehouseError(
+                f"There is no warehouse in {root}.",
+                f"Make one: lakehouse init {root}",
+            )
+        settings = Settings.from_json(content, root)
+        if normalise(settings.location or root) != root and not _same(settings.location, root):
+            raise WarehouseError(
+                f"The warehouse in {root} was made in {settings.location} and cannot be moved.",
+                f"Move it back, or put a link to it at {settings.location}.",
+            )
+        warehouse = cls(
+            root, settings, connect(root, catalog if catalog is not None else settings.catalog)
+        )
+        warehouse._upgrade()
+        return warehouse
+
+    @staticmethod
+    def exists(path: str | os.PathLike[str], catalog: Catalog | None = None) -> bool:
+        """Return whether there is a warehouse at a folder or URI."""
+        root = normalise(path)
+        files = Files() if catalog is None else Files(_properties(root, catalog))
+        return files.exists(join(root, NAME))
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Warehouse({self.path!r}, profile={self.settings.profile!r})"
+
+    def close(self) -> None:
+        """Close the connections to the catalog."""
+        self.catalog.close()
+
+    @property
+    def state(self) -> str:
+        """Folder of leases, journals and locks."""
+        return join(self.path, _STATE)
+
+    @property
+    def attempts(self) -> str:
+        """Folder of the attempts at work."""
+        return join(self.state, "attempts")
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables, sorted."""
+        return sorted(name for _, name in self.catalog.list_tables(self.settings.namespace))
+
+    def location(self, table: str) -> str:
+        """Return the folder of a table, for DuckDB's ``iceberg_scan``."""
+        return join(self.path, _TABLES, self._known(table))
+
+    def iceberg(self, table: str) -> IcebergTable:
+        """Return the Iceberg table as it is now.
+
+        Raises:
+            UserError: There is no such table.
+        """
+        try:
+            return self.catalog.load_table((self.settings.namespace, table))
+        except NoSuchTableError:
+            raise UserError(
+                f"There is no table named {table}.", did_you_mean(table, self.tables())
+            ) from None
+
+    def write_spec(self) -> WriteSpec:
+        """Return what workers need to write data files."""
+        known = load_tables()
+        tables = {n: self._table_spec(known[n]) for n in self.tables() if n in known}
+        return WriteSpec(tables, self.attempts, self.files)
+
+    def snapshots(self, table: str) -> pa.Table:
+        """Return the snapshots of a table, oldest first.
+
+        Returns:
+            ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
+            ``ingest_id`` (null for maintenance) and ``release`` (names, with commas between).
+        """
+        iceberg = self.iceberg(table)
+        names: dict[int, list[str]] = {}
+        for name, ref in iceberg.metadata.refs.items():
+            if name != "main":
+                names.setdefault(ref.snapshot_id, []).append(name)
+        rows = [
+            {
+                "snapshot_id": s.snapshot_id,
+                "committed_at": s.timestamp_ms * 1000,
+                "operation": s.summary.operation.value if s.summary else None,
+                "rows": int(s.summary.get("total-records", 0) or 0) if s.summary else None,
+                "ingest_id": s.summary.get(INGEST_ID) if s.summary else None,
+                "release": ", ".join(sorted(names.get(s.snapshot_id, []))) or None,
+            }
+            for s in sorted(iceberg.metadata.snapshots, key=lambda s: s.sequence_number or 0)
+        ]
+        return pa.Table.from_pylist(rows, _SNAPSHOTS)
+
+    def _known(self, table: str) -> str:
+        known = load_tables()
+        if table not in known and table not in self.tables():
+            raise UserError(f"There is no table named {table}.", did_you_mean(table, known))
+        return table
+
+    def _table_spec(self, table: Table) -> TableSpec:
+        iceberg = self.iceberg(table.name)
+        schema = schema_to_pyarrow(iceberg.schema())
+        arrow = pa.schema(
+            pa.field(f.name, _small(f.type), metadata={FIELD_ID: f.metadata[FIELD_ID]})
+            for f in schema
+        )
+        partitioned = iceberg.spec().fields
+        return TableSpec(
+            table.name,
+            iceberg.location(),
+            arrow,
+            table.sort,
+            frozenset(schemas.bounded(table)),
+            iceberg.spec().spec_id,
+            partitioned[0].transform.num_buckets if partitioned else 0,
+            iceberg.schema().find_column_name(partitioned[0].source_id) or ""
+            if partitioned
+            else "",
+        )
+
+    def _create_tables(self, tables: Mapping[str, Table]) -> None:
+        with suppress(NamespaceAlreadyExistsError):
+            self.catalog.create_namespace(self.settings.namespace)
+        present = set(self.tables())
+        for table in tables.values():
+            there = table.name in present
+            made = self.iceberg(table.name) if there else self._create_table(table)
+            self._own(made, table)
+            hints.refresh(self.files, made)
+
+    def _create_table(self, table: Table) -> IcebergTable:
+        name = (self.settings.namespace, table.name)
+        try:
+            return self.catalog.create_table(
+                name,
+                schemas.iceberg_schema(table),
+                location=join(self.path, _TABLES, table.name),
+                partition_spec=schemas.partition(table, self.settings.buckets),
+                properties=schemas.properties(table, self.settings),
+            )
+        except TableAlreadyExistsError:
+            return self.catalog.load_table(name)
+
+    def _own(self, made: IcebergTable, table: Table) -> None:
+        """Refuse a table that another warehouse, or another profile, put under this name."""
+        wanted = schemas.properties(table, self.settings)
+        promised = [k for k in wanted if k.startswith("lakehouse.")]
+        here = normalise(made.location()) == join(self.path, _TABLES, table.name)
+        if not here or any(made.properties.get(k) != wanted[k] for k in promised):
+            raise WarehouseError(
+                f"The catalog holds a table {self.settings.namespace}.{table.name} of another "
+                "warehouse, profile or key.",
+                "Choose another catalog, or another namespace in it.",
+            )
+
+    def _upgrade(self) -> None:
+        """Add the tables and columns that the definitions have gained since."""
+        known = load_tables()
+        wanted = schemas.fingerprint(known)
+        if self.settings.definitions == wanted:
+            return
+        try:
+            with exclusive(self.state, "commit"):
+                self._create_tables(known)
+                for table in known.values():
+                    self._add_columns(table)
+                self.settings = replace(self.settings, definitions=wanted)
+                self.files.replace(join(self.path, NAME), self.settings.to_json())
+        except PermissionError:
+            # Someone who may only read sees the tables as they are.
+            return
+
+    def _add_columns(self, table: Table) -> None:
+        for _ in range(5):
+            iceberg = self.iceberg(table.name)
+            present = {f.name: f for f in iceberg.schema().fields}
+            missing = [c for c in table.columns.values() if c.name not in present]
+            changed = [
+                c
+                for c in table.columns.values()
+                if c.name in present and present[c.name].doc != c.doc
+            ]
+            if not missing and not changed:
+                return
+            try:
+                with iceberg.transaction() as transaction:
+                    with transaction.update_schema() as update:
+                        for c in missing:
+                            update.add_column(c.name, schemas.iceberg_type(c), doc=c.doc)
+                        for c in changed:
+                            update.update_column(c.name, doc=c.doc)
+                    transaction.set_properties(schemas.properties(table, self.settings))
+            except CommitFailedException:
+                continue  # another process did the same, or an ingest landed: look again
+            hints.refresh(self.files, iceberg)
+            return
+
+
+_SNAPSHOTS = pa.schema(
+    [
+        ("snapshot_id", pa.int64()),
+        ("committed_at", pa.timestamp("us", tz="UTC")),
+        ("operation", pa.string()),
+        ("rows", pa.int64()),
+        ("ingest_id", pa.string()),
+        ("release", pa.string()),
+    ]
+)
+
+
+def _properties(root: str, catalog: Catalog) -> dict[str, str]:
+    if is_local(root):
+        return {}
+    return {k: str(v) for k, v in connect(root, catalog).properties.items()}
+
+
+def _same(one: str, other: str) -> bool:
+    return is_local(one) and is_local(other) and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _small(type_: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(type_) else type_
+
+
+def _refused(root: str) -> WarehouseError:
+    return WarehouseError(
+        f"The folder {root} cannot be written, or its disk is full.",
+        "Mend its rights or free space, or choose another folder.",
+    )

@@ -1,0 +1,19 @@
+"""A real warehouse with its SQLite catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.storage import Warehouse
+
+from .cases import SETTINGS
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    """An empty warehouse."""
+    with Warehouse.create(tmp_path / "warehouse", SETTINGS) as made:
+        yield made

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from lakehouse.errors import CommitError
+from lakehouse.storage import (
+    IngestTransaction,
+    Warehouse,
+    hints,
+    known_files,
+    recover,
+    write_tables,
+)
+from lakehouse.storage.files import join
+
+from .cases import content, ingest, ledger, rows
+
+
+def test_an_ingest_lands_in_every_table_and_in_the_ledger(warehouse: Warehouse) -> None:
+    added = ingest(warehouse, "one", 5)
+    assert added == {"patients": 5, "observations": 5, "ingest_files": 1, "ingests": 1}
+    assert len(content(warehouse, "patients")) == 5
+    assert known_files(warehouse, ["file-of-one", "other"]) == {"file-of-one"}
+    for table in added:
+        snapshots = warehouse.snapshots(table).to_pylist()
+        assert [s["ingest_id"] for s in snapshots] == ["one"]
+
+
+def test_hints_follow_every_commit(warehouse: Warehouse) -> None:
+    for name in ("one", "two"):
+        ingest(warehouse, name)
+        for table in warehouse.tables():
+            iceberg = warehouse.iceberg(table)
+            held = hints.current(warehouse.files, warehouse.location(table))
+            assert held == hints.stem(iceberg.metadata_location)
+
+
+def test_an_aborted_ingest_leaves_nothing(warehouse: Warehouse) -> None:
+    with pytest.raises(RuntimeError), IngestTransaction(warehouse, "one") as transaction:
+        write_tables(warehouse.write_spec(), rows("one"), transaction.attempt, 0)
+        raise RuntimeError
+    assert not warehouse.files.list(warehouse.attempts)
+    for table in warehouse.tables():
+        assert not warehouse.files.list(join(warehouse.location(table), "data"))
+
+
+def test_a_worker_that_outlives_its_ingest_writes_nothing(warehouse: Warehouse) -> None:
+    with IngestTransaction(warehouse, "one") as transaction:
+        attempt = transaction.attempt
+    with pytest.raises(CommitError, match="has ended"):
+        write_tables(warehouse.write_spec(), rows("one"), attempt, 0)
+    assert not warehouse.files.list(join(warehouse.location("patients"), "data"))
+
+
+def test_recover_leaves_a_living_ingest_alone(warehouse: Warehouse) -> None:
+    with IngestTransaction(warehouse, "one") as transaction:
+        written = write_tables(warehouse.write_spec(), rows("one"), transaction.attempt, 0)
+        assert recover(warehouse) == []
+        transaction.commit(written, ledger("one"))
+    assert len(content(warehouse, "patients")) == 3
