@@ -1,1 +1,6 @@
-"""quality."""
+"""Validation: rules over a raw batch divide it into good rows and rejects."""
+
+from lakehouse.quality.rules import Rule, load_rules
+from lakehouse.quality.validate import validate
+
+__all__ = ["Rule", "load_rules", "validate"]

@@ -16,6 +16,7 @@ from lakehouse.formats.hl7v2.delimiters import group, join
 from lakehouse.formats.hl7v2.fields import Fields, Finding
 from lakehouse.formats.hl7v2.framing import Chunk
 from lakehouse.formats.hl7v2.mapping import Mapping, load_mappings
+from lakehouse.formats.hl7v2.order import out_of_order
 from lakehouse.formats.hl7v2.rows import RowBuilder, Rows
 from lakehouse.formats.hl7v2.segments import public_name
 from lakehouse.formats.hl7v2.tokens import Bools, Delimiters, Ints, Tokens, tag_code, tag_name
@@ -121,7 +122,7 @@ def _group(
     tables["records"], dropped = _records(
         rows["records"][0], tokens, mappings, record_ids, ordinals, sets, source
     )
-    findings = fields.findings
+    findings = fields.findings + out_of_order(fields)
     if tokens.continued.any():
         findings.append(
             Finding(
@@ -133,6 +134,7 @@ def _group(
         )
     if findings:
         tables["rejects"] = _findings(findings, tables["records"], ordinals, offsets)
+    tables["records"] = tables["records"].append_column("_byte_offset", pa.array(offsets))
     return RawBatch(tables, n_records=len(ordinals), dropped=dropped)
 
 

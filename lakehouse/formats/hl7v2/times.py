@@ -119,8 +119,9 @@ def _tail(
     dotted = (buffer[at] == ord(".")) & (count[rows] == 14)
     scale = 100_000
     value = np.zeros(len(rows), np.int64)
+    # YYYYMMDDHHMMSSmmm without the dot is no HL7 time, but widely sent
+    running = dotted | ((count[rows] == 14) & (end - at == 3))
     at = at + dotted
-    running = dotted
     for _ in range(9):  # nanoseconds occur; digits after the sixth are passed over
         digit = buffer[at].astype(np.int64) - 48
         running = running & (at < end) & (digit >= 0) & (digit <= 9)

@@ -1,0 +1,123 @@
+"""The rules: ``catalog/quality/<format>.toml``, each with an id, a level and its clause."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.resources import resource
+from lakehouse.tables import load_tables
+
+LEVELS = ("record", "row", "warning")
+CHECKS = ("required", "one_of", "not_after", "not_before")
+
+_DAY = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule over one column of one table.
+
+    Attributes:
+        id: Name under which rejects are counted.
+        level: ``record``, ``row`` or ``warning``.
+        clause: Where the standard asks for it.
+        table: Table that it looks at.
+        location: Place in the source that is named to the reader.
+        message: What is wrong, without a value.
+        check: ``required`` (not null), ``one_of`` (null passes), ``not_after`` and
+            ``not_before`` (compared with the column ``than``, by more than ``days``).
+        column: Column that is checked.
+        values: For ``one_of``.
+        than: For the comparisons.
+        days: For the comparisons.
+    """
+
+    id: str
+    level: str
+    clause: str
+    table: str
+    location: str
+    message: str
+    check: str
+    column: str
+    values: tuple[str, ...] = ()
+    than: str = ""
+    days: int = 0
+
+    def fails(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return, per row of the raw table, whether the rule is broken.
+
+        Examples:
+            >>> rule = Rule("x", "warning", "", "t", "", "", "one_of", "a", values=("P",))
+            >>> rule.fails(pa.table({"a": ["P", "Q", None]})).to_pylist()
+            [False, True, False]
+        """
+        if self.column not in table.column_names:
+            return pa.chunked_array([pa.repeat(self.check == "required", len(table))])
+        column = table.column(self.column)
+        if self.check == "required":
+            return pc.is_null(column)
+        if self.check == "one_of":
+            return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, pa.array(self.values))))
+        if self.than not in table.column_names:
+            return pa.chunked_array([pa.repeat(False, len(table))])
+        earlier, later = _micros(column), _micros(table.column(self.than))
+        if self.check == "not_after":
+            broken = pc.greater(pc.subtract(earlier, later), self.days * _DAY)
+        else:
+            broken = pc.greater(pc.subtract(later, earlier), self.days * _DAY)
+        return pc.fill_null(broken, False)
+
+
+def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a date or timestamp column as microseconds since 1970."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("us"))
+    return column.cast(pa.int64())
+
+
+def _rule(where: str, spec: dict[str, Any]) -> Rule:
+    known = {f.name for f in fields(Rule)}
+    if odd := spec.keys() - known:
+        raise DefinitionError(
+            f"{where}: unknown key {', '.join(sorted(odd))}.", did_you_mean(sorted(odd)[0], known)
+        )
+    name = spec.get("id", "a rule without id")
+    missing = [
+        k
+        for k in ("id", "level", "clause", "table", "location", "message", "check", "column")
+        if not spec.get(k)
+    ]
+    if missing:
+        raise DefinitionError(f"{where}, {name}: {', '.join(missing)} missing.")
+    if spec["level"] not in LEVELS or spec["check"] not in CHECKS:
+        raise DefinitionError(
+            f"{where}, {name}: unknown level or check.",
+            f"Levels: {', '.join(LEVELS)}. Checks: {', '.join(CHECKS)}.",
+        )
+    table = load_tables().get(spec["table"])
+    if table is None or spec["column"] not in table.columns:
+        raise DefinitionError(f"{where}, {name}: there is no such table or column.")
+    return Rule(**(spec | {"values": tuple(spec.get("values", ()))}))
+
+
+@cache
+def load_rules(format_name: str) -> tuple[Rule, ...]:
+    """Return the rules of a format; a format without a file has none.
+
+    Raises:
+        DefinitionError: A rule lacks a key, or names an unknown table or column.
+    """
+    file = resource("catalog/quality") / f"{format_name}.toml"
+    if not file.is_file():
+        return ()
+    where = f"quality/{file.name}"
+    spec = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tuple(_rule(where, rule) for rule in spec.get("rule", ()))
