@@ -45,9 +45,8 @@ class KeyedHash:
         >>> with TemporaryDirectory() as folder:
         ...     secret = Secret.create(Path(folder) / "key")
         >>> hasher = secret.hasher("file")
-        >>> hasher.update(b"MSH|"), hasher.update(b"^~\\\\&")
-        (None, None)
-        >>> hasher.hexdigest() == secret.digest("file", b"MSH|^~\\\\&")
+        >>> hasher.update(b"MSH|^")
+        >>> hasher.hexdigest() == secret.digest("file", b"MSH|^")
         True
     """
 

@@ -12,7 +12,12 @@ from lakehouse.resources import resource
 from lakehouse.tables import PHI_CLASSES, phi_class_known
 
 DROP = "drop"
-"""What happens to a class that no policy lists."""
+"""What happens to a class that no policy lists; any name that is no action does the same."""
+
+NEVER_KEPT = frozenset(
+    {"patient", "provider", "name", "contact", "address.line", "url", "biometric", "other_id"}
+)
+"""Direct identifiers under every reading of the law; so are those of ``identifier.*``."""
 
 _KEYS = {"doc", "data_use_agreement", "shift", "actions"}
 
@@ -100,6 +105,11 @@ def load_policy(name: str, folder: Path | None = None) -> Policy:
             )
         if not isinstance(action, str):
             raise DefinitionError(f"{where}: the action of {phi} is not a name.")
+        if action.startswith("keep") and (phi in NEVER_KEPT or phi.startswith("identifier.")):
+            raise DefinitionError(
+                f"{where}: {phi} identifies a person and is never kept.",
+                "Use pseudonym, or leave the class out.",
+            )
     if spec["shift"] != (actions.get("date") == "shift"):
         raise DefinitionError(f"{where}: `shift` and the action of `date` contradict each other.")
     return Policy(

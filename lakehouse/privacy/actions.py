@@ -1,0 +1,267 @@
+"""The actions that a profile may name: what becomes of a column of some PHI class.
+
+Every action works on a whole raw column and returns the column to store. Adding one is adding a
+function with ``@action``; a profile that names an action which is not here drops the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import SEPARATOR
+from lakehouse.privacy import zip3 as postal
+from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, year_of, years_between
+from lakehouse.privacy.columns import (
+    DAY_US,
+    Bools,
+    days_of,
+    integers,
+    mapped,
+    mapped_strings,
+    numbers,
+    whole,
+)
+from lakehouse.privacy.identity import new_uids
+from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.people import PATIENT, People, ages_at, births
+from lakehouse.privacy.shapes import code_shaped, place_shaped
+from lakehouse.privacy.terminology import Terminology
+from lakehouse.tables import Column, Table
+
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+"""0001-01-01 and 9999-12-31: what a time may be after a shift. Other readers know no more."""
+
+
+NO_TEXT = pa.scalar(None, pa.string())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The raw rows of one table, with what the actions ask of them and their batch.
+
+    Attributes:
+        table: The raw table.
+        definition: Its definition.
+        secret: The warehouse's secret.
+        people: The patients of the batch.
+        identifiers: Pseudonyms by column, made for the whole batch at once.
+        old: Which of the patients are 90 or over somewhere in the batch.
+        terminology: Whose texts may be stored.
+        time_zone: Zone in which an instant becomes a date, for ages.
+    """
+
+    table: pa.Table
+    definition: Table
+    secret: Secret
+    people: People
+    identifiers: dict[str, pa.Array]
+    old: Bools
+    terminology: Terminology
+    time_zone: str
+
+    def raw(self, column: str | None) -> pa.Array | None:
+        """Return a raw column in one piece, or None when the table lacks it."""
+        return whole(self.table[column]) if column in self.table.column_names else None
+
+    def nobody(self) -> tuple[np.ndarray, Bools]:
+        """Return offsets for a table without patients: nothing moves, nothing is valid."""
+        return np.zeros(len(self.table), np.int64), np.zeros(len(self.table), bool)
+
+    def offsets(self, column: str = PATIENT) -> tuple[np.ndarray, Bools]:
+        """Return by how many days the times of each row move, and whether it names a patient."""
+        name = self.definition.name
+        return self.people.offsets(name, column) if self.people.has(name, column) else self.nobody()
+
+
+Action = Callable[[Rows, Column], pa.Array | None]
+ACTIONS: dict[str, Action] = {}
+"""Actions by the name that a profile gives; None as a result: nothing of the column is stored."""
+
+
+def action(function: Action) -> Action:
+    """Register an action under its function's name."""
+    ACTIONS[function.__name__] = function
+    return function
+
+
+@action
+def keep(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the value; birth dates and ages are filled in where the source gave a birth date."""
+    if column.phi == "age":
+        return _ages(rows, column)
+    raw = rows.raw(column.name)
+    if column.phi != "birth_date":
+        return raw
+    birth = births(rows.table, rows.definition)
+    if birth is None:
+        return raw
+    days, valid = birth
+    filled = integers(
+        days if pa.types.is_date32(column.type) else year_of(days), valid, column.type
+    )
+    return filled if raw is None else pc.coalesce(raw.cast(column.type), filled)
+
+
+@action
+def pseudonym(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the pseudonym; the domain is the PHI class."""
+    return rows.identifiers.get(column.name)
+
+
+@action
+def keep_name(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the name of a facility without the authority that it was qualified by."""
+    raw = rows.raw(column.name)
+    if raw is None:
+        return None
+    return mapped_strings(raw, lambda v: v.rpartition(SEPARATOR)[2].strip() or None)
+
+
+@action
+def uid(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the new UID; those that the DICOM standard assigns stay."""
+    raw = rows.raw(column.name)
+    if raw is None:
+        return None
+    return mapped(raw, lambda v: pa.array(new_uids(rows.secret, v.to_pylist()), pa.string()))
+
+
+@action
+def shift(rows: Rows, column: Column) -> pa.Array | None:
+    """Move times by the days of the row's patient; drop them where the row names no patient."""
+    raw = rows.raw(column.name)
+    if raw is None or not (pa.types.is_timestamp(column.type) or pa.types.is_date32(column.type)):
+        return None
+    values, valid = numbers(raw.cast(column.type))
+    days, named = rows.offsets()
+    unit = DAY_US if pa.types.is_timestamp(column.type) else 1
+    # compared before adding, for the sum of extremes would overflow
+    fits = (values >= FIRST_DAY * unit) & (values < (LAST_DAY + 1 - days) * unit)
+    stays = valid & named & fits
+    return integers(np.where(stays, values, 0) + days * unit, stays, column.type)
+
+
+@action
+def birth_year(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the year of birth on the patient's own time line; nothing of it from age 90."""
+    birth = births(rows.table, rows.definition)
+    if birth is None or not pa.types.is_integer(column.type):
+        return None
+    born, known = birth
+    days, named = rows.offsets()
+    stays = known & named
+    if rows.people.has(rows.definition.name):
+        stays &= ~rows.old[rows.people.at(rows.definition.name)[0]]
+    for event in rows.definition.of_class("age"):
+        when = rows.raw(event.at)
+        if when is not None:
+            at, there = days_of(when, rows.time_zone)
+            stays &= ~(there & (years_between(born, at) >= TOP_AGE))
+    return integers(year_of(born + days), stays, column.type)
+
+
+@action
+def top_code_90(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the age at the true time of the event; 90 stands for 90 and over."""
+    ages = _ages(rows, column)
+    return (
+        None
+        if ages is None
+        else pc.min_element_wise(ages, pa.scalar(TOP_AGE, ages.type), skip_nulls=False)
+    )
+
+
+def _ages(rows: Rows, column: Column) -> pa.Array | None:
+    """Return ages from the true birth date, else as the source states them, when possible ones."""
+    stated, birth, when = (
+        rows.raw(column.name),
+        births(rows.table, rows.definition),
+        rows.raw(column.at),
+    )
+    years, valid = rows.nobody()
+    if stated is not None:
+        years, valid = numbers(stated)
+        valid &= (years >= 0) & (years <= MAX_AGE)
+    if birth is not None and when is not None:
+        computed, sure = ages_at(birth, days_of(when, rows.time_zone))
+        years, valid = np.where(sure, computed, years), sure | valid
+    elif stated is None:
+        return None
+    return integers(years, valid, column.type)
+
+
+@action
+def offset_difference(rows: Rows, column: Column) -> pa.Array | None:
+    """Store the days that lay a time of the old identity on the line of the surviving one."""
+    old = [c.name for c in rows.definition.of_class("patient") if c.name != PATIENT]
+    if len(old) != 1:
+        return None
+    surviving, merged = rows.offsets(), rows.offsets(old[0])
+    return integers(surviving[0] - merged[0], surviving[1] & merged[1], column.type)
+
+
+@action
+def zero(rows: Rows, column: Column) -> pa.Array | None:
+    """Store zero: both identities are on the true calendar."""
+    return pa.array(np.zeros(len(rows.table), np.int32)).cast(column.type)
+
+
+@action
+def code_shape(rows: Rows, column: Column) -> pa.Array | None:
+    """Store codes; drop what cannot be one."""
+    raw = rows.raw(column.name)
+    if raw is None:
+        return None
+    return mapped(raw, lambda v: pc.if_else(code_shaped(v), v, NO_TEXT))
+
+
+@action
+def place_shape(rows: Rows, column: Column) -> pa.Array | None:
+    """Store countries and states: short codes, and names on our list."""
+    raw = rows.raw(column.name)
+    if raw is None:
+        return None
+    return mapped(raw, lambda v: pc.if_else(place_shaped(v), v, NO_TEXT))
+
+
+@action
+def public_codes_only(rows: Rows, column: Column) -> pa.Array | None:
+    """Store a code's text where it cannot say more than the code (``terminology``)."""
+    text, system = rows.raw(column.name), rows.raw(column.system)
+    stem = column.name.removesuffix("_display")
+    code = rows.raw(stem if stem in rows.definition.columns else f"{stem}_code")
+    if text is None or code is None:
+        return None
+    if system is None:
+        system = pa.nulls(len(text), pa.string())
+    return rows.terminology.texts(text, code, system)
+
+
+def _postal(rows: Rows, column: Column, rule: Callable[[str], str | None]) -> pa.Array | None:
+    raw = rows.raw(column.name)
+    if raw is None:
+        return None
+    codes = mapped_strings(raw.cast(pa.string()), rule)
+    for place in rows.definition.of_class("address.country"):
+        country = rows.raw(place.name)
+        if country is not None:
+            ours = mapped(country, lambda v: pa.array(map(postal.is_us, v.to_pylist()), pa.bool_()))
+            codes = pc.if_else(pc.fill_null(ours, True), codes, NO_TEXT)
+    return codes
+
+
+@action
+def zip3(rows: Rows, column: Column) -> pa.Array | None:
+    """Store three digits of a US ZIP code, 000 where few people live."""
+    return _postal(rows, column, postal.zip3)
+
+
+@action
+def zip5(rows: Rows, column: Column) -> pa.Array | None:
+    """Store five digits of a US ZIP code."""
+    return _postal(rows, column, postal.zip5)

@@ -1,0 +1,101 @@
+"""Arrow columns as the rest of de-identification needs them: distinct values, and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.privacy.ages import Days
+
+DAY_US = 86_400_000_000
+"""Microseconds of a day."""
+
+Bools = npt.NDArray[np.bool_]
+Key = TypeVar("Key")
+
+
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the column in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def distinct(column: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """Return which distinct string each row has, and the distinct strings.
+
+    Examples:
+        >>> at, values = distinct(pa.array(["b", None, "b"]))
+        >>> at.to_pylist(), values.to_pylist()
+        ([0, None, 0], ['b'])
+    """
+    encoded = whole(column).cast(pa.string()).dictionary_encode()
+    return encoded.indices, encoded.dictionary
+
+
+def mapped(
+    column: pa.Array | pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
+    """Return the function of a string column, computed once for each distinct value."""
+    at, values = distinct(column)
+    return function(values).take(at)
+
+
+def mapped_strings(
+    column: pa.Array | pa.ChunkedArray, function: Callable[[str], str | None]
+) -> pa.Array:
+    """Return the function of each string, called once for each distinct one."""
+    return mapped(
+        column, lambda values: pa.array([function(v) for v in values.to_pylist()], pa.string())
+    )
+
+
+class Distinct(Generic[Key]):
+    """The distinct strings of several columns together, so that each is worked on once.
+
+    Attributes:
+        values: The distinct strings.
+        at: By column, which of them each row has.
+    """
+
+    def __init__(self, columns: Mapping[Key, pa.ChunkedArray]) -> None:
+        chunks = [c for column in columns.values() for c in column.cast(pa.string()).chunks]
+        together = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
+        self.values: pa.Array = together.dictionary
+        self.at: dict[Key, pa.Array] = {}
+        start = 0
+        for key, column in columns.items():
+            self.at[key] = together.indices.slice(start, len(column))
+            start += len(column)
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> tuple[Days, Bools]:
+    """Return a column of integers, dates or timestamps as integers (0 for null), and which are."""
+    column = whole(column)
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_date32(column.type):
+        column = column.cast(pa.int32())
+    values = column.cast(pa.int64()).fill_null(0)
+    return values.to_numpy(zero_copy_only=False), valid
+
+
+def days_of(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[Days, Bools]:
+    """Return the local dates of a column of dates or instants as days, and which there are."""
+    column = whole(column)
+    if pa.types.is_timestamp(column.type):
+        if time_zone != "UTC":
+            column = pc.local_timestamp(column.cast(pa.timestamp("us", time_zone)))
+        instants, valid = numbers(column)
+        return instants // DAY_US, valid
+    return numbers(column)
+
+
+def integers(values: npt.NDArray[np.int64], valid: Bools, kind: pa.DataType) -> pa.Array:
+    """Return integers as a column of a type, null where not valid."""
+    column = pa.array(np.where(valid, values, 0), pa.int64(), mask=~valid)
+    return column.cast(pa.int32()).cast(kind) if pa.types.is_date32(kind) else column.cast(kind)

@@ -1,0 +1,156 @@
+"""RawBatch -> CleanBatch: the only step that lets rows out of the call that parsed them.
+
+What happens to a column is decided by two files alone: the table's definition names its PHI class,
+the profile names the action for that class. What neither speaks of is not stored, and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
+from lakehouse.errors import LakehouseError
+from lakehouse.privacy.actions import ACTIONS, Rows
+from lakehouse.privacy.columns import Distinct
+from lakehouse.privacy.identity import normal_identities, pseudonyms
+from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.people import People
+from lakehouse.privacy.policy import Policy
+from lakehouse.privacy.terminology import Terminology
+from lakehouse.tables import load_tables
+
+DROPPED = "dropped"
+"""Ends the name of a count where no action kept the values."""
+
+UNDEFINED = "(undefined)"
+"""Stands in counts for a table or column that no definition names; its name may be from data."""
+
+
+class Deidentifier:
+    """Makes a batch fit to be stored under one profile.
+
+    It holds the secret, so it is made where it is used and never pickled.
+
+    Args:
+        policy: The profile.
+        secret: The warehouse's secret.
+        codes: Folders with a site's own code sets (``local_codes.csv`` lists texts to keep).
+        time_zone: IANA name of the zone in which an instant becomes a date when ages are
+            computed; the ingest's own.
+
+    Examples:
+        >>> import os
+        >>> from lakehouse.batch import qualified
+        >>> from lakehouse.privacy.policy import load_policy
+        >>> deidentify = Deidentifier(load_policy("safe_harbor"), Secret(os.urandom(32)))
+        >>> raw = pa.table({"patient_id": qualified("HOSP", pa.array(["1"])), "city": ["Bern"]})
+        >>> clean = deidentify(RawBatch({"patients": raw}))
+        >>> clean.tables["patients"]["city"].to_pylist(), clean.counts
+        ([None], {'patients.city:dropped': 1})
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        secret: Secret,
+        codes: Iterable[Path | str] = (),
+        time_zone: str = "UTC",
+    ) -> None:
+        self.policy = policy
+        self._secret = secret
+        self._terminology = Terminology(codes)
+        self._time_zone = time_zone
+        self._tables = load_tables()
+
+    def __call__(self, batch: RawBatch) -> CleanBatch:
+        """Return the batch de-identified, its rejects as a table among the others."""
+        counts: Counter[str] = Counter()
+        tables = self._defined(batch, counts)
+        people = People(self._secret, tables, self._tables)
+        identifiers = self._identifiers(tables, people)
+        old = (
+            people.old(tables, self._tables, self._time_zone)
+            if self.policy.action("birth_date") == "birth_year"
+            else np.zeros(0, dtype=bool)
+        )
+        clean = {}
+        for name, table in tables.items():
+            rows = Rows(
+                table,
+                self._tables[name],
+                self._secret,
+                people,
+                identifiers.get(name, {}),
+                old,
+                self._terminology,
+                self._time_zone,
+            )
+            clean[name] = self._cleaned(rows, counts)
+        return seal(clean, {k: n for k, n in counts.items() if n})
+
+    def _defined(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
+        """Return the tables and columns that are defined; count the others."""
+        tables: dict[str, pa.Table] = {}
+        for name, table in batch.tables.items():
+            if name not in self._tables:
+                counts[f"{UNDEFINED}:{DROPPED}"] += table.num_rows
+                continue
+            known = self._tables[name].columns.keys() | {BIRTH_DATE}
+            for odd in [c for c in table.column_names if c not in known]:
+                counts[f"{name}.{UNDEFINED}:{DROPPED}"] += len(table) - table[odd].null_count
+                table = table.drop_columns(odd)
+            tables[name] = table.combine_chunks()
+        if batch.rejects:
+            schema = self._tables["rejects"].schema
+            noted = [rejects_table(batch.rejects), tables.get("rejects", schema.empty_table())]
+            tables["rejects"] = pa.concat_tables(conform(t, schema) for t in noted)
+        return tables
+
+    def _identifiers(
+        self, tables: dict[str, pa.Table], people: People
+    ) -> dict[str, dict[str, pa.Array]]:
+        """Return pseudonyms by table and column, each distinct identifier worked on once."""
+        found: dict[str, dict[str, pa.Array]] = {name: {} for name in tables}
+        domains: dict[str, dict[tuple[str, str], pa.ChunkedArray]] = {}
+        for name, table in tables.items():
+            for column in self._tables[name].columns.values():
+                if column.name not in table.column_names:
+                    continue
+                if column.phi == "patient":
+                    found[name][column.name] = people.pseudonyms(name, column.name)
+                elif self.policy.action(column.phi) == "pseudonym":
+                    columns = domains.setdefault(column.phi, {})
+                    columns[name, column.name] = table[column.name]
+        for domain, columns in domains.items():
+            rows = Distinct(columns)
+            made = pseudonyms(self._secret, domain, normal_identities(rows.values))
+            for (name, field), at in rows.at.items():
+                found[name][field] = made.take(at)
+        return found
+
+    def _cleaned(self, rows: Rows, counts: Counter[str]) -> pa.Table:
+        """Return the stored columns of one table; count the values that did not stay."""
+        stored: dict[str, pa.Array] = {}
+        for column in rows.definition.columns.values():
+            name = self.policy.action(column.phi)
+            act = ACTIONS.get(name)
+            try:
+                made = act(rows, column) if act else None
+            except (pa.ArrowException, ValueError, TypeError):  # their texts quote the data
+                raise LakehouseError(
+                    f"{rows.definition.name}.{column.name} could not be de-identified by {name}.",
+                    "The format that parsed it broke its contract; please report it.",
+                ) from None
+            if made is None:
+                made, name = pa.nulls(len(rows.table), column.type), DROPPED
+            stored[column.name] = made
+            raw = rows.raw(column.name)
+            if raw is not None and raw.null_count < made.null_count:
+                lost = made.null_count - raw.null_count
+                counts[f"{rows.definition.name}.{column.name}:{name}"] += lost
+        return pa.table(stored)

@@ -1,0 +1,97 @@
+r"""The shapes that codes, texts and places have, and those that identify somebody.
+
+Fields that ought to hold a code hold whatever somebody typed. A value stays in a column of class
+``code`` only while it could be a code: short, printable, no sentence, and nothing in it that
+looks like a phone number, an e-mail address, a web address, a social security number or a date.
+``LISINOPRIL 10MG`` passes: some systems send the drug's name as its code.
+
+All patterns are RE2's, for Arrow runs them over columns.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.privacy.facts import rows
+from lakehouse.resources import resource
+
+MAX_CODE = 64
+"""Characters of a code."""
+
+MAX_WORDS = 8
+"""Words of a code; more is a sentence."""
+
+MAX_TEXT = 300
+"""Characters of a code's text; the longest of LOINC and ICD-10-CM are below."""
+
+IDENTIFYING = "|".join(
+    (
+        r"[^\s@]@[^\s@]+\.[^\s@]",  # e-mail
+        r"(?i:\b(?:https?|ftp|file|mailto|tel|sip):)|(?i:\bwww\.)|://",  # web address
+        r"(?:^|[^0-9])[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}(?:$|[^0-9])",  # social security number
+        r"\([0-9]{3}\) ?[0-9]{3}",  # phone: (555)123
+        r"(?:^|[^0-9])[0-9]{3}[-. ][0-9]{3}[-. ][0-9]{4}(?:$|[^0-9])",  # phone: 555-123-4567
+        r"^[0-9]{3}-[0-9]{4}$",  # phone without area
+        r"\+[0-9][-0-9 ().]{7,}",  # phone: +1 555 ...
+        r"(?:^|[^0-9])(?:18|19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?:$|[^0-9])",  # date: 2024-01-31
+        r"(?:^|[^0-9/])[0-9]{1,2}/[0-9]{1,2}/(?:[0-9]{4}|[0-9]{2})(?:$|[^0-9/])",  # 1/31/2024
+        r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])(?:[01][0-9]|2[0-3])[0-5][0-9]",
+        r"^[0-9]{2,3}(?:\.[0-9]{1,3}){3}$",  # IP address; 1.1.1.2 is a sub-id
+        r"[0-9]{19}",  # longer than any code's number
+    )
+)
+"""Matches where a value holds something that identifies a person or a time."""
+
+_CONTROLS = r"[\x00-\x1f\x7f-\x{9f}]"
+# several codes of one DICOM element stand side by side, parted by a backslash
+_CODE = rf"^[^\\]{{0,{MAX_CODE}}}(?:\\[^\\]{{0,{MAX_CODE}}}){{0,15}}$"
+_SENTENCE = rf"(?:\S\s+){{{MAX_WORDS}}}"
+
+
+def clean_of_identity(values: pa.Array) -> pa.Array:
+    """Return which strings hold nothing of an identifying shape, and no control character."""
+    found = pc.or_(
+        pc.match_substring_regex(values, IDENTIFYING), pc.match_substring_regex(values, _CONTROLS)
+    )
+    return pc.invert(found)
+
+
+def code_shaped(values: pa.Array) -> pa.Array:
+    """Return which strings could be a code.
+
+    Examples:
+        >>> code_shaped(pa.array(["LISINOPRIL 10MG", "555-123-4567", "jo@x.org"])).to_pylist()
+        [True, False, False]
+    """
+    short = pc.and_(
+        pc.match_substring_regex(values, _CODE),
+        pc.less(pc.count_substring_regex(values, r"\S\s+\S"), MAX_WORDS),
+    )
+    return pc.and_(short, clean_of_identity(values))
+
+
+def text_shaped(values: pa.Array) -> pa.Array:
+    """Return which strings could be the text of a code."""
+    return pc.and_(pc.less_equal(pc.utf8_length(values), MAX_TEXT), clean_of_identity(values))
+
+
+@cache
+def place_names() -> pa.Array:
+    """Return the names of countries, states and provinces, upper-case."""
+    places = rows(resource("catalog/codes") / "places.csv")
+    return pa.array(sorted({row["name"].upper() for row in places}))
+
+
+def place_shaped(values: pa.Array) -> pa.Array:
+    """Return which strings are a country's or state's code by shape, or its name by our list.
+
+    Examples:
+        >>> place_shaped(pa.array(["MA", "US-MA", "Ohio", "12 Main St", "Suffolk"])).to_pylist()
+        [True, True, True, False, False]
+    """
+    bare = pc.utf8_trim_whitespace(values)
+    code = pc.match_substring_regex(bare, r"^(?:[A-Za-z]{2}-)?[A-Za-z]{1,3}$|^[0-9]{1,3}$")
+    return pc.or_(code, pc.is_in(pc.utf8_upper(bare), value_set=place_names()))

@@ -1,0 +1,79 @@
+"""Postal codes: three digits of a US ZIP code, by census population.
+
+45 CFR 164.514(b)(2)(i)(B): the first three digits may stay where all ZIP codes that begin with
+them hold more than 20,000 people; elsewhere they become 000. Codes of other countries are not
+spoken of by the law: they are not stored.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from lakehouse.privacy.facts import rows
+from lakehouse.resources import resource
+
+MIN_PEOPLE = 20_000
+"""A prefix stays when more people than this live there."""
+
+SMALL = "000"
+"""What stands for a prefix where fewer live."""
+
+US_NAMES = frozenset(
+    (
+        *("US", "USA", "U.S.", "U.S.A.", "840", "UNITED STATES", "UNITED STATES OF AMERICA"),
+        *("PR", "PRI", "630", "PUERTO RICO", "VI", "VIR", "850", "GU", "GUM", "316", "GUAM"),
+        *("AS", "ASM", "016", "MP", "MNP", "580"),
+    )
+)
+"""Countries whose addresses carry ZIP codes: the United States and their territories."""
+
+_ZIP = re.compile(r"(?:(\d{5})(?:-?\d{4})?|(\d{4})(?:-\d{4})?)(?:\.0+)?", re.ASCII)
+
+
+@cache
+def populous() -> frozenset[str]:
+    """Return the prefixes that may stay, from ``catalog/codes/zip3_population.csv``.
+
+    Examples:
+        >>> "021" in populous(), "036" in populous()
+        (True, False)
+    """
+    people = rows(resource("catalog/codes") / "zip3_population.csv")
+    return frozenset(row["zip3"] for row in people if int(row["population"]) > MIN_PEOPLE)
+
+
+def zip5(text: str) -> str | None:
+    """Return the five digits of a US ZIP code, or None when it does not have the form of one.
+
+    Spreadsheets turn ``02139`` into the number 2139 (or 2139.0): four digits get their zero back.
+
+    Examples:
+        >>> zip5("02139-4307"), zip5("2139"), zip5("K1A 0B1"), zip5("021")
+        ('02139', '02139', None, None)
+    """
+    found = _ZIP.fullmatch(text.strip())
+    return (found[1] or "0" + found[2]) if found else None
+
+
+def zip3(text: str) -> str | None:
+    """Return the first three digits, ``000`` where few people live, or None for no ZIP code.
+
+    Examples:
+        >>> zip3("02139"), zip3("03601-0001"), zip3("SW1A 1AA")
+        ('021', '000', None)
+    """
+    whole = zip5(text)
+    if whole is None:
+        return None
+    return whole[:3] if whole[:3] in populous() else SMALL
+
+
+def is_us(country: str | None) -> bool:
+    """Return whether an address with this country has a US ZIP code; a blank one counts as such.
+
+    Examples:
+        >>> is_us("usa"), is_us(None), is_us("CAN")
+        (True, True, False)
+    """
+    return not country or not country.strip() or country.strip().upper() in US_NAMES
