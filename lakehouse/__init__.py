@@ -1,1 +1,67 @@
-"""A SQL-queryable lakehouse for clinical data."""
+"""A SQL-queryable lakehouse for clinical data.
+
+Everything public is here and loads when it is first used: neither Ray nor DuckDB is imported by
+``import lakehouse``. Besides the names below there is one Ray datasource for each format found:
+``HL7Datasource``, ``DICOMDatasource`` ...
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakehouse.engines.ray import LakehouseDatasink as LakehouseDatasink
+    from lakehouse.errors import LakehouseError as LakehouseError
+    from lakehouse.errors import UserError as UserError
+    from lakehouse.ingest import ingest as ingest
+    from lakehouse.query.lakehouse import Lakehouse as Lakehouse
+    from lakehouse.query.lakehouse import open as open
+    from lakehouse.replay import replay as replay
+    from lakehouse.reports import IngestReport as IngestReport
+
+_HOME = {
+    "IngestReport": "reports",
+    "Lakehouse": "query.lakehouse",
+    "LakehouseDatasink": "engines.ray",
+    "LakehouseError": "errors",
+    "UserError": "errors",
+    "ingest": "ingest",
+    "open": "query.lakehouse",
+    "replay": "replay",
+}
+"""The module of each public name."""
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"lakehouse.{_HOME[name]}"), name)
+    if name.endswith("Datasource"):
+        return import_module("lakehouse.engines.ray").datasource(name)
+    raise AttributeError(f"module 'lakehouse' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from lakehouse.formats import formats, public_name
+
+    return sorted([*globals(), *_HOME, *(f"{public_name(n)}Datasource" for n in formats())])
+
+
+class _Package(ModuleType):
+    """Keeps ``lakehouse.ingest`` the function when the module of that name is imported.
+
+    An import binds a submodule as an attribute of its package; for a public name that would put
+    the module in the function's place. ``from lakehouse.ingest import ...`` finds the module all
+    the same.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

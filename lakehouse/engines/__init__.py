@@ -1,1 +1,4 @@
-"""engines."""
+"""Who drives the core: each module is an engine, and exposes ``run(work, progress)``.
+
+Nothing lists them; ``lakehouse.work`` finds them by name. All give the same tables.
+"""

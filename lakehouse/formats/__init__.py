@@ -7,6 +7,7 @@ same kind of object under the entry-point group ``lakehouse.formats``. No list n
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -108,6 +109,23 @@ def format_named(name: str) -> Format:
 
 def recognise(head: bytes, extension: str = "") -> Format | None:
     """Return the format whose content this is, or None; the extension breaks ties only."""
-    hits = [f for f in formats().values() if f.sniff(head)]
+    hits = [f for f in formats().values() if _sniffs(f, head)]
     hits.sort(key=lambda f: extension.lower() not in f.extensions)
     return hits[0] if hits else None
+
+
+def _sniffs(known: Format, head: bytes) -> bool:
+    try:
+        return known.sniff(head)
+    except Exception:  # a format that stumbles over foreign bytes does not know them
+        return False
+
+
+def public_name(name: str) -> str:
+    """Return the name of a format's family as its Ray classes bear it.
+
+    Examples:
+        >>> public_name("hl7v2"), public_name("dicom")
+        ('HL7', 'DICOM')
+    """
+    return re.sub(r"v\d+$", "", name).upper()

@@ -1,0 +1,331 @@
+"""The content of an input file: opened, unpacked, and proved to be what was announced.
+
+A file is plain, gzip (by its first bytes, whatever its name), or a member of a zip archive, of
+which one may lie in another. What a format reads is always the unpacked content, and what names
+a file is the keyed digest of that: the same messages are the same file however they are packed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self, cast
+
+from pyarrow import fs
+
+from lakehouse.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+ZIP_DEPTH = 3
+"""Archives within archives deeper than this are read as one opaque file."""
+CHUNK = 1 << 20
+SETTLED_NS = 2_000_000_000
+"""A file last written longer than this before it was looked at cannot have been written again
+within the same tick of the file system's clock."""
+
+PLAIN, GZIP, BROKEN = "plain", "gzip", "broken"
+
+
+class Hasher(Protocol):
+    """A keyed digest in the making."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FileToRead:
+    """One file whose content is known by its keyed digest. Its location may identify someone.
+
+    Attributes:
+        location: Absolute path, or the path inside the file system of ``root``; never printed.
+        typed: The path that the person typed and that led here; may be printed.
+        root: The URI that names the file system; empty for local files.
+        extension: Extension of the content's own name, lower-case with the dot.
+        members: Positions inside archives, outermost first.
+        packing: ``plain``, ``gzip``, or ``broken`` when it cannot be unpacked.
+        size: Bytes as stored (compressed size of a member).
+        stored_size: Bytes of the stored file (of the whole archive).
+        modified: When the stored file was last written, in nanoseconds.
+        seen: When it was looked at, in nanoseconds.
+        content_size: Bytes of the unpacked content.
+        file_id: Keyed digest of the content (or of the format's fingerprint of it).
+        path_id: Keyed digest of location and members.
+        format: Name of the format that recognised the content, or None.
+        fingerprinted: ``file_id`` stands on the format's fingerprint, not on the whole content.
+    """
+
+    location: str
+    typed: str
+    root: str = ""
+    extension: str = ""
+    members: tuple[int, ...] = ()
+    packing: str = PLAIN
+    size: int = 0
+    stored_size: int = 0
+    modified: int = 0
+    seen: int = 0
+    content_size: int = 0
+    file_id: str = ""
+    path_id: str = ""
+    format: str | None = None
+    fingerprinted: bool = False
+
+    def __repr__(self) -> str:
+        return f"FileToRead({self.file_id or 'not read yet'})"
+
+    def trouble(self, what: str, remedy: str = "") -> InputError:
+        """Return the error about this file, which names only what the person typed."""
+        whole = not self.members and self.location == os.path.abspath(self.typed)
+        return InputError(f"{'' if whole else 'A file at or below '}{self.typed} {what}.", remedy)
+
+
+class BrokenContent(Exception):
+    """The packing of a file is damaged; carries no text, for the cause may quote the content."""
+
+
+def is_uri(path: str) -> bool:
+    """Return whether a path names a file system by a scheme.
+
+    Examples:
+        >>> is_uri("s3://bucket/adt"), is_uri("/data/adt")
+        (True, False)
+    """
+    return "://" in path
+
+
+@lru_cache(maxsize=64)
+def file_system(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system that a URI names, and the path inside it."""
+    return fs.FileSystem.from_uri(uri)
+
+
+def open_stored(file: FileToRead) -> BinaryIO:
+    """Open the file as it is stored.
+
+    Raises:
+        InputError: It is gone, or may not be read.
+    """
+    with storage_faults(file):
+        if file.root:
+            return cast(BinaryIO, file_system(file.root)[0].open_input_file(file.location))
+        return open(file.location, "rb")
+
+
+def stored_state(file: FileToRead) -> tuple[int, int]:
+    """Return size and time of last writing (ns) of the stored file.
+
+    Raises:
+        InputError: It is gone.
+    """
+    with storage_faults(file):
+        if not file.root:
+            state = os.stat(file.location)
+            return state.st_size, state.st_mtime_ns
+        info = file_system(file.root)[0].get_file_info(file.location)
+        if info.type == fs.FileType.NotFound:
+            raise FileNotFoundError
+        return info.size, info.mtime_ns or 0
+
+
+@contextmanager
+def storage_faults(file: FileToRead) -> Iterator[None]:
+    """Turn what the operating system or an object store raises into an error that names no file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise file.trouble("vanished while it was being read", "Run the command again.") from None
+    except PermissionError:
+        raise file.trouble(
+            "cannot be read (permission denied)", "Let this user read it, or leave it out."
+        ) from None
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        raise file.trouble(
+            f"cannot be read ({why})", "Mend it and run the command again."
+        ) from None
+
+
+class Opener:
+    """Opens contents one after the other, and keeps the last archive open for its next member.
+
+    Examples:
+        >>> with Opener() as opener, opener.open(file) as content:  # doctest: +SKIP
+        ...     content.read(4)
+        b'MSH|'
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._held: tuple[str, str, tuple[int, ...]] | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def archive(self, file: FileToRead, members: tuple[int, ...]) -> zipfile.ZipFile:
+        """Return the archive that the members lead to (none: the stored file itself).
+
+        Raises:
+            BrokenContent: It is damaged, or encrypted.
+        """
+        wanted = (file.root, file.location, members)
+        if self._archive is None or self._held != wanted:
+            self._stack.close()
+            self._archive = None
+            stored: Any = self._stack.enter_context(open_stored(file))
+            with _packing():
+                archive = self._stack.enter_context(zipfile.ZipFile(stored))
+                for position in members:
+                    inner = self._stack.enter_context(archive.open(archive.infolist()[position]))
+                    archive = self._stack.enter_context(zipfile.ZipFile(inner))
+            self._archive, self._held = archive, wanted
+        return self._archive
+
+    def raw(self, file: FileToRead) -> BinaryIO:
+        """Return the stored bytes, or the member's, with any gzip still around them."""
+        if not file.members:
+            return open_stored(file)
+        archive = self.archive(file, file.members[:-1])
+        with _packing():
+            return cast(BinaryIO, archive.open(archive.infolist()[file.members[-1]]))
+
+    def open(self, file: FileToRead, hasher: Hasher | None = None) -> Content:
+        """Return the unpacked content, not yet read."""
+        return Content(file, self.raw(file), hasher)
+
+
+_FAULTS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a compression method that zipfile does not know
+    RuntimeError,  # an encrypted member
+    IndexError,  # the archive has fewer members than it had
+    UnicodeDecodeError,
+)
+
+
+@contextmanager
+def _packing() -> Iterator[None]:
+    """Turn what the packing libraries raise on damaged bytes into ``BrokenContent``."""
+    try:
+        yield
+    except _FAULTS:
+        raise BrokenContent from None
+
+
+class Content(io.RawIOBase):
+    """The unpacked content as a seekable (when plain) or sequential binary stream.
+
+    Every byte is fed to the hasher when it is first reached in order, so that ``digest`` can tell
+    whether what was parsed is what was announced. ``failure`` keeps the first error of the
+    storage below, even when a parser swallows it.
+    """
+
+    def __init__(self, file: FileToRead, stored: BinaryIO, hasher: Hasher | None) -> None:
+        super().__init__()
+        self.file = file
+        self.failure: Exception | None = None
+        self.n_hashed = 0
+        self._hasher = hasher
+        self._stored = stored
+        self._inner: Any = gzip.GzipFile(fileobj=stored) if file.packing == GZIP else stored
+        self._position = 0
+        self._plain = file.packing == PLAIN and not file.members
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether going back is cheap: only where nothing has to be unpacked."""
+        return self._plain
+
+    def tell(self) -> int:
+        """Return the position in the unpacked content."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position of the unpacked content."""
+        if not self._plain:
+            raise io.UnsupportedOperation("seek")
+        self._position = self._inner.seek(offset, whence)
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer as far as the content goes."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        try:
+            with storage_faults(self.file), _packing():
+                while filled < len(view) and (n := self._inner.readinto(view[filled:])):
+                    filled += n
+        except (BrokenContent, InputError) as fault:
+            self.failure = self.failure or fault
+            raise
+        self._hash(view[:filled])
+        return filled
+
+    def _hash(self, data: memoryview) -> None:
+        start, end = self._position, self._position + len(data)
+        if self._hasher is not None and start <= self.n_hashed < end:
+            self._hasher.update(data[self.n_hashed - start :])
+            self.n_hashed = end
+        self._position = end
+
+    def close(self) -> None:
+        """Close the content and what lies below it."""
+        if not self.closed:
+            self._inner.close()
+            self._stored.close()
+        super().close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte that was announced went through the hasher."""
+        return self._hasher is not None and self.n_hashed >= self.file.content_size
+
+    def digest(self) -> str:
+        """Return the digest of everything, having read what may be left at the end."""
+        assert self._hasher is not None  # noqa: S101 - asked for only when `complete`
+        if self._plain:
+            self.seek(self.n_hashed)
+        buffer = bytearray(CHUNK)
+        while self.readinto(buffer):
+            pass
+        return self._hasher.hexdigest()
+
+
+def unwritten(file: FileToRead) -> bool:
+    """Return whether the stored file shows that nobody wrote to it since it was looked at."""
+    settled = file.seen - file.modified > SETTLED_NS
+    return settled and stored_state(file) == (file.stored_size, file.modified)
+
+
+def buffered(content: Content, size: int) -> io.BufferedReader:
+    """Return the content as the stream that formats get; when it goes, it closes the content."""
+    return io.BufferedReader(cast(Any, content), size)

@@ -1,0 +1,349 @@
+"""From what the person typed to the files that are there, each named by its keyed digest.
+
+Files, folders (with everything below them), globs, and URIs that pyarrow's file systems open.
+Order follows the names, so that two runs see the same list. Nothing is left out in silence:
+names that begin with a dot are not taken, and counted; everything else is a file to read or an
+error.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import BinaryIO
+
+import pyarrow as pa
+from pyarrow import fs
+
+from lakehouse.content import (
+    BROKEN,
+    GZIP,
+    GZIP_MAGIC,
+    PLAIN,
+    ZIP_DEPTH,
+    ZIP_MAGIC,
+    BrokenContent,
+    FileToRead,
+    Opener,
+    buffered,
+    file_system,
+    is_uri,
+    storage_faults,
+)
+from lakehouse.errors import InputError, LakehouseError
+from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
+from lakehouse.privacy.keys import Secret
+
+THREADS = min(8, 2 * (os.cpu_count() or 1))
+"""Readers that digest files side by side; hashing and unpacking release the interpreter."""
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """The files found, in order, and how many names beginning with a dot were passed over."""
+
+    files: list[FileToRead]
+    n_hidden: int = 0
+
+
+def discover(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    secret: Secret,
+    *,
+    exclude: Sequence[str] = (),
+    advance: Callable[[int], None] | None = None,
+) -> Discovery:
+    """Return every file below the paths with the keyed digest of its content.
+
+    Args:
+        paths: Files, folders, globs or URIs.
+        secret: Key of the digests.
+        exclude: Folders that are never input: the warehouse itself.
+        advance: Called with the stored bytes of each file that has been read through.
+
+    Raises:
+        InputError: A path is missing, a glob matches nothing, a folder holds no file, or a file
+            cannot be read.
+    """
+    typed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not typed:
+        raise InputError("No input was named.", "Name files, folders, globs or URIs.")
+    found = Discovery([])
+    for path in typed:
+        part = _find(os.fspath(path), {os.path.realpath(e) for e in exclude if not is_uri(e)})
+        found = Discovery(found.files + part.files, found.n_hidden + part.n_hidden)
+    stored = {(f.root, f.location): f for f in found.files}
+    hidden = found.n_hidden
+    files: list[FileToRead] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        pending = [pool.submit(_identified, stored[place], secret) for place in sorted(stored)]
+        try:
+            for file, job in zip((stored[place] for place in sorted(stored)), pending, strict=True):
+                contents, n_hidden = job.result()
+                files += contents
+                hidden += n_hidden
+                if advance:
+                    advance(file.size)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Discovery(files, hidden)
+
+
+# ------------------------------------------------------------------ what is there
+
+
+def _find(typed: str, exclude: set[str]) -> Discovery:
+    if typed.startswith("file://"):
+        return _find_local(typed, file_system(typed)[1], exclude)
+    return _find_remote(typed) if is_uri(typed) else _find_local(typed, typed, exclude)
+
+
+def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
+    if os.path.lexists(path):
+        hits = [path]
+    elif glob.has_magic(path):
+        hits = sorted(glob.glob(path, recursive=True))
+        if not hits:
+            raise InputError(f"{typed} matches nothing.", "Check the pattern.")
+    else:
+        raise InputError(f"{typed} does not exist.", "Check the path.")
+    walk = _Walk(typed, exclude)
+    files = [file for hit in hits for file in walk.below(os.path.abspath(hit))]
+    return _not_empty(typed, Discovery(files, walk.n_hidden))
+
+
+def _not_empty(typed: str, found: Discovery) -> Discovery:
+    if not found.files:
+        but = f" but {found.n_hidden} whose name begins with a dot" if found.n_hidden else ""
+        raise InputError(f"{typed} holds no file{but}.", "Check the path.")
+    return found
+
+
+class _Walk:
+    """Goes through local folders, following links, and each real folder once."""
+
+    def __init__(self, typed: str, exclude: set[str]) -> None:
+        self.typed = typed
+        self.n_hidden = 0
+        self._seen = set(exclude)
+
+    def below(self, path: str) -> Iterator[FileToRead]:
+        """Yield the file, or every file below the folder, in the order of their names."""
+        file = _local(path, self.typed)
+        with storage_faults(file):
+            state = os.stat(path)
+            if stat.S_ISREG(state.st_mode):
+                yield replace(
+                    file,
+                    size=state.st_size,
+                    stored_size=state.st_size,
+                    content_size=state.st_size,
+                    modified=state.st_mtime_ns,
+                    seen=time.time_ns(),
+                )
+                return
+            if not stat.S_ISDIR(state.st_mode):
+                raise file.trouble("is neither a file nor a folder", "Leave it out.")
+            real = os.path.realpath(path)
+            if real in self._seen:
+                return
+            self._seen.add(real)
+            names = sorted(os.listdir(path))
+        for name in names:
+            if name.startswith("."):
+                self.n_hidden += 1
+            else:
+                yield from self.below(os.path.join(path, name))
+
+
+def _local(path: str, typed: str) -> FileToRead:
+    return FileToRead(path, typed, extension=_extension(path))
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name.lower().removesuffix(".gz"))[1]
+
+
+def _find_remote(typed: str) -> Discovery:
+    pattern = glob.has_magic(typed.partition("://")[2].partition("?")[0])
+    root = _before_pattern(typed) if pattern else typed
+    shown = typed.partition("?")[0]
+    try:
+        system, path = file_system(root)
+        info = system.get_file_info(path)
+        infos = [info]
+        if info.type == fs.FileType.NotFound:
+            raise InputError(f"{shown} does not exist.", "Check the path.")
+        if info.type == fs.FileType.Directory:
+            infos = system.get_file_info(fs.FileSelector(path, recursive=True))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError):
+        raise InputError(
+            f"No file system opens {shown}.", "Use a path, or a URI such as s3:// or gs://."
+        ) from None
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno else "the storage refused"
+        raise InputError(
+            f"{shown} cannot be listed ({why}).", "Check address and rights."
+        ) from None
+    wanted = path.rstrip("/") + "/" + typed[len(root) :].partition("?")[0].lstrip("/")
+    files, n_hidden = [], 0
+    for item in sorted(infos, key=lambda i: i.path):
+        if item.type != fs.FileType.File or (pattern and not _matches(item.path, wanted)):
+            continue
+        if any(part.startswith(".") for part in item.path[len(path) :].split("/")):
+            n_hidden += 1
+            continue
+        files.append(
+            FileToRead(
+                item.path,
+                shown,
+                root,
+                _extension(item.path),
+                size=item.size,
+                stored_size=item.size,
+                content_size=item.size,
+                modified=item.mtime_ns or 0,
+                seen=time.time_ns(),
+            )
+        )
+    if pattern and not files:
+        raise InputError(f"{shown} matches nothing.", "Check the pattern.")
+    return _not_empty(shown, Discovery(files, n_hidden))
+
+
+def _before_pattern(uri: str) -> str:
+    """Return the folder that a pattern hangs below, with the URI's options."""
+    body, mark, options = (
+        uri.partition("?") if uri.count("?") == 1 and "=" in uri else (uri, "", "")
+    )
+    scheme, _, rest = body.partition("://")
+    fixed = []
+    for part in rest.split("/"):
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return f"{scheme}://{'/'.join(fixed)}{mark}{options}"
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Return whether a path matches folder by folder; ``**`` stands for any number of folders."""
+
+    def fits(parts: list[str], wanted: list[str]) -> bool:
+        if not wanted:
+            return True  # a folder was matched: all below it
+        if wanted[0] == "**":
+            return any(fits(parts[i:], wanted[1:]) for i in range(len(parts)))
+        return bool(parts) and fnmatchcase(parts[0], wanted[0]) and fits(parts[1:], wanted[1:])
+
+    return fits(path.split("/"), [p for p in pattern.split("/") if p])
+
+
+# ------------------------------------------------------------------ what it is
+
+
+def _identified(file: FileToRead, secret: Secret) -> tuple[list[FileToRead], int]:
+    """Return the contents of a stored file (the members of an archive), and hidden members."""
+    with Opener() as opener:
+        try:
+            return _contents(opener, file, secret, depth=0)
+        except BrokenContent:
+            return [_digested(opener, replace(file, packing=BROKEN), secret)], 0
+
+
+def _contents(
+    opener: Opener, file: FileToRead, secret: Secret, depth: int
+) -> tuple[list[FileToRead], int]:
+    if depth == ZIP_DEPTH or not _head(opener, file).startswith(ZIP_MAGIC):
+        return [identify(opener, file, secret)], 0
+    files: list[FileToRead] = []
+    n_hidden = 0
+    members = list(enumerate(opener.archive(file, file.members).infolist()))
+    for position, info in members:
+        if info.is_dir():
+            continue
+        if any(part.startswith(".") for part in info.filename.split("/")):
+            n_hidden += 1
+            continue
+        member = replace(
+            file,
+            members=(*file.members, position),
+            extension=_extension(info.filename),
+            size=info.compress_size,
+            content_size=info.file_size,
+        )
+        try:
+            below, hidden = _contents(opener, member, secret, depth + 1)
+        except BrokenContent:
+            # An encrypted or damaged member is named by its place: its content cannot be read.
+            below, hidden = [_named_by_place(member, info.CRC, secret)], 0
+        files += below
+        n_hidden += hidden
+    return files, n_hidden
+
+
+def identify(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
+    """Return the file with its packing, format and keyed digest.
+
+    Raises:
+        BrokenContent: It is packed, and the packing is damaged.
+        InputError: It cannot be read.
+    """
+    if _head(opener, file).startswith(GZIP_MAGIC):
+        file = replace(file, packing=GZIP)
+    with opener.open(file) as content:
+        stream = buffered(content, SNIFF_BYTES)
+        known = recognise(stream.peek(SNIFF_BYTES)[:SNIFF_BYTES], file.extension)
+        file = replace(file, format=known.name if known else None)
+        if isinstance(known, ManyFilesFormat) and (mark := _fingerprint(known, stream, file)):
+            hasher = secret.hasher("file")
+            hasher.update(f"{known.name}\0{file.content_size}\0".encode())
+            hasher.update(mark)
+            file_id, path_id = hasher.hexdigest(), _path_id(file, secret)
+            return replace(file, file_id=file_id, path_id=path_id, fingerprinted=True)
+    return _digested(opener, file, secret)
+
+
+def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: FileToRead) -> bytes | None:
+    if file.packing != PLAIN:
+        return None
+    try:
+        return known.fingerprint(stream, file.content_size)
+    except (LakehouseError, BrokenContent):
+        raise
+    except Exception:  # a damaged file: its whole content names it, and parsing tells the fault
+        return None
+
+
+def _digested(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
+    with opener.open(file, secret.hasher("file")) as content:
+        file_id = content.digest()
+        return replace(
+            file,
+            file_id=file_id,
+            path_id=_path_id(file, secret),
+            content_size=content.n_hashed,
+        )
+
+
+def _named_by_place(file: FileToRead, checksum: int, secret: Secret) -> FileToRead:
+    path_id = _path_id(file, secret)
+    hasher = secret.hasher("file")
+    hasher.update(f"{path_id}\0{file.size}\0{checksum}".encode())
+    return replace(file, packing=BROKEN, file_id=hasher.hexdigest(), path_id=path_id)
+
+
+def _path_id(file: FileToRead, secret: Secret) -> str:
+    place = f"{file.root.partition('://')[0]}\0{file.location}\0{file.members}"
+    return secret.digest("path", os.fsencode(place))
+
+
+def _head(opener: Opener, file: FileToRead) -> bytes:
+    with opener.raw(file) as stream, storage_faults(file):
+        return stream.read(len(ZIP_MAGIC[0]))

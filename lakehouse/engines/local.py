@@ -1,0 +1,20 @@
+"""The local engine: everything in this process, in bounded memory, without Ray."""
+
+from __future__ import annotations
+
+from lakehouse.ingest import process
+from lakehouse.progress import Progress
+from lakehouse.reports import FileReport
+from lakehouse.work import Outcome, Work
+from lakehouse.writing import Writer
+
+
+def run(work: Work, progress: Progress) -> Outcome:
+    """Read one file after the other and write data files as rows come together."""
+    reports: list[FileReport] = []
+    with Writer(work.spec, work.attempt) as writer:
+        for piece in process(work.files, work.job):
+            writer.add(piece.batch)
+            reports += piece.reports
+            progress.advance(piece.tally)
+        return Outcome(writer.finish(), reports)

@@ -1,0 +1,218 @@
+"""The table of contents: discover, parse, validate, de-identify, write, commit.
+
+``process`` is one call in which identified data lives and ends; ``ingest`` is the whole way from
+paths to committed tables. An engine decides where ``process`` runs and who writes the files, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import zoneinfo
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from lakehouse.content import FileToRead
+from lakehouse.discover import discover
+from lakehouse.errors import UserError, did_you_mean
+from lakehouse.formats import format_named
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.keys import KEY_FILE, Secret
+from lakehouse.privacy.policy import load_policy
+from lakehouse.progress import bar
+from lakehouse.reading import Terms, joined, read
+from lakehouse.reports import STATUSES, IngestReport, ledger_of_files, ledger_of_ingest, summed
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.ledger import known_files
+from lakehouse.storage.settings import check
+from lakehouse.storage.warehouse import Warehouse
+from lakehouse.work import AUTO, Job, Outcome, Processed, Work, choose, driver, uninterrupted
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def process(files: Iterable[FileToRead], job: Job) -> Iterator[Processed]:
+    """Open, unpack, recognise, parse, validate and de-identify, in one call.
+
+    Everything identified lives in here; what comes out may be stored, sent and logged.
+
+    Raises:
+        InputError: A file changed or vanished after it was listed.
+        KeyFileError: The secret is not there, or not fit.
+    """
+    secret = Secret.load(job.key_path)
+    deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.terms.time_zone)
+    for parsed in joined(read(files, job.terms, secret)):
+        clean = deidentify(parsed.batch)
+        reached("parsing")
+        yield Processed(clean, parsed.reports, parsed.tally)
+
+
+def ingest(
+    paths: Paths,
+    warehouse: Warehouse | str | os.PathLike[str],
+    *,
+    engine: str = AUTO,
+    format: str | None = None,
+    time_zone: str = "UTC",
+    authority: str | None = None,
+    mappings: Sequence[str] = (),
+    codes: Sequence[str] = (),
+    key_file: str | os.PathLike[str] | None = None,
+    address: str | None = None,
+    show_progress: bool | None = None,
+) -> IngestReport:
+    """Store the records of some files, de-identified, in the tables of a warehouse.
+
+    Content that is in the warehouse already is passed over, so the same call again changes
+    nothing; after a kill at any point the same call completes the work.
+
+    Args:
+        paths: Files, folders, globs or URIs; gzip and zip are unpacked.
+        warehouse: The warehouse, or where it is.
+        engine: ``local``, ``ray``, or ``auto``: Ray for large inputs or a named cluster.
+        format: Read every file as this format; by default the content decides.
+        time_zone: IANA name in which times without an offset are read.
+        authority: Assigning authority of record numbers that state none.
+        mappings: Folders with a site's own mapping files.
+        codes: Folders with a site's own code sets.
+        key_file: The secret; by default the file that ``LAKEHOUSE_KEY_FILE`` names.
+        address: Address of a running Ray cluster.
+        show_progress: None shows a bar when standard error is a terminal.
+
+    Returns:
+        What was done; ``ingest_id`` is None when there was nothing new.
+
+    Raises:
+        UserError: A path, the key, the warehouse or an argument is at fault; nothing was written.
+        CommitError: The storage failed; the same call again completes the work.
+        EngineError: A worker failed; the same call again completes the work.
+
+    Examples:
+        ::
+
+            report = lakehouse.ingest("data/hl7", "warehouse")
+            print(report.n_records, report.n_rejects, report.rows)
+    """
+    begun, started_at = time.monotonic(), datetime.now(UTC)
+    if format is not None:
+        format_named(format)
+    with ExitStack() as stack:
+        if not isinstance(warehouse, Warehouse):
+            warehouse = stack.enter_context(Warehouse.open(warehouse))
+        secret, key_path = fitting_secret(warehouse, key_file)
+        recovered = tuple(recover(warehouse))
+        progress = stack.enter_context(bar(show_progress))
+        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
+        transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
+        new = unknown(found.files, warehouse)
+        facts: dict[str, Any] = {
+            "n_known": len(found.files) - len(new),
+            "n_hidden": found.n_hidden,
+            "recovered": recovered,
+        }
+        if not new:
+            return IngestReport(None, seconds=time.monotonic() - begun, **facts)
+        terms = Terms(
+            transaction.ingest_id,
+            checked_zone(time_zone),
+            warehouse.settings.authority if authority is None else authority,
+            tuple(mappings),
+            format,
+        )
+        job = Job(terms, key_path, warehouse.settings.profile, tuple(codes))
+        name = choose(engine, new, address)
+        work = Work(new, job, warehouse.write_spec(), transaction.attempt, address)
+        progress.begin(len(new), sum(f.content_size for f in new))
+        outcome = driver(name).run(work, progress)
+        rows = store(outcome, transaction, warehouse, terms, started_at, name)
+        return IngestReport(
+            transaction.ingest_id,
+            name,
+            rows=rows,
+            seconds=time.monotonic() - begun,
+            **summed(outcome.reports),
+            **facts,
+        )
+
+
+def store(
+    outcome: Outcome,
+    transaction: IngestTransaction,
+    warehouse: Warehouse,
+    terms: Terms,
+    started_at: datetime,
+    engine: str,
+) -> dict[str, int]:
+    """Commit what an engine wrote together with the ledger; return the rows by table."""
+    now, settings = datetime.now(UTC), warehouse.settings
+    rows: dict[str, int] = {}
+    for file in outcome.files:
+        rows[file.table] = rows.get(file.table, 0) + file.rows
+    ledger = {
+        "ingest_files": ledger_of_files(outcome.reports, transaction.ingest_id, now),
+        "ingests": ledger_of_ingest(
+            outcome.reports,
+            rows,
+            ingest_id=transaction.ingest_id,
+            started_at=started_at,
+            finished_at=now,
+            engine=engine,
+            profile=settings.profile,
+            policy_sha256=settings.policy_sha256,
+            key_id=settings.key_id,
+            time_zone=terms.time_zone,
+            software=version("clinical-lakehouse"),
+        ),
+    }
+    with uninterrupted():
+        transaction.commit(outcome.files, ledger)
+    return dict(sorted(rows.items()))
+
+
+def unknown(files: Sequence[FileToRead], warehouse: Warehouse) -> list[FileToRead]:
+    """Return the files whose content the ledger does not know, each content once."""
+    known = known_files(warehouse, [f.file_id for f in files], STATUSES)
+    return list({f.file_id: f for f in reversed(files) if f.file_id not in known}.values())[::-1]
+
+
+def fitting_secret(
+    warehouse: Warehouse, key_file: str | os.PathLike[str] | None
+) -> tuple[Secret, str]:
+    """Return the secret and its absolute path, having checked that the warehouse is its own.
+
+    Raises:
+        KeyFileError: There is no key, or not a fit one.
+        WarehouseError: The warehouse was made with another key or policy.
+    """
+    named = os.fspath(key_file) if key_file is not None else os.environ.get(KEY_FILE, "")
+    path = os.path.abspath(named) if named else ""
+    secret = Secret.load(path or None)
+    policy = load_policy(warehouse.settings.profile)
+    check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
+    return secret, path
+
+
+def checked_zone(name: str) -> str:
+    """Return the name of a time zone.
+
+    Raises:
+        UserError: There is no such zone.
+    """
+    if name not in zoneinfo.available_timezones():
+        raise UserError(
+            f"There is no time zone named {name}.",
+            did_you_mean(name, zoneinfo.available_timezones()) or "Use an IANA name.",
+        )
+    return name
+
+
+def new_ingest_id(now: datetime) -> str:
+    """Return an id that sorts by time; it names nothing else."""
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"

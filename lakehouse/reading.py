@@ -1,0 +1,330 @@
+"""Files become raw batches: each file recognised, parsed, and answered for in a report.
+
+One file never takes its neighbours with it: where a parser fails, that file ends as a reject of
+ordinal -1. A file that is not what it was when it was listed ends the ingest, for its rows would
+stand under the digest of another content.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import RawBatch, Reject, Source, rejects_table
+from lakehouse.content import (
+    BROKEN,
+    BrokenContent,
+    Content,
+    FileToRead,
+    Opener,
+    buffered,
+    unwritten,
+)
+from lakehouse.discover import identify
+from lakehouse.errors import EngineError, LakehouseError
+from lakehouse.formats import Format, ManyFilesFormat, format_named
+from lakehouse.privacy.keys import Secret
+from lakehouse.quality import validate
+from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
+
+BUFFER = 1 << 16
+
+JOINED_BYTES = 32 << 20
+JOINED_PIECES = 512
+"""Small batches are joined up to this size before they are de-identified."""
+
+
+@dataclass
+class Parsed:
+    """A validated raw batch whose rejects are stamped, and the reports of files that ended.
+
+    Like the batch in it, it stays inside the call that parsed it.
+    """
+
+    batch: RawBatch
+    reports: list[FileReport] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms files are read.
+
+    Attributes:
+        ingest_id: Goes into every reject.
+        time_zone: IANA name in which times without an offset are read.
+        authority: Assigning authority of record numbers that state none.
+        mappings: Folders with a site's own mapping files.
+        format: Name of the format to read everything as; None lets the content decide.
+    """
+
+    ingest_id: str
+    time_zone: str = "UTC"
+    authority: str = ""
+    mappings: tuple[str, ...] = ()
+    format: str | None = None
+
+    def source(self, file: FileToRead) -> Source:
+        """Return what a format is told about a file."""
+        return Source(
+            file.file_id, self.time_zone, self.authority, file.content_size, self.mappings
+        )
+
+
+def read(files: Iterable[FileToRead], terms: Terms, secret: Secret) -> Iterator[Parsed]:
+    """Yield the validated raw batches of the files, in their order.
+
+    Raises:
+        InputError: A file changed or vanished after it was listed.
+        MissingExtraError: A format needs a package that is not installed.
+    """
+    with Opener() as opener:
+        reader = _Reader(opener, terms, secret)
+        for name, group in groupby(files, key=reader.format_of):
+            known = format_named(name) if name else None
+            if isinstance(known, ManyFilesFormat):
+                yield from reader.together(known, deque(group))
+            else:
+                for file in group:
+                    yield from reader.alone(known, file)
+
+
+class _Reader:
+    def __init__(self, opener: Opener, terms: Terms, secret: Secret) -> None:
+        self._opener = opener
+        self._terms = terms
+        self._secret = secret
+        self._fault: LakehouseError | None = None
+
+    def format_of(self, file: FileToRead) -> str | None:
+        """Return the name of the format to read a file with."""
+        return None if file.packing == BROKEN else self._terms.format or file.format
+
+    def alone(self, known: Format | None, file: FileToRead) -> Iterator[Parsed]:
+        """Yield the batches of one file; its report comes with the last."""
+        report = _report(known, file)
+        if file.packing == BROKEN:
+            yield self._unreadable(report, "archive", "The packed file is damaged or encrypted.")
+            return
+        if known is None:
+            report.status = NOT_RECOGNISED
+            yield Parsed(RawBatch({}), [report], Tally(1, bytes=file.content_size))
+            return
+        crashed = False
+        n_read = 0
+        with self._opened(file) as content:
+            stream = buffered(content, BUFFER)  # held here: when it goes, it closes the content
+            try:
+                for batch in known.parse(stream, self._terms.source(file)):
+                    parsed = self._answered(batch, known, {file.file_id: report})
+                    parsed.tally += Tally(bytes=content.n_hashed - n_read)
+                    n_read = content.n_hashed
+                    yield parsed
+            except Exception as error:
+                _let_through(error)
+                crashed = True
+            self._prove(content)
+        if crashed:
+            last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
+        else:
+            last = Parsed(RawBatch({}), [report])
+        last.tally = Tally(1, bytes=max(file.content_size - n_read, 0))
+        yield last
+
+    def together(self, known: ManyFilesFormat, waiting: deque[FileToRead]) -> Iterator[Parsed]:
+        """Yield batches of many files each; where the parser fails, it goes on file by file."""
+        while waiting:
+            handed: dict[str, FileToRead] = {}
+            reports: dict[str, FileReport] = {}
+            answered: set[str] = set()
+            crashed = False
+            with closing(self._streams(waiting, handed)) as streams:
+                try:
+                    for batch in known.parse_many(streams):
+                        for file_id in handed.keys() - reports.keys():
+                            reports[file_id] = _report(known, handed[file_id])
+                        parsed = self._answered(batch, known, reports)
+                        answered.update(batch.by_file, _file_ids(parsed.batch))
+                        self._raise_fault()
+                        yield parsed
+                except Exception as error:
+                    _let_through(error)
+                    crashed = True
+            self._raise_fault()
+            if not handed:  # the parser takes no more: the next file is read by itself
+                file = waiting.popleft()
+                handed[file.file_id] = file
+            elif not crashed:
+                answered.update(handed)
+            ended = [f for i, f in handed.items() if i in answered]
+            yield Parsed(
+                RawBatch({}),
+                [reports.get(f.file_id) or _report(known, f) for f in ended],
+                Tally(len(ended), bytes=sum(f.content_size for f in ended)),
+            )
+            for file in (f for i, f in handed.items() if i not in answered):
+                yield from self.alone(known, file)
+
+    def _streams(
+        self, waiting: deque[FileToRead], handed: dict[str, FileToRead]
+    ) -> Generator[tuple[BinaryIO, Source], None, None]:
+        while waiting:
+            file = waiting.popleft()
+            handed[file.file_id] = file
+            with self._opened(file) as content:
+                stream = buffered(content, BUFFER)
+                yield stream, self._terms.source(file)
+                try:
+                    self._prove(content)
+                except LakehouseError as fault:
+                    self._fault = fault
+                    raise
+
+    def _raise_fault(self) -> None:
+        """Raise what ended the streams, should the parser have kept it to itself."""
+        if self._fault is not None:
+            raise self._fault
+
+    def _opened(self, file: FileToRead) -> Content:
+        hasher = None if file.fingerprinted else self._secret.hasher("file")
+        return self._opener.open(file, hasher)
+
+    def _answered(self, batch: RawBatch, known: Format, reports: dict[str, FileReport]) -> Parsed:
+        """Return the batch validated, its rejects stamped and counted in the reports."""
+        batch = validate(batch, known.name)
+        only = next(iter(reports)) if len(reports) == 1 else None
+        if only is not None and not batch.by_file:
+            batch.by_file[only] = batch.n_records
+        for file_id, n_records in batch.by_file.items():
+            reports[file_id].n_records += n_records
+        if batch.dropped:  # of a batch of many files, the first answers for all
+            reports[next(iter(batch.by_file or reports))].dropped.update(batch.dropped)
+        rejects = _stamped(batch, self._terms.ingest_id, known.name, only)
+        n_rejects = _count(rejects, reports)
+        tables = {name: t for name, t in batch.tables.items() if name != "rejects"}
+        if len(rejects):
+            tables["rejects"] = rejects
+        tally = Tally(0, batch.n_records, n_rejects)
+        return Parsed(replace(batch, tables=tables, rejects=[]), tally=tally)
+
+    def _unreadable(self, report: FileReport, family: str, message: str) -> Parsed:
+        report.status = UNREADABLE
+        fault = RawBatch({}, [Reject(-1, f"{family}.unreadable", message)])
+        rejects = _stamped(fault, self._terms.ingest_id, report.format, report.file_id)
+        return Parsed(RawBatch({"rejects": rejects}), [report])
+
+    def _prove(self, content: Content) -> None:
+        """Refuse a file that is not what it was when it was listed.
+
+        A content that was read in order and whole is proved by its own digest. Of any other (a
+        parser that skips the pixels) the time of last writing decides where it can; where the
+        file is too fresh for that, it is identified anew.
+        """
+        file = content.file
+        if content.failure is not None and not isinstance(content.failure, BrokenContent):
+            raise content.failure
+        try:
+            if content.complete and not content.closed:
+                same = content.digest() == file.file_id
+            else:
+                same = unwritten(file) or self._identified(file) == file.file_id
+        except BrokenContent:
+            same = False
+        if not same:
+            raise file.trouble(
+                "changed while it was being read", "Run the command again once it is written."
+            )
+
+    def _identified(self, file: FileToRead) -> str:
+        with Opener() as opener:
+            return identify(opener, file, self._secret).file_id
+
+
+def _report(known: Format | None, file: FileToRead) -> FileReport:
+    return FileReport(file.file_id, file.path_id, known.name if known else None, bytes=file.size)
+
+
+def _let_through(error: Exception) -> None:
+    """Raise what is not the fault of one file; a parser's own failure stays with its file."""
+    if isinstance(error, LakehouseError):
+        raise error
+    if isinstance(error, MemoryError):
+        raise EngineError(
+            "A worker ran out of memory while parsing.", "Run again with more memory free."
+        ) from None
+
+
+def _file_ids(batch: RawBatch) -> list[str]:
+    rejects = batch.tables.get("rejects")
+    return [] if rejects is None else cast("list[str]", rejects["file_id"].to_pylist())
+
+
+def _stamped(batch: RawBatch, ingest_id: str, name: str | None, file_id: str | None) -> pa.Table:
+    """Return the rejects of a batch as one table that names ingest, file and format."""
+    parts = [rejects_table(batch.rejects)]
+    if "rejects" in batch.tables:
+        parts.append(batch.tables["rejects"])
+    table = pa.concat_tables(parts, promote_options="permissive")
+    if file_id is not None:
+        table = _with(table, "file_id", pc.fill_null(table["file_id"], file_id))
+    table = _with(table, "ingest_id", pa.repeat(ingest_id, len(table)))
+    return _with(table, "format", pa.repeat(pa.scalar(name, pa.string()), len(table)))
+
+
+def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    position = table.schema.get_field_index(name)
+    if position < 0:
+        return table.append_column(name, values)
+    return table.set_column(position, name, values)
+
+
+def _count(rejects: pa.Table, reports: dict[str, FileReport]) -> int:
+    """Count rejected records and warnings into the reports; return the rejected records."""
+    if not len(rejects):
+        return 0
+    whole = pc.equal(rejects["level"], "record")
+    refused = rejects.filter(pc.and_(whole, pc.greater_equal(rejects["record_ordinal"], 0)))
+    by_file = refused.group_by("file_id").aggregate([("record_ordinal", "count_distinct")])
+    for file_id, count in zip(*(by_file[n].to_pylist() for n in by_file.column_names), strict=True):
+        reports[file_id].n_rejects += count
+    noted = rejects.filter(pc.invert(whole)).group_by("file_id").aggregate([([], "count_all")])
+    for file_id, count in zip(*(noted[n].to_pylist() for n in noted.column_names), strict=True):
+        reports[file_id].n_warnings += count
+    return sum(by_file["record_ordinal_count_distinct"].to_pylist())
+
+
+def joined(pieces: Iterable[Parsed]) -> Iterator[Parsed]:
+    """Join small batches, so that what comes after works on columns of some length."""
+    held: list[Parsed] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += sum(t.nbytes for t in piece.batch.tables.values())
+        if size >= JOINED_BYTES or len(held) >= JOINED_PIECES:
+            yield _join(held)
+            held, size = [], 0
+    if held:
+        yield _join(held)
+
+
+def _join(pieces: list[Parsed]) -> Parsed:
+    parts: dict[str, list[pa.Table]] = {}
+    for piece in pieces:
+        for name, table in piece.batch.tables.items():
+            parts.setdefault(name, []).append(table)
+    tables = {
+        name: pa.concat_tables(several, promote_options="permissive") if several[1:] else several[0]
+        for name, several in parts.items()
+    }
+    return Parsed(
+        RawBatch(tables, n_records=sum(p.batch.n_records for p in pieces)),
+        [report for piece in pieces for report in piece.reports],
+        sum((piece.tally for piece in pieces), Tally()),
+    )

@@ -1,0 +1,158 @@
+"""What became of the files: per file for the ledger, in sum for the person, running for the bar.
+
+Nothing here identifies anyone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from lakehouse.tables import load_tables
+
+DONE, UNREADABLE, NOT_RECOGNISED = "done", "unreadable", "not-recognised"
+
+STATUSES = (DONE, UNREADABLE, NOT_RECOGNISED)
+"""What a file in the ledger may be. All of them are answered for: only a replay reads it again."""
+
+
+@dataclass
+class FileReport:
+    """What became of one file.
+
+    Attributes:
+        file_id: Keyed digest of its content.
+        path_id: Keyed digest of its path.
+        format: Format that read it, or None.
+        status: ``done``, ``unreadable`` or ``not-recognised``.
+        bytes: Size as stored.
+        n_records: Source records found.
+        n_rejects: Records among them that were rejected.
+        n_warnings: Warnings, and rows dropped from stored records.
+        dropped: Segments or elements that no mapping names, by a public name.
+    """
+
+    file_id: str
+    path_id: str
+    format: str | None
+    status: str = DONE
+    bytes: int = 0
+    n_records: int = 0
+    n_rejects: int = 0
+    n_warnings: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a piece of work adds to the running figures.
+
+    Attributes:
+        files: Files that ended.
+        records: Source records found.
+        rejects: Records among them that were rejected.
+        bytes: Bytes of unpacked content read.
+
+    Examples:
+        >>> Tally(1, 10, 0, 4096) + Tally(1, 5, 1, 1024)
+        Tally(files=2, records=15, rejects=1, bytes=5120)
+    """
+
+    files: int = 0
+    records: int = 0
+    rejects: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.files + other.files,
+            self.records + other.records,
+            self.rejects + other.rejects,
+            self.bytes + other.bytes,
+        )
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes:
+        ingest_id: Id of the ingest, or None: every content was known, nothing was written.
+        engine: Engine that drove it, or None.
+        n_files: Files taken, those not recognised and unreadable included.
+        n_known: Files passed over because their content is in the warehouse (or came twice).
+        n_unrecognised: Files that no format knows.
+        n_unreadable: Files whose parsing could not be finished.
+        n_hidden: Names beginning with a dot that were passed over.
+        n_records: Source records found.
+        n_rejects: Records among them that were rejected.
+        n_warnings: Warnings, and rows dropped from stored records.
+        rows: Rows written, by table.
+        bytes: Bytes of the files taken, as stored.
+        seconds: Time it took.
+        recovered: Ids of earlier, interrupted ingests that were completed first.
+    """
+
+    ingest_id: str | None
+    engine: str | None = None
+    n_files: int = 0
+    n_known: int = 0
+    n_unrecognised: int = 0
+    n_unreadable: int = 0
+    n_hidden: int = 0
+    n_records: int = 0
+    n_rejects: int = 0
+    n_warnings: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    seconds: float = 0.0
+    recovered: tuple[str, ...] = ()
+
+
+def summed(reports: Iterable[FileReport]) -> dict[str, int]:
+    """Return the figures of an ``IngestReport`` that are sums over files."""
+    total: Counter[str] = Counter()
+    for report in reports:
+        total["n_files"] += 1
+        total["n_unrecognised"] += report.status == NOT_RECOGNISED
+        total["n_unreadable"] += report.status == UNREADABLE
+        for name in ("n_records", "n_rejects", "n_warnings", "bytes"):
+            total[name] += getattr(report, name)
+    return dict(total)
+
+
+def ledger_of_files(
+    reports: Iterable[FileReport], ingest_id: str, finished_at: datetime
+) -> pa.Table:
+    """Return the rows of ``ingest_files``."""
+    rows = [
+        {
+            **asdict(report),
+            "ingest_id": ingest_id,
+            "dropped": json.dumps(dict(sorted(report.dropped.items()))),
+            "finished_at": finished_at,
+        }
+        for report in reports
+    ]
+    return pa.Table.from_pylist(rows, load_tables()["ingest_files"].schema)
+
+
+def ledger_of_ingest(
+    reports: Iterable[FileReport], rows: dict[str, int], **facts: object
+) -> pa.Table:
+    """Return the row of ``ingests``.
+
+    Args:
+        reports: Reports on all its files.
+        rows: Rows written, by table.
+        facts: The other columns: ``ingest_id``, ``started_at``, ``engine`` ...
+    """
+    total = summed(reports)
+    counts = {name: total.get(name, 0) for name in ("n_files", "n_records", "n_rejects")}
+    row = {**facts, **counts, "n_rows": json.dumps(dict(sorted(rows.items())))}
+    return pa.Table.from_pylist([row], load_tables()["ingests"].schema)

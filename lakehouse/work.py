@@ -1,0 +1,147 @@
+"""What an engine is given, and what it gives back.
+
+An engine is a module of ``lakehouse/engines`` with a function ``run``; it is found by its name,
+and imported when it is chosen, so that the local one never loads Ray.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, cast
+
+from lakehouse.batch import CleanBatch
+from lakehouse.content import FileToRead
+from lakehouse.errors import UserError, did_you_mean
+from lakehouse.progress import Progress
+from lakehouse.reading import Terms
+from lakehouse.reports import FileReport, Tally
+from lakehouse.storage.datafiles import WriteSpec, WrittenFile
+
+AUTO, LOCAL, RAY = "auto", "local", "ray"
+
+AUTO_BYTES = 2 << 30
+"""``--engine auto`` takes Ray from this many bytes of unpacked content on. Starting Ray costs 20
+to 30 s, in which the local engine is through with about so much."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """How files are read and de-identified; travels to workers, and holds no secret.
+
+    Attributes:
+        terms: On which terms files are read.
+        key_path: Where the secret is; each worker loads it from there.
+        profile: De-identification profile.
+        codes: Folders with a site's own code sets.
+    """
+
+    terms: Terms
+    key_path: str
+    profile: str
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Processed:
+    """De-identified rows, the reports of the files that ended with them, and the figures."""
+
+    batch: CleanBatch
+    reports: list[FileReport] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The files of one ingest and where their rows go.
+
+    Attributes:
+        files: What to read.
+        job: How.
+        spec: How data files are written.
+        attempt: Attempt that the data files belong to.
+        address: Address of a running Ray cluster, or None.
+    """
+
+    files: Sequence[FileToRead]
+    job: Job
+    spec: WriteSpec = field(repr=False)
+    attempt: str = ""
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Data files that are written and not yet committed, and a report on every file read."""
+
+    files: list[WrittenFile]
+    reports: list[FileReport]
+
+
+class Engine(Protocol):
+    """Runs ``ingest.process`` over files and writes what comes out."""
+
+    def run(self, work: Work, progress: Progress) -> Outcome:
+        """Do the work, telling the progress."""
+        ...
+
+
+def engines() -> list[str]:
+    """Return the names of the engines.
+
+    Examples:
+        >>> engines()
+        ['local', 'ray']
+    """
+    folder = Path(__file__).parent / "engines"
+    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]))
+
+
+def choose(name: str, files: Sequence[FileToRead], address: str | None) -> str:
+    """Return the engine to take: the one named, or for ``auto`` the one that is done first.
+
+    Raises:
+        UserError: There is no such engine.
+    """
+    if name not in (AUTO, *engines()):
+        raise UserError(
+            f"There is no engine named {name}.",
+            did_you_mean(name, engines()) or f"Choose {AUTO}, {LOCAL} or {RAY}.",
+        )
+    if address and name == LOCAL:
+        raise UserError("The local engine takes no Ray address.", "Leave one of the two out.")
+    if name != AUTO:
+        return name
+    return RAY if address or sum(f.content_size for f in files) >= AUTO_BYTES else LOCAL
+
+
+def driver(name: str) -> Engine:
+    """Return an engine by its name."""
+    return cast(Engine, import_module(f"lakehouse.engines.{name}"))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off until the block is done: a commit of many tables is not left half-way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
