@@ -21,9 +21,10 @@ def strings(tokens: Tokens, ranges: Ranges) -> tuple[pa.Array, Bools]:
     Empty and absent give null; so does the explicit null, which the second array tells apart
     (HL7 v2.9 ch. 2.5.3: ``""`` clears a value, an absent field leaves it as it was).
     """
+    if ranges.nowhere:
+        return pa.nulls(len(ranges.js), pa.string()), np.zeros(len(ranges.js), dtype=bool)
     start, length = tokens.span(ranges)
-    buffer = tokens.buffer
-    cleared = (length == 2) & (buffer[start] == _QUOTE) & (buffer[start + 1] == _QUOTE)
+    cleared = explicit_null(tokens, start, length)
     if cleared.any():
         length = np.where(cleared, 0, length)
     text = _gather(tokens, start, length)
@@ -35,11 +36,22 @@ def strings(tokens: Tokens, ranges: Ranges) -> tuple[pa.Array, Bools]:
     return text, cleared
 
 
+def explicit_null(tokens: Tokens, start: Ints, length: Ints) -> Bools:
+    """Return which stretches are exactly ``""``."""
+    if not tokens.has_null:
+        return np.zeros(len(start), dtype=bool)
+    buffer = tokens.buffer
+    found: Bools = (length == 2) & (buffer[start] == _QUOTE) & (buffer[start + 1] == _QUOTE)
+    return found
+
+
 def _gather(tokens: Tokens, start: Ints, length: Ints) -> pa.Array:
     """Copy stretches of the buffer into one string array; empty ones are null."""
     offsets = np.zeros(len(start) + 1, dtype=np.int32)
     np.cumsum(length, out=offsets[1:])
     total = int(offsets[-1])
+    if not total:
+        return pa.nulls(len(start), pa.string())
     index = np.arange(total, dtype=np.int32)
     index += np.repeat(start - offsets[:-1], length)
     data = tokens.buffer[index]
@@ -58,6 +70,8 @@ def map_distinct(column: pa.Array, function: Callable[[str], Any], to: pa.DataTy
         >>> map_distinct(pa.array(["a", "b", "a", None]), str.upper, pa.string()).to_pylist()
         ['A', 'B', 'A', None]
     """
+    if column.null_count == len(column):
+        return pa.nulls(len(column), to)
     encoded = column.dictionary_encode()
     values = [function(v) for v in encoded.dictionary.to_pylist()]
     return pc.take(pa.array(values, to), encoded.indices)

@@ -49,7 +49,9 @@ def delimiters_of(message: bytes) -> Delimiters | None:
     used = [field, *chosen.values()]
     if len(set(used)) < len(used) or any(_is_data(c) for c in used):
         return None
-    return Delimiters(field, *(chosen.get(name, 0) for name in _ORDER))
+    return Delimiters(
+        field, **{name: chosen.get(name, 0) for name in _ORDER}, declared=message[4:end]
+    )
 
 
 def _is_data(byte: int) -> bool:

@@ -95,7 +95,7 @@ class Fields:
 
     def ranges(self, path: Path) -> Ranges:
         """Return where a path stands; the first repetition, unless it is a whole field."""
-        ranges = self.tokens.field(self.segments(path.segment), path.field)
+        ranges = self.tokens.field(tag_code(path.segment), path.field)
         ranges = self.tokens.repetition(ranges)
         if path.component:
             ranges = self.tokens.component(ranges, path.component)
@@ -168,7 +168,7 @@ class Fields:
             "coded",
             path,
             lambda: self.coded_at(
-                self.tokens.repetition(self.tokens.field(self.segments(path.segment), path.field))
+                self.tokens.repetition(self.tokens.field(tag_code(path.segment), path.field))
             ),
         )
         return result
@@ -210,7 +210,7 @@ class Fields:
         return self.once(kind, path, lambda: _IDENTIFIERS[kind](self, path))
 
     def _whole(self, path: Path) -> Ranges:
-        return self.tokens.repetition(self.tokens.field(self.segments(path.segment), path.field))
+        return self.tokens.repetition(self.tokens.field(tag_code(path.segment), path.field))
 
     def _piece(self, whole: Ranges, component: int, subcomponent: int = 1) -> pa.Array:
         part = self.tokens.component(whole, component)
@@ -230,7 +230,7 @@ class Fields:
     def _record_number(self, path: Path) -> Ranges:
         """Return, of several repetitions, the record number (type MR, else PI, else none)."""
         t = self.tokens
-        field = t.field(self.segments(path.segment), path.field)
+        field = t.field(tag_code(path.segment), path.field)
         most = min(int(t.repetitions(field).max(initial=1)), _MOST_REPETITIONS)
         best = t.repetition(field)
         if most == 1:

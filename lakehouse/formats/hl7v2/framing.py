@@ -110,7 +110,12 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
 
 
 def _starts(data: bytes) -> list[int]:
-    return [m.start() for m in _MESSAGE.finditer(data)]
+    """Return where messages begin: a search for MSH, then a look at what stands around it."""
+    places, place = [], data.find(b"MSH")
+    while place >= 0:
+        places.append(place)
+        place = data.find(b"MSH", place + 3)
+    return [p for p in places if _MESSAGE.match(data, p)]
 
 
 def _last_start(held: bytearray) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.formats.hl7v2.columns import explicit_null
 from lakehouse.formats.hl7v2.tokens import Bools, Bytes, Ints, Ranges, Tokens
 
 _DIGITS = np.arange(14, dtype=np.int32)
@@ -42,9 +43,11 @@ class Times:
 
 def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
     """Read times; one without an offset is read in ``time_zone`` (an IANA name)."""
+    if ranges.nowhere:
+        return _no_times(len(ranges.js))
     start, length = tokens.span(ranges)
     buffer = tokens.buffer
-    cleared = (length == 2) & (buffer[start] == 34) & (buffer[start + 1] == 34)
+    cleared = explicit_null(tokens, start, length)
     present = (length > 0) & ~cleared
     digits = buffer[start[:, None] + _DIGITS].astype(np.int16) - 48
     is_digit = (digits >= 0) & (digits <= 9) & (length[:, None] > _DIGITS)
@@ -86,6 +89,18 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
         faulty=present & ~good,
         partial=partial,
         cleared=cleared,
+    )
+
+
+def _no_times(n: int) -> Times:
+    none = np.zeros(n, dtype=bool)
+    return Times(
+        pa.nulls(n, pa.timestamp("us", tz="UTC")),
+        pa.nulls(n, pa.date32()),
+        pa.nulls(n, pa.int32()),
+        none,
+        none,
+        none,
     )
 
 

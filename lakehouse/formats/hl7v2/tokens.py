@@ -34,13 +34,18 @@ _REACH = 512  # deepest ordinal a path may ask for; the position lists are padde
 
 @dataclass(frozen=True)
 class Delimiters:
-    """The characters of MSH-1 and MSH-2, as byte values; 0 stands for none."""
+    """The characters of MSH-1 and MSH-2, as byte values; 0 stands for none.
+
+    Attributes:
+        declared: MSH-2 as it stands in the message.
+    """
 
     field: int = ord("|")
     component: int = ord("^")
     repetition: int = ord("~")
     escape: int = ord("\\")
     subcomponent: int = ord("&")
+    declared: bytes = b"^~\\&"
 
 
 def tag_code(tag: bytes | str) -> int:
@@ -63,11 +68,17 @@ def tag_name(code: int) -> str:
 class Ranges:
     """Stretches of the buffer: for each row, the delimiters before (``js``) and after (``je``).
 
-    A row with nothing there has ``js == je``, so its length comes out as zero.
+    A row with nothing there has ``js == je``, so its length comes out as zero. Where no row can
+    have anything, both are the same array, and nothing needs to be looked up.
     """
 
     js: Ints
     je: Ints
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether it is known that no row has anything."""
+        return self.js is self.je
 
 
 class Tokens:
@@ -92,7 +103,12 @@ class Tokens:
 
     def __init__(self, data: bytes, delimiters: Delimiters) -> None:
         self.delimiters = delimiters
-        padded = b"\r" + data + b"\r" + bytes(PADDING)
+        # MSH-2 spells out every delimiter; blanked, a level that is not used is seen to be so
+        separator = bytes([delimiters.field])
+        header = b"MSH" + separator + delimiters.declared + separator
+        blank = b"MSH" + separator + b"-" * len(delimiters.declared) + separator
+        padded = b"\r" + data.replace(header, blank) + b"\r" + bytes(PADDING)
+        self.has_null = b'""' in padded
         self.buffer: Bytes = np.frombuffer(padded, dtype=np.uint8)
         classes = np.zeros(256, dtype=np.uint8)
         # The order matters only for broken senders: a higher level wins.
@@ -111,6 +127,10 @@ class Tokens:
         self.at: Ints = np.flatnonzero(hits[: len(data) + 2]).astype(np.int32)
         self._levels = classes[self.buffer[self.at]]
         self._rank: dict[int, tuple[Ints, Ints]] = {}
+        self._segments_of: dict[int, tuple[Ints, Ints, Ints, int]] = {}
+        self._padded_with_blanks = bool(
+            ((self.buffer[self.at + 1] == 32) | (self.buffer[self.at - 1] == 32)).any()
+        )
         self._segments()
 
     def _segments(self) -> None:
@@ -178,18 +198,38 @@ class Tokens:
 
     def _part(self, ranges: Ranges, level: int, n: int) -> Ranges:
         """Return the n-th part (from 1) of each range at one level."""
+        if ranges.nowhere:
+            return ranges
         rank, places = self._level(level)
+        if len(places) == _REACH:  # no such delimiter in the buffer: all is the first part
+            return ranges if n == 1 else Ranges(ranges.js, ranges.js)
         before = rank[ranges.js]
-        js = ranges.js if n == 1 else places[before + (n - 2)]
         je = np.minimum(places[before + (n - 1)], ranges.je)
-        return Ranges(np.minimum(js, ranges.je), je)
+        if n == 1:
+            return Ranges(ranges.js, je)
+        return Ranges(np.minimum(places[before + (n - 2)], ranges.je), je)
 
-    def field(self, segments: Ints, number: int) -> Ranges:
-        """Return field ``number`` (from 1, as HL7 counts) of these segments of one tag."""
-        whole = Ranges(self.js[segments], self.je[segments])
-        is_header = len(segments) > 0 and self.tags[segments[0]] == _MSH
+    def field(self, tag: int, number: int) -> Ranges:
+        """Return field ``number`` (from 1, as HL7 counts) of all segments of one tag."""
+        js, je, before, most = self._whole(tag)
         # MSH-1 is the separator itself, so MSH-2 is what follows the tag (HL7 v2.9 ch. 2.14.9)
-        return self._part(whole, _FIELD, number if is_header else number + 1)
+        number -= tag == _MSH
+        if number > most:
+            return Ranges(js, js)
+        _, places = self._level(_FIELD)
+        start = np.minimum(places[before + (number - 1)], je)
+        return Ranges(start, np.minimum(places[before + number], je))
+
+    def _whole(self, tag: int) -> tuple[Ints, Ints, Ints, int]:
+        """Return, for a tag: first and last delimiter, separators before, most fields in one."""
+        if tag not in self._segments_of:
+            segments = self.of_tag.get(tag, np.zeros(0, np.int32))
+            js, je = self.js[segments], self.je[segments]
+            rank, _ = self._level(_FIELD)
+            before = rank[js]
+            most = int((rank[np.maximum(je - 1, js)] - before).max(initial=0))
+            self._segments_of[tag] = (js, je, before, most)
+        return self._segments_of[tag]
 
     def repetition(self, ranges: Ranges, n: int = 1) -> Ranges:
         """Return the n-th repetition."""
@@ -213,28 +253,25 @@ class Tokens:
         """Return first byte and length of each range, blanks around it left out."""
         start = self.at[ranges.js] + 1
         length = np.maximum(self.at[ranges.je] - start, 0)
-        while True:
+        while self._padded_with_blanks:
             blank = (length > 0) & (self.buffer[start] == 32)
             if not blank.any():
                 break
             start = start + blank
             length = length - blank
-        while True:
+        while self._padded_with_blanks:
             blank = (length > 0) & (self.buffer[start + length - 1] == 32)
             if not blank.any():
-                return start, length
+                break
             length = length - blank
+        return start, length
 
     @cached_property
     def escapes(self) -> Ints:
-        """Return where the escape character occurs outside MSH-2."""
+        """Return where the escape character occurs (MSH-2 is blanked)."""
         if not self.delimiters.escape:
             return np.zeros(0, np.int32)
-        found = np.flatnonzero(self.buffer == self.delimiters.escape).astype(np.int32)
-        start, length = self.span(self.field(self.first_segment, 2))
-        inside = np.searchsorted(start, found, side="right") - 1
-        in_header = (inside >= 0) & (found < (start + length)[np.maximum(inside, 0)])
-        return found[~in_header]
+        return np.flatnonzero(self.buffer == self.delimiters.escape).astype(np.int32)
 
 
 _MSH = tag_code(b"MSH")

@@ -13,7 +13,7 @@ from lakehouse.formats.hl7v2.columns import map_distinct, number_parts, strings
 from lakehouse.formats.hl7v2.fields import Fields, Finding
 from lakehouse.formats.hl7v2.mapping import Path
 from lakehouse.formats.hl7v2.times import times
-from lakehouse.formats.hl7v2.tokens import Bools, Ranges
+from lakehouse.formats.hl7v2.tokens import Bools, Ranges, tag_code
 
 _TYPE, _UNIT = Path("OBX", 2), Path("OBX", 6, 1)
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
@@ -31,7 +31,7 @@ def varies(fields: Fields, path: Path) -> dict[str, pa.Array]:
     t = fields.tokens
     kinds, _ = fields.text(_TYPE)
     kinds = pc.utf8_upper(kinds)
-    whole = t.repetition(t.field(fields.segments("OBX"), path.field))
+    whole = t.repetition(t.field(tag_code(path.segment), path.field))
     columns = {"value_type": kinds}
     columns |= _numeric(fields, path, kinds, whole)
     coded = fields.coded_at(_where(whole, _among(kinds, _CODED)))
@@ -98,6 +98,8 @@ def _among(kinds: pa.Array, names: tuple[str, ...]) -> Bools:
 
 def _where(ranges: Ranges, mask: Bools) -> Ranges:
     """Return the ranges with nothing in them where the mask is false."""
+    if ranges.nowhere or not mask.any():
+        return Ranges(ranges.js, ranges.js)
     return Ranges(ranges.js, np.where(mask, ranges.je, ranges.js))
 
 
