@@ -1,0 +1,169 @@
+"""Which attribute feeds which column: ``catalog/dicom/*.toml`` compiled to tags.
+
+The syntax is described at the top of ``catalog/dicom/imaging_instances.toml``.
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.batch import BIRTH_DATE
+from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.formats.dicom.walk import dictionary_vr
+from lakehouse.resources import resource
+from lakehouse.tables import load_tables
+
+SHARED_GROUPS, FIRST_FRAME = 0x52009229, 0x52009230
+FRAME = "Frame"
+
+Key = int | tuple[int, ...]
+"""A tag, or the tags from a sequence down; ``(0, ...)`` begins in the functional groups."""
+
+OPTIONS = frozenset(
+    ["from", "part", "join", "values", "present", "length", "scale", "names", "else"]
+)
+OPTIONS |= {"id", "issuer", "date", "time", "at", "hour", "birth", "year", "age"}
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How one column is filled.
+
+    Attributes:
+        column: Name of the column.
+        type: Its Arrow type.
+        kind: ``value``, ``id``, ``moment``, ``hour``, ``birth`` or ``age``.
+        keys: Where the value stands, first choice first (the date, for a moment).
+        more: The same for what goes with it: issuer of an id, time of a moment.
+        at: The same for the DT attribute of a moment.
+        options: What else the definition says.
+    """
+
+    column: str
+    type: pa.DataType
+    kind: str
+    keys: tuple[Key, ...]
+    more: tuple[Key, ...] = ()
+    at: tuple[Key, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """All feeds of one table."""
+
+    table: str
+    feeds: tuple[Feed, ...]
+
+
+def keyword_tag(keyword: str) -> int:
+    """Return the tag of a keyword of the standard.
+
+    Raises:
+        DefinitionError: The standard has no such attribute.
+
+    Examples:
+        >>> hex(keyword_tag("Modality"))
+        '0x80060'
+    """
+    from pydicom.datadict import keyword_dict, tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise DefinitionError(
+            f"catalog/dicom: {keyword} is no attribute of the DICOM standard.",
+            did_you_mean(keyword, list(keyword_dict)),
+        )
+    return int(tag)
+
+
+def _keys(text: str) -> tuple[Key, ...]:
+    found: list[Key] = []
+    for path in text.split("|"):
+        names = path.strip().split(".")
+        tags = tuple(0 if n == FRAME else keyword_tag(n) for n in names)
+        found.append(tags[0] if len(tags) == 1 else tags)
+    return tuple(found)
+
+
+def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
+    where = f"catalog/dicom/{table}.toml, column {column}"
+    options: dict[str, Any] = {"from": spec} if isinstance(spec, str) else spec
+    if unknown := set(options) - OPTIONS:
+        raise DefinitionError(f"{where}: unknown key {', '.join(sorted(unknown))}.")
+    schema = load_tables()[table].schema
+    if column != BIRTH_DATE and column not in schema.names:
+        raise DefinitionError(
+            f"{where}: the table has no such column.", did_you_mean(column, schema.names)
+        )
+    kind_of = pa.date32() if column == BIRTH_DATE else schema.field(column).type
+    at = _keys(options["at"]) if "at" in options else ()
+    if "from" in options:
+        return Feed(column, kind_of, "value", _keys(options["from"]), options=options)
+    if "id" in options:
+        issuer = _keys(options["issuer"]) if "issuer" in options else ()
+        return Feed(column, kind_of, "id", _keys(options["id"]), issuer)
+    for kind, key in (("hour", "hour"), ("birth", "birth"), ("age", "age")):
+        if key in options:
+            return Feed(column, kind_of, kind, _keys(options[key]), at=at, options=options)
+    if "date" in options or at:
+        date = _keys(options["date"]) if "date" in options else ()
+        time = _keys(options["time"]) if "time" in options else ()
+        return Feed(column, kind_of, "moment", date, time, at)
+    raise DefinitionError(f"{where}: one of from, id, date, at, hour, birth, age is needed.")
+
+
+@cache
+def mappings() -> tuple[TableMapping, ...]:
+    """Return the mapping of every table that instances feed column by column.
+
+    Raises:
+        DefinitionError: A definition names an unknown attribute, column or option.
+    """
+    found = []
+    for path in sorted(resource("catalog/dicom").glob("*.toml")):
+        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        feeds = [_feed(spec["table"], c, s) for c, s in spec["columns"].items()]
+        found.append(TableMapping(spec["table"], tuple(feeds)))
+    return tuple(found)
+
+
+@cache
+def paths() -> frozenset[tuple[int, ...]]:
+    """Return every path into a sequence that a mapping names."""
+    keys = (k for m in mappings() for f in m.feeds for k in (*f.keys, *f.more, *f.at))
+    return frozenset(k for k in keys if isinstance(k, tuple))
+
+
+@cache
+def wanted() -> dict[int, bytes]:
+    """Return the tags that a mapping names at top level, with the VR of the standard."""
+    keys = [k for m in mappings() for f in m.feeds for k in (*f.keys, *f.more, *f.at)]
+    tags = {k if isinstance(k, int) else k[0] for k in keys} - {0}
+    if any(isinstance(k, tuple) and k[0] == 0 for k in keys):
+        tags |= {SHARED_GROUPS, FIRST_FRAME}
+    tags |= {keyword_tag("SpecificCharacterSet"), keyword_tag("TimezoneOffsetFromUTC")}
+    return {tag: dictionary_vr(tag) for tag in sorted(tags)}
+
+
+@cache
+def names(stem: str) -> dict[str, str]:
+    """Return a table of names, ``catalog/dicom/<stem>.csv``: first column to second.
+
+    Examples:
+        >>> names("sop_classes")["1.2.840.10008.5.1.4.1.1.2"]
+        'CT Image Storage'
+    """
+    path: Path = resource("catalog/dicom") / f"{stem}.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        next(rows)
+        return {row[0]: row[1] for row in rows}

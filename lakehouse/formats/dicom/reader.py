@@ -1,0 +1,155 @@
+"""Many files -> few batches: each file becomes a record or a reject, each batch some tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import BinaryIO, cast
+
+from lakehouse.batch import RawBatch, Reject, Source
+from lakehouse.formats import SNIFF_BYTES
+from lakehouse.formats.dicom.columns import tables
+from lakehouse.formats.dicom.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.mapping import wanted
+from lakehouse.formats.dicom.model_json import looks_like_json, read_json
+from lakehouse.formats.dicom.record import Record, from_header
+from lakehouse.formats.dicom.trees import TreeRows, tree_tags
+from lakehouse.formats.dicom.window import Unreadable
+
+BATCH_RECORDS = 2_000
+"""Records a batch: some ten megabytes of header values."""
+
+BATCH_TREE_ROWS = 100_000
+"""Rows of reports and radiotherapy a batch."""
+
+DIRECTORY = "1.2.840.10008.1.3.10"
+_SOP_CLASS, _MEDIA_CLASS = 0x00080016, 0x00020002
+_IDENTITY = (0x00080018, 0x00020003, 0x0020000D, 0x0020000E, 0x00080060, 0x00100020)
+
+
+class _Batch:
+    """What is gathered until there is enough for a RawBatch."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.trees = TreeRows()
+        self.raw = RawBatch({})
+
+    def full(self) -> bool:
+        return len(self.records) >= BATCH_RECORDS or self.trees.n_rows >= BATCH_TREE_ROWS
+
+    def count(self, source: Source) -> None:
+        self.raw.n_records += 1
+        self.raw.by_file[source.file_id] += 1
+
+    def reject(self, source: Source, ordinal: int, fault: Unreadable) -> None:
+        self.raw.rejects.append(
+            Reject(ordinal, fault.rule, fault.message, fault.location, file_id=source.file_id)
+        )
+
+    def take(self, record: Record) -> None:
+        """Take a record: its trees at once, its plain values when the batch is full."""
+        if (record.text(_SOP_CLASS) or record.text(_MEDIA_CLASS)) == DIRECTORY:
+            raise Unreadable(
+                "dicom.directory",
+                "A DICOMDIR is an index; the instances that it names are read where they lie.",
+            )
+        if not any(record.text(tag) for tag in _IDENTITY):
+            raise Unreadable("dicom.no-identity", "The object names no patient, study or modality.")
+        self.trees.add(record)
+        for tag, (vr, _) in record.values.items():
+            if vr == b"SQ":
+                record.values[tag] = (vr, (True,))  # that it is there is all that is asked later
+        self.records.append(record)
+        self.raw.dropped["dicom.elements"] += record.n_elements - record.n_mapped
+        for rule, message, location in record.warnings:
+            self.raw.rejects.append(
+                Reject(
+                    record.ordinal,
+                    rule,
+                    message,
+                    location,
+                    level="warning",
+                    file_id=record.source.file_id,
+                )
+            )
+
+    def finished(self) -> RawBatch:
+        if self.records:
+            tables(self.records, self.raw)
+            self.raw.tables |= self.trees.tables()
+        return self.raw
+
+
+def read_many(files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
+    """Yield the rows of many files in few batches; a file's records follow one another."""
+    batch = _Batch()
+    for stream, source in files:
+        for found in _records(stream, source):
+            batch.count(source)
+            ordinal = found[0]
+            try:
+                if isinstance(found[1], Unreadable):
+                    raise found[1]
+                batch.take(found[1])
+            except Unreadable as fault:
+                batch.reject(source, ordinal, fault)
+            if batch.full():
+                yield batch.finished()
+                batch = _Batch()
+    if batch.raw.n_records:
+        yield batch.finished()
+
+
+def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | Unreadable]]:
+    head = stream.read(SNIFF_BYTES)
+    if stream.seekable():
+        stream.seek(0)
+    else:
+        stream = cast(BinaryIO, _Rejoined(head, stream))
+    if looks_like_json(head) and not looks_like_dicom(head):
+        yield from read_json(stream, source)
+        return
+    try:
+        header = read_header(stream, _wanted())
+        record = from_header(header, source)
+        if header.truncated:
+            record.warnings.append(
+                ("dicom.pixels", "The file ends inside its pixel data.", "(7FE0,0010)")
+            )
+        yield 0, record
+    except Unreadable as fault:
+        yield 0, fault
+
+
+@cache
+def _wanted() -> dict[int, bytes]:
+    return wanted() | tree_tags()
+
+
+def fingerprint(stream: BinaryIO) -> bytes | None:
+    """Return the bytes before the pixel data, or None where they cannot be told apart."""
+    try:
+        header = read_header(stream, {})
+    except Unreadable:
+        return None
+    if header.end is None or not stream.seekable():
+        return None
+    stream.seek(0)
+    return stream.read(header.end)
+
+
+class _Rejoined(io.RawIOBase):
+    """A sequential stream with the beginning that was read from it put back."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        super().__init__()
+        self._head, self._rest = head, rest
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            data, self._head = self._head + self._rest.read(), b""
+            return data
+        data, self._head = self._head[:size], self._head[size:]
+        return data if len(data) == size else data + self._rest.read(size - len(data))

@@ -1,0 +1,218 @@
+"""Objects that are trees: structured reports and radiotherapy objects -> rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from lakehouse.batch import BIRTH_DATE, SEPARATOR
+from lakehouse.formats.dicom import values
+from lakehouse.formats.dicom.mapping import keyword_tag, names
+from lakehouse.formats.dicom.record import Item, Record
+from lakehouse.formats.dicom.walk import dictionary_vr, tag_name
+from lakehouse.tables import load_tables
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+_EPOCH = dt.datetime(1970, 1, 1)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+@cache
+def tag(keyword: str) -> int:
+    """Return the tag of a keyword."""
+    return keyword_tag(keyword)
+
+
+@cache
+def tree_tags() -> dict[int, bytes]:
+    """Return the tags at top level that trees are read from, with their VR."""
+    from lakehouse.formats.dicom import radiotherapy, reports
+
+    keywords = [*_COMMON, *reports.TAGS, *radiotherapy.TAGS]
+    return {tag(k): dictionary_vr(tag(k)) for k in keywords}
+
+
+_COMMON = """PatientID IssuerOfPatientID PatientBirthDate AccessionNumber StudyInstanceUID
+    SeriesInstanceUID SOPInstanceUID SOPClassUID Manufacturer ManufacturerModelName
+    DeviceSerialNumber StationName ContentDate ContentTime StudyDate StudyTime
+    FrameOfReferenceUID ApprovalStatus TimezoneOffsetFromUTC""".split()  # noqa: SIM905
+
+
+class Branch:
+    """One item of a tree, read by keyword; what cannot be read is noted on the record.
+
+    Args:
+        record: The object.
+        item: Elements of the item; the record's own for the root.
+    """
+
+    __slots__ = ("item", "record")
+
+    def __init__(self, record: Record, item: Item) -> None:
+        self.record = record
+        self.item = item
+
+    def _read(self, keyword: str, convert: Callable[..., T | None], *more: Any) -> T | None:
+        element = self.item.get(tag(keyword))
+        if element is None:
+            return None
+        try:
+            return convert(*element, *more)
+        except ValueError:
+            self.record.warnings.append(
+                (
+                    "dicom.value",
+                    "A value is not what its data type promises; the column is null.",
+                    tag_name(tag(keyword)),
+                )
+            )
+            return None
+
+    def text(self, keyword: str) -> str | None:
+        """Return the first value as text."""
+        return self._read(keyword, values.text)
+
+    def number(self, keyword: str, part: int = 0) -> float | None:
+        """Return one value as a number."""
+        return self._read(keyword, values.number, part)
+
+    def integer(self, keyword: str) -> int | None:
+        """Return the first value as a 32-bit whole number."""
+        found = self._read(keyword, values.integer)
+        return found if found is not None and -(1 << 31) <= found < 1 << 31 else None
+
+    def id(self, keyword: str) -> str | None:
+        """Return a bare identifier in raw form."""
+        found = self.text(keyword)
+        return None if found is None else SEPARATOR + found
+
+    def days(self, keyword: str) -> int | None:
+        """Return a date as days since 1970."""
+        return self._read(
+            keyword, lambda vr, v: values.day(t) if (t := values.text(vr, v)) else None
+        )
+
+    def branches(self, keyword: str) -> Iterator[Branch]:
+        """Yield the items of a sequence."""
+        element = self.item.get(tag(keyword))
+        if element is not None:
+            for item in self.record.nested(element):
+                yield Branch(self.record, item)
+
+    def first(self, keyword: str) -> Branch:
+        """Return the first item of a sequence; an empty one where there is none."""
+        return next(self.branches(keyword), Branch(self.record, {}))
+
+    def code(self, keyword: str) -> tuple[str | None, str | None, str | None]:
+        """Return code, system and text of the first code of a sequence."""
+        item = self.first(keyword)
+        code = item.text("CodeValue") or item.text("LongCodeValue") or item.text("URNCodeValue")
+        designator = item.text("CodingSchemeDesignator")
+        system = None if code is None else names("coding_schemes").get(designator or "", "local")
+        return code, system, item.text("CodeMeaning")
+
+    def moment(self, date: str, time: str | None = None) -> int | None:
+        """Return microseconds since 1970 UTC of a DT attribute, or of a DA and a TM one."""
+        stamp = self.text(date)
+        if stamp is None:
+            return None
+        east: int | None = None
+        try:
+            if time is None:
+                local, east = values.datetime(stamp)
+            else:
+                local = values.moment(stamp, self.text(time))
+        except ValueError:
+            self.record.warnings.append(
+                ("dicom.value", "A time cannot be read; the column is null.", tag_name(tag(date)))
+            )
+            return None
+        if east is None:
+            stated = Branch(self.record, self.record.values).text("TimezoneOffsetFromUTC")  # type: ignore[arg-type]
+            east = values.offset(stated) if stated else None
+        return utc(local, east, self.record.source.time_zone)
+
+
+def utc(local: int, east: int | None, zone: str) -> int:
+    """Return microseconds since 1970 UTC of local ones.
+
+    Args:
+        local: Microseconds since 1970 on the sender's clock.
+        east: Minutes east of UTC, where stated.
+        zone: Time zone in which it is read otherwise.
+    """
+    if east is None:
+        east_of = ZoneInfo(zone).utcoffset(_EPOCH + dt.timedelta(microseconds=local))
+        return local - (east_of or dt.timedelta()) // _MICROSECOND
+    return local - east * 60_000_000
+
+
+def common(root: Branch, table: str) -> Row:
+    """Return what every row of an object's tree carries, as far as the table has a column."""
+    number = root.text("PatientID")
+    issuer = root.text("IssuerOfPatientID") or root.record.source.authority
+    row = {
+        "record_id": root.record.record_id,
+        "patient_id": None if number is None else issuer + SEPARATOR + number,
+        "accession_id": root.id("AccessionNumber"),
+        "study_uid": root.text("StudyInstanceUID"),
+        "series_uid": root.text("SeriesInstanceUID"),
+        "instance_uid": root.text("SOPInstanceUID"),
+        "device_id": root.id("DeviceSerialNumber") or root.id("StationName"),
+        "manufacturer": root.text("Manufacturer"),
+        "model": root.text("ManufacturerModelName"),
+        "approval_status": root.text("ApprovalStatus"),
+        "frame_of_reference_uid": root.text("FrameOfReferenceUID"),
+    }
+    columns = load_tables()[table].columns
+    kept = {name: value for name, value in row.items() if name in columns}
+    if "age_years" in columns:
+        kept[BIRTH_DATE] = root.days("PatientBirthDate")
+    return kept
+
+
+class TreeRows:
+    """Rows of reports and radiotherapy, gathered until a batch is full."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self.n_rows = 0
+
+    def add(self, record: Record) -> None:
+        """Add the rows of one object; most objects have none."""
+        from lakehouse.formats.dicom import radiotherapy, reports
+
+        if not record.values.keys() & (reports.MARKS | radiotherapy.MARKS):
+            return
+        root = Branch(record, record.values)  # type: ignore[arg-type]
+        for table, rows in (*reports.rows(root), *radiotherapy.rows(root)):
+            for ordinal, row in enumerate(rows):
+                row.setdefault("ordinal", ordinal)
+            self._rows[table].extend(rows)
+            self.n_rows += len(rows)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the rows as raw tables."""
+        return {name: _table(name, rows) for name, rows in self._rows.items() if rows}
+
+
+def _table(name: str, rows: list[Row]) -> pa.Table:
+    present = {column for row in rows for column in row}
+    made: dict[str, pa.Array] = {}
+    for field in load_tables()[name].schema:
+        if field.name in present:
+            column = [row.get(field.name) for row in rows]
+            stored = pa.int64() if pa.types.is_timestamp(field.type) else field.type
+            made[field.name] = pa.array(column, stored).cast(field.type)
+    if BIRTH_DATE in present:
+        days = [row.get(BIRTH_DATE) for row in rows]
+        made[BIRTH_DATE] = pa.array(days, pa.int32()).cast(pa.date32())
+    return pa.table(made)
