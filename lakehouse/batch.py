@@ -179,7 +179,8 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
     r"""Join assigning authority and number into the raw form of an identifier.
 
-    Null or empty numbers give null; a null authority counts as empty.
+    Null or empty numbers give null; a null authority counts as empty. A separator inside the
+    authority becomes a blank, so that two identifiers never share one raw form.
 
     Examples:
         >>> qualified(pa.array(["HOSP", None, "X"]), pa.array(["1", "2", ""])).to_pylist()
@@ -187,7 +188,9 @@ def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
     """
     number = pc.if_else(pc.equal(number, ""), pa.scalar(None, number.type), number)
     if isinstance(authority, str):
-        authority = pa.scalar(authority)
+        authority = pa.scalar(authority.replace(SEPARATOR, " "))
+    elif pc.any(pc.match_substring(authority, SEPARATOR)).as_py():
+        authority = pc.replace_substring(authority, SEPARATOR, " ")
     return pc.binary_join_element_wise(
         pc.fill_null(authority, ""), number, SEPARATOR, null_handling="emit_null"
     )

@@ -7,7 +7,7 @@ key alone are hashed once and copied for each message, which is half the time (R
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -19,26 +19,28 @@ Digests = npt.NDArray[np.uint8]
 """One row of 32 bytes for each message."""
 
 
-def digests(key: bytes, messages: Iterable[bytes]) -> Digests:
+def digests(key: bytes, messages: Iterable[bytes], prefix: bytes = b"") -> Digests:
     """Return the HMAC-SHA256 of each message.
 
     Args:
         key: At most 64 bytes.
         messages: What to authenticate.
+        prefix: What every message begins with, besides; hashed once.
 
     Examples:
         >>> digests(b"k" * 32, [b"a", b"b"]).shape
         (2, 32)
     """
+    return np.frombuffer(b"".join(_each(key, messages, prefix)), dtype=np.uint8).reshape(-1, 32)
+
+
+def _each(key: bytes, messages: Iterable[bytes], prefix: bytes) -> Iterator[bytes]:
     padded = key.ljust(BLOCK, b"\0")
-    inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded)).copy
+    inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded) + prefix).copy
     outer = hashlib.sha256(bytes(b ^ 0x5C for b in padded)).copy
-    found: list[bytes] = []
-    add = found.append
     for message in messages:
         within = inner()
         within.update(message)
         around = outer()
         around.update(within.digest())
-        add(around.digest())
-    return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, 32)
+        yield around.digest()

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import SEPARATOR
 from lakehouse.errors import InputError
-from lakehouse.privacy.hmacs import Digests, digests
+from lakehouse.privacy.hmacs import digests
 from lakehouse.privacy.keys import DIGEST_BYTES, Secret
 
 OFFSET_MIN = 36_525
@@ -90,41 +90,34 @@ def normal_identities(raw: pa.Array) -> list[bytes | None]:
     return values
 
 
-def _keyed(key: bytes, prefix: bytes, values: list[bytes | None]) -> tuple[Digests, pa.Array]:
-    """Return the digests of all values, and which of the values there are (a mask)."""
-    present = np.fromiter((v is not None for v in values), dtype=bool, count=len(values))
-    return digests(key, [prefix + (v or b"") for v in values]), present
-
-
-def _hex(found: Digests, present: npt.NDArray[np.bool_]) -> pa.Array:
-    """Return the first 128 bits of each digest as a string column, null where none is present."""
-    raw = found[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
-    width = 2 * DIGEST_BYTES
-    ends = np.arange(0, len(raw) + 1, width, dtype=np.int32)
-    text = pa.Array.from_buffers(
-        pa.string(), len(found), [None, pa.py_buffer(ends), pa.py_buffer(raw)]
-    )
-    return pc.if_else(pa.array(present), text, pa.scalar(None, pa.string()))
+def _present(values: list[bytes | None]) -> npt.NDArray[np.bool_]:
+    return np.fromiter((v is not None for v in values), dtype=bool, count=len(values))
 
 
 def pseudonyms(secret: Secret, domain: str, values: list[bytes | None]) -> pa.Array:
     """Return the pseudonyms of identifiers in normal form (``normal_identities``)."""
-    return _hex(*_keyed(secret.subkey("pseudonym"), f"{domain}{SEPARATOR}".encode(), values))
+    key, prefix = secret.subkey("pseudonym"), f"{domain}{SEPARATOR}".encode()
+    found = digests(key, (v or b"" for v in values), prefix)
+    raw = found[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
+    ends = np.arange(0, len(raw) + 1, 2 * DIGEST_BYTES, dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(raw)]
+    text = pa.Array.from_buffers(pa.string(), len(found), buffers)
+    return pc.if_else(pa.array(_present(values)), text, pa.scalar(None, pa.string()))
 
 
 def offsets(secret: Secret, values: list[bytes | None]) -> npt.NDArray[np.int64]:
     """Return the date offsets of patients in normal form in days; 0 where there is none."""
-    found, present = _keyed(secret.subkey("offset"), b"", values)
+    found = digests(secret.subkey("offset"), (v or b"" for v in values))
     number = np.ascontiguousarray(found[:, :8]).view(">u8").reshape(-1)
     days = OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64)
-    return np.where(present, days, 0)
+    return np.where(_present(values), days, 0)
 
 
 def new_uids(secret: Secret, uids: list[str | None]) -> list[str | None]:
     """Return the new UIDs of a list of distinct ones."""
     bare = [None if u is None else u.strip("\x00 \t\r\n") for u in uids]
     moved = [i for i, u in enumerate(bare) if u and not u.startswith(STANDARD_UIDS)]
-    messages = [(bare[i] or "").encode("utf-8", "surrogateescape") for i in moved]
+    messages = ((bare[i] or "").encode("utf-8", "surrogateescape") for i in moved)
     found = digests(secret.subkey("uid"), messages)[:, :DIGEST_BYTES].copy()
     found[:, 6] = found[:, 6] & 0x0F | 0x80  # a custom UUID (RFC 9562, version 8), as PS3.5 B.2
     found[:, 8] = found[:, 8] & 0x3F | 0x80  # demands below the root 2.25
