@@ -21,8 +21,9 @@ from lakehouse.content import FileToRead
 from lakehouse.discover import discover
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
+from lakehouse.privacy import keyring
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import KEY_FILE, Secret
+from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.progress import bar
 from lakehouse.reading import Terms, joined, read
@@ -82,7 +83,8 @@ def ingest(
         authority: Assigning authority of record numbers that state none.
         mappings: Folders with a site's own mapping files.
         codes: Folders with a site's own code sets.
-        key_file: The secret; by default the file that ``LAKEHOUSE_KEY_FILE`` names.
+        key_file: The secret; by default the file that ``LAKEHOUSE_KEY_FILE`` names, else the one
+            that ``lakehouse init`` made for this warehouse.
         address: Address of a running Ray cluster.
         show_progress: None shows a bar when standard error is a terminal.
 
@@ -191,9 +193,9 @@ def fitting_secret(
         KeyFileError: There is no key, or not a fit one.
         WarehouseError: The warehouse was made with another key or policy.
     """
-    named = os.fspath(key_file) if key_file is not None else os.environ.get(KEY_FILE, "")
-    path = os.path.abspath(named) if named else ""
-    secret = Secret.load(path or None)
+    named = os.fspath(key_file) if key_file is not None else None
+    path = os.path.abspath(keyring.find(named, warehouse.settings.key_id))
+    secret = Secret.load(path)
     policy = load_policy(warehouse.settings.profile)
     check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
     return secret, path

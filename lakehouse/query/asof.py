@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query.session import EMPTY
+from lakehouse.query.place import EMPTY
 
 if TYPE_CHECKING:
     from lakehouse.storage.warehouse import Warehouse
@@ -26,10 +26,7 @@ def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     Raises:
         QueryError: There is no such release or snapshot, or the text is no time.
     """
-    known = {
-        name: sorted(warehouse.snapshots(name).to_pylist(), key=lambda s: s["committed_at"])
-        for name in warehouse.tables()
-    }
+    known = {name: warehouse.snapshots(name).to_pylist() for name in warehouse.tables()}
     if isinstance(as_of, datetime):
         return at_time(known, as_of)
     if isinstance(as_of, int) or as_of.lstrip("-").isdigit():
@@ -39,7 +36,7 @@ def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     try:
         return at_time(known, datetime.fromisoformat(as_of))
     except ValueError:
-        releases = {s["release"] for each in known.values() for s in each if s.get("release")}
+        releases = {name for each in known.values() for s in each for name in _releases(s)}
         raise QueryError(
             f"There is no release named {as_of}, and it is no time or snapshot id either.",
             did_you_mean(as_of, releases) or "A time reads like 2026-01-31T12:00.",
@@ -50,7 +47,7 @@ def at_time(known: Snapshots, when: datetime) -> dict[str, int]:
     """Return the last snapshot of each table at a time; without a zone it is UTC."""
     moment = when if when.tzinfo else when.replace(tzinfo=UTC)
     return {
-        name: next((s["id"] for s in reversed(each) if s["committed_at"] <= moment), EMPTY)
+        name: next((s["snapshot_id"] for s in reversed(each) if s["committed_at"] <= moment), EMPTY)
         for name, each in known.items()
     }
 
@@ -61,7 +58,9 @@ def at_snapshot(known: Snapshots, snapshot_id: int) -> dict[str, int]:
     Raises:
         QueryError: No table has the snapshot (any more).
     """
-    found = next((s for each in known.values() for s in each if s["id"] == snapshot_id), None)
+    found = next(
+        (s for each in known.values() for s in each if s["snapshot_id"] == snapshot_id), None
+    )
     if found is None:
         raise QueryError(
             f"There is no snapshot {snapshot_id}.",
@@ -72,15 +71,22 @@ def at_snapshot(known: Snapshots, snapshot_id: int) -> dict[str, int]:
         name: s
         for name, each in known.items()
         for s in each
-        if s["id"] == snapshot_id or (ingest and s.get("ingest_id") == ingest)
+        if s["snapshot_id"] == snapshot_id or (ingest and s.get("ingest_id") == ingest)
     }
     complete = max(s["committed_at"] for s in own.values())
-    return {**at_time(known, complete), **{name: s["id"] for name, s in own.items()}}
+    return {**at_time(known, complete), **{name: s["snapshot_id"] for name, s in own.items()}}
 
 
 def at_release(known: Snapshots, name: str) -> dict[str, int] | None:
     """Return the snapshots that a release pins, or None when there is no such release."""
     pinned = {
-        table: s["id"] for table, each in known.items() for s in each if s.get("release") == name
+        table: s["snapshot_id"]
+        for table, each in known.items()
+        for s in each
+        if name in _releases(s)
     }
     return {table: pinned.get(table, EMPTY) for table in known} if pinned else None
+
+
+def _releases(snapshot: Mapping[str, Any]) -> list[str]:
+    return (snapshot["release"] or "").split(", ")

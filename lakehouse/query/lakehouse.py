@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,8 +18,9 @@ from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults
 from lakehouse.query.asof import pins
 from lakehouse.query.evaluate import calendar_error
+from lakehouse.query.place import Place, locate
 from lakehouse.query.result import Result
-from lakehouse.query.session import Place, Session
+from lakehouse.query.session import Session
 from lakehouse.query.views import closure, column_docs
 from lakehouse.tables import load_tables
 
@@ -59,10 +62,7 @@ def open(
         >>> with lakehouse.open("./warehouse") as lake:  # doctest: +SKIP
         ...     lake.sql("SELECT sex, count(*) AS n FROM patients_current GROUP BY sex").show()
     """
-    from lakehouse.storage.warehouse import Warehouse
-
-    warehouse = Warehouse.open(default_path(path), catalog)
-    return Lakehouse(warehouse, as_of=as_of, codes=_folders(codes), views=_folders(views))
+    return Lakehouse(default_path(path), as_of=as_of, catalog=catalog, codes=codes, views=views)
 
 
 def _folders(named: Iterable[str | Path]) -> tuple[Path, ...]:
@@ -82,21 +82,25 @@ class Lakehouse:
 
     def __init__(
         self,
-        warehouse: Warehouse,
+        path: str | Path,
         *,
         as_of: int | str | datetime | None = None,
-        codes: tuple[Path, ...] = (),
-        views: tuple[Path, ...] = (),
+        catalog: str | Mapping[str, str] | None = None,
+        codes: Iterable[str | Path] = (),
+        views: Iterable[str | Path] = (),
     ) -> None:
-        self.warehouse = warehouse
-        self._place = Place(
-            locations={name: warehouse.location(name) for name in warehouse.tables()},
-            profile=warehouse.settings.profile,
-            pins=pins(warehouse, as_of) if as_of is not None else {},
-            codes=codes,
-            folders=views,
-        )
+        self._path, self._catalog = path, catalog
+        self._place = locate(path, catalog, codes=_folders(codes), folders=_folders(views))
+        if as_of is not None:
+            self._place = replace(self._place, pins=pins(self.warehouse, as_of))
         self._session = Session(self._place)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse itself, with its catalog; a query does not need it."""
+        from lakehouse.storage.warehouse import Warehouse
+
+        return Warehouse.open(self._path, self._catalog)
 
     @property
     def place(self) -> Place:
@@ -207,8 +211,10 @@ class Lakehouse:
         return ingest(paths, self.warehouse, **options)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._session.close()
+        if "warehouse" in self.__dict__:
+            self.warehouse.close()
 
     def __enter__(self) -> Self:
         return self
@@ -222,4 +228,4 @@ class Lakehouse:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Lakehouse {self.warehouse.path} ({self._place.profile})>"
+        return f"<Lakehouse {self._path} ({self._place.profile})>"

@@ -86,6 +86,11 @@ class Result:
         """Return the first rows only, after an offset."""
         return Result(self._relation.limit(rows, offset))
 
+    def texts(self) -> Result:
+        """Return the same rows with every value as DuckDB writes it; null stays null."""
+        numbered = ", ".join(f"#{n}::VARCHAR" for n in range(1, len(self.columns) + 1))
+        return Result(self._relation.project(numbered))
+
     def show(self, rows: int = 50) -> None:
         """Print the first rows as a table."""
         print(self._run(lambda: str(self._relation.limit(rows))))  # noqa: T201 - its purpose

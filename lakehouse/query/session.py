@@ -9,7 +9,6 @@ Pinned to snapshots (``as_of``), it sees those instead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +20,10 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
-from lakehouse.query.views import CODES, View, closure, comments, ddl, literal, load_views
+from lakehouse.query.place import EMPTY, Place
+from lakehouse.query.views import CODES, View, closure, comments, ddl, literal
+from lakehouse.storage.files import is_local
 from lakehouse.tables import Table, load_tables
-
-EMPTY = -1
-"""In ``Place.pins``: the table had no rows at that time."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a warehouse's tables lie and under which promise.
-
-    Attributes:
-        locations: Folder of each table, by name.
-        profile: De-identification profile.
-        pins: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
-        codes: A site's folders with code sets.
-        folders: A site's folders with views.
-        settings: DuckDB settings for a remote store (``s3_endpoint``, ...).
-    """
-
-    locations: Mapping[str, str]
-    profile: str
-    pins: Mapping[str, int] = field(default_factory=dict)
-    codes: tuple[Path, ...] = ()
-    folders: tuple[Path, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def views(self) -> dict[str, View]:
-        """All views by name, also those that the profile cannot answer."""
-        return load_views(self.folders)
 
 
 class Session:
@@ -176,6 +148,8 @@ def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place)
 def _scan(location: str | None, pin: int | None) -> str:
     if location is None or pin == EMPTY:
         return ""
+    if is_local(location) and not Path(location, "metadata", "version-hint.text").exists():
+        return ""  # the warehouse is older than the table, and nothing has been written since
     pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
     return f"iceberg_scan({literal(location)}{pinned})"
 

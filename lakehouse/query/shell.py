@@ -23,7 +23,8 @@ from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.extensions import load_statements
-from lakehouse.query.session import Place, published, table_statements
+from lakehouse.query.place import Place
+from lakehouse.query.session import published, table_statements
 from lakehouse.query.views import View, closure, comment_on, create, literal
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables

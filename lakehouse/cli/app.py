@@ -1,0 +1,76 @@
+"""The application object and the options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="lakehouse",
+    help="Medical files in, de-identified Iceberg tables and clinical SQL out.\n\n"
+    "Begin with: [bold]lakehouse synth ./hospital && lakehouse ingest ./hospital && "
+    "lakehouse shell[/bold]",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+DATA, ASK, KEEP = "Bring data in", "Ask", "Keep"
+"""Panels of ``lakehouse --help``."""
+
+Warehouse = Annotated[
+    str,
+    typer.Option(
+        "--warehouse",
+        "-w",
+        envvar="LAKEHOUSE_WAREHOUSE",
+        metavar="PATH",
+        help="Folder or URI of the warehouse.",
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        envvar="LAKEHOUSE_KEY_FILE",
+        metavar="FILE",
+        help="The secret; by default the one that `init` made for this warehouse.",
+    ),
+]
+Catalog = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="A catalog of .pyiceberg.yaml; by default the warehouse's own."
+    ),
+]
+Codes = Annotated[
+    list[Path] | None,
+    typer.Option("--codes", metavar="DIR", help="Folder with the site's own code sets."),
+]
+Views = Annotated[
+    list[Path] | None,
+    typer.Option("--views", metavar="DIR", help="Folder with the site's own views."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="Read the tables as they were: a release, a time (2026-01-31T12:00), a snapshot id.",
+    ),
+]
+
+DEFAULT_WAREHOUSE = "./warehouse"
+
+
+def example(text: str) -> str:
+    """Return the epilogue of a command's help: one example to copy.
+
+    Examples:
+        >>> example("lakehouse tables")
+        'Example: [bold]lakehouse tables[/bold]'
+    """
+    return f"Example: [bold]{text}[/bold]"

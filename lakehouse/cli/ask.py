@@ -1,0 +1,220 @@
+"""Commands that ask: sql, shell, tables, views."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.cli import show
+from lakehouse.cli.app import (
+    ASK,
+    DEFAULT_WAREHOUSE,
+    AsOf,
+    Catalog,
+    Codes,
+    Views,
+    Warehouse,
+    app,
+    example,
+)
+from lakehouse.errors import QueryError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from lakehouse.query.lakehouse import Lakehouse
+    from lakehouse.query.views import View
+
+
+def _open(
+    warehouse: str,
+    catalog: str | None = None,
+    codes: list[Path] | None = None,
+    views: list[Path] | None = None,
+    as_of: str | None = None,
+) -> Lakehouse:
+    from lakehouse.query.lakehouse import Lakehouse
+
+    return Lakehouse(warehouse, as_of=as_of, catalog=catalog, codes=codes or (), views=views or ())
+
+
+@app.command(
+    rich_help_panel=ASK,
+    epilog=example('lakehouse sql "SELECT sex, count(*) AS n FROM patients_current GROUP BY sex"'),
+)
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="One SELECT; left out or -, it is read from the input.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the SELECT from a file.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="A value for $NAME; repeatable."),
+    ] = None,
+    form: Annotated[
+        show.Format | None,
+        typer.Option("--format", help="Default: table on a terminal, csv in a pipe."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to a file; its ending tells the format."),
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(min=0, help="Most rows of a table on a terminal; 0 for all.")
+    ] = show.SHOWN_ROWS,
+    as_of: AsOf = None,
+    codes: Codes = None,
+    views: Views = None,
+    catalog: Catalog = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Run one SELECT over tables, views and code sets, and show its rows."""
+    text = _statement(query, file)
+    with _open(warehouse, catalog, codes, views, as_of) as lake:
+        show.write(lake.sql(text, _parameters(param or [])), form, output, rows)
+
+
+def _statement(query: str | None, file: Path | None) -> str:
+    if file is not None:
+        if query is not None:
+            raise UserError("There is a query and a file with one.", "Give one of the two.")
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise UserError(f"{file} cannot be read as text.") from None
+    if query is None and sys.stdin.isatty():
+        raise UserError(
+            "There is no query.", "Give one in quotes, --file FILE, or use `lakehouse shell`."
+        )
+    return sys.stdin.read() if query in (None, "-") else str(query)
+
+
+def _parameters(given: list[str]) -> dict[str, str] | None:
+    for each in given:
+        if "=" not in each:
+            raise UserError("A parameter reads NAME=VALUE.", "In the query it is $NAME.")
+    return dict(each.split("=", 1) for each in given) or None
+
+
+@app.command(rich_help_panel=ASK, epilog=example("lakehouse shell"))
+def shell(
+    command: Annotated[
+        str | None, typer.Option("--command", "-c", help="Run this and leave.")
+    ] = None,
+    init_only: Annotated[
+        bool, typer.Option("--init-file", help="Print where the init file is, and leave.")
+    ] = False,
+    as_of: AsOf = None,
+    codes: Codes = None,
+    views: Views = None,
+    catalog: Catalog = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Open DuckDB's own shell on the tables and views; it sees new ingests at once.
+
+    The same works in any DuckDB of this version: duckdb -init INIT_FILE
+    """
+    from lakehouse.query.shell import FOLDER, prepare, shell_command
+
+    with _open(warehouse, catalog, codes, views, as_of) as lake:
+        pinned = f"{FOLDER}/as-of" if as_of else FOLDER
+        init = prepare(lake.place, Path(warehouse, pinned))
+        if init_only:
+            typer.echo(str(init.resolve()))
+            return
+        if command is None and sys.stdin.isatty():
+            show.note(
+                f"[bold]{len(lake.tables())} tables, {len(lake.views())} views[/bold] "
+                f"({lake.place.profile}). SHOW TABLES; DESCRIBE name; .quit"
+            )
+    arguments = [*shell_command(init), *(["-c", command] if command else [])]
+    raise typer.Exit(_become(arguments))
+
+
+def _become(arguments: list[str]) -> int:
+    """Run the shell in this process's place, or wait for it where that cannot be."""
+    if hasattr(os, "fork"):
+        sys.stdout.flush()
+        os.execv(arguments[0], arguments)  # noqa: S606 - the binary of the duckdb-cli package
+    return subprocess.run(arguments, check=False).returncode  # noqa: S603
+
+
+@app.command(rich_help_panel=ASK, epilog=example("lakehouse tables observations"))
+def tables(
+    name: Annotated[str | None, typer.Argument(help="Show this table's columns.")] = None,
+    catalog: Catalog = None,
+    as_of: AsOf = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """List the tables with their rows, or the columns of one."""
+    with _open(warehouse, catalog, as_of=as_of) as lake:
+        if name is not None:
+            _columns(lake, name)
+            return
+        about = {row["name"]: row["about"] for row in lake.describe().to_pylist()}
+        counts = lake.sql(
+            " UNION ALL ".join(f"SELECT '{n}', count(*) FROM {n}" for n in lake.tables())
+        )
+        rows = dict(counts.fetchall())
+        show.table(("table", "rows", "one row is"), [(n, rows[n], about[n]) for n in lake.tables()])
+
+
+@app.command(rich_help_panel=ASK, epilog=example("lakehouse views news2"))
+def views(
+    name: Annotated[str | None, typer.Argument(help="Show what this view is.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Only the views of one topic.")] = None,
+    text: Annotated[bool, typer.Option("--sql", help="Print the view's SQL.")] = False,
+    folders: Views = None,
+) -> None:
+    """List the views by topic, or what one shows: grain, source, columns, SQL."""
+    from lakehouse.query.views import column_docs, load_views
+
+    library = load_views(folders or ())
+    if name is None:
+        listed = sorted(library.values(), key=lambda v: (v.topic, v.name))
+        if topic is not None:
+            listed = [v for v in listed if v.topic == topic]
+            if not listed:
+                topics = sorted({v.topic for v in library.values()})
+                raise UserError(f"There is no topic {topic}.", f"Known: {', '.join(topics)}.")
+        if text:
+            typer.echo("\n\n".join(f"-- {v.where}\n{v.sql};" for v in listed))
+            return
+        show.table(
+            ("topic", "view", "shows"),
+            [
+                (v.topic, v.name, v.title + (" (limited only)" if v.requires else ""))
+                for v in listed
+            ],
+        )
+        return
+    view = _named(name, library)
+    if text:
+        typer.echo(view.sql)
+        return
+    docs = column_docs(view, library)
+    call = f"{view.name}({', '.join(view.parameters)})" if view.parameters else view.name
+    typer.echo(f"{call}: {view.title}\n{view.description}")
+    typer.echo(f"One row per: {', '.join(view.grain)}")
+    if view.source:
+        typer.echo(f"Source: {view.source}")
+    if view.requires:
+        typer.echo("Exists under the profile limited only: it compares patients in time.")
+    typer.echo(f"Reads: {', '.join(sorted(view.depends_on))}\n")
+    show.table(("column", "holds"), [(c, docs.get(c)) for c in view.columns])
+
+
+def _named(name: str, library: dict[str, View]) -> View:
+    if name not in library:
+        raise QueryError(f"There is no view named {name}.", did_you_mean(name, library))
+    return library[name]
+
+
+def _columns(lake: Lakehouse, name: str) -> None:
+    rows = lake.describe(name).to_pylist()
+    show.table(("column", "type", "holds"), [tuple(row.values()) for row in rows])

@@ -1,0 +1,1 @@
+"""Commands that keep a warehouse: verify, forget, maintain, release."""

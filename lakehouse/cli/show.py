@@ -1,0 +1,231 @@
+"""How rows and messages look: tables on a terminal, CSV in a pipe, and the other formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import typer
+
+from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lakehouse.query.result import Result
+
+SHOWN_ROWS = 50
+"""Rows of a table on a terminal, unless ``--rows`` says otherwise."""
+
+
+class Format(StrEnum):
+    """How rows leave the program."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+    MARKDOWN = "markdown"
+    ARROW = "arrow"
+    PARQUET = "parquet"
+
+
+BINARY = {Format.ARROW, Format.PARQUET}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console on standard output or error."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def note(text: str) -> None:
+    """Tell the person something that is not the result: on standard error."""
+    console(stderr=True).print(text, soft_wrap=True)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+) -> None:
+    """Print rows as a table: with lines on a terminal, tab-separated in a pipe."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(text(v) for v in row))
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [list(row) for row in rows]
+    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for number, column in enumerate(columns):
+        values = [row[number] for row in listed]
+        right = any(v is not None for v in values) and all(
+            v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in values
+        )
+        drawn.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+    for row in listed:
+        drawn.add_row(*(Text("-", "dim") if v is None else Text(text(v)) for v in row))
+    console().print(drawn)
+
+
+def text(value: Any) -> str:
+    """Return a value as a person reads it.
+
+    Examples:
+        >>> text(None), text(True), text(2.50), text(1234567)
+        ('', 'true', '2.5', '1234567')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
+    if isinstance(value, datetime):
+        shown = value.strftime("%Y-%m-%d %H:%M:%S")
+        return shown.removesuffix(":00")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(text(v) for v in value)
+    return str(value)
+
+
+def write(result: Result, form: Format | None, output: Path | None, rows: int) -> None:
+    """Write the rows of a query.
+
+    Args:
+        result: The rows.
+        form: How; None takes it from the output's ending, else a table on a terminal, else CSV.
+        output: A file; None writes to standard output.
+        rows: Most rows of a table; 0 for all.
+
+    Raises:
+        UserError: Binary rows would go to a terminal, or the file cannot be written.
+    """
+    form = form or _by_ending(output) or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
+    if output is None:
+        if form in BINARY and sys.stdout.isatty():
+            raise UserError(
+                f"The format {form} is binary.", "Give --output FILE, or pipe it into a program."
+            )
+        _send(result, form, sys.stdout.buffer, rows)
+        return
+    try:
+        with output.open("wb") as file:
+            _send(result, form, file, rows)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written ({type(error).__name__}).") from None
+
+
+def _by_ending(output: Path | None) -> Format | None:
+    endings = {"md": Format.MARKDOWN, "feather": Format.ARROW, "ndjson": Format.JSONL}
+    ending = output.suffix.lstrip(".").lower() if output else ""
+    if ending in endings:
+        return endings[ending]
+    return Format(ending) if ending in set(Format) - {Format.TABLE} else None
+
+
+def _send(result: Result, form: Format, out: BinaryIO, rows: int) -> None:
+    if form is Format.TABLE:
+        _table(result, out, rows)
+    elif form in (Format.JSON, Format.JSONL):
+        _json(result, form, out)
+    elif form is Format.MARKDOWN:
+        _markdown(result, out)
+    elif form is Format.CSV:
+        _csv(result, out)
+    else:
+        _arrow(result, form, out)
+    out.flush()
+
+
+def _table(result: Result, out: BinaryIO, rows: int) -> None:
+    found = result.limit(rows + 1).fetchall() if rows else result.fetchall()
+    shown = found[:rows] if rows else found
+    if out is not sys.stdout.buffer or not sys.stdout.isatty():
+        lines = [result.columns, *([text(v) for v in row] for row in shown)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(result.columns))]
+        for line in lines:
+            padded = "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True))
+            out.write(padded.rstrip().encode() + b"\n")
+    else:
+        table(result.columns, shown)
+    if len(found) > len(shown):
+        note(f"[dim]The first {rows} rows; --rows 0 shows all.[/dim]")
+    elif sys.stdout.isatty():
+        note(f"[dim]{len(shown)} {'row' if len(shown) == 1 else 'rows'}[/dim]")
+
+
+def _records(result: Result) -> Iterator[dict[str, Any]]:
+    for batch in result.batches():
+        for row in batch.to_pylist():
+            yield {name: _finite(value) for name, value in row.items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
+
+
+def _json(result: Result, form: Format, out: BinaryIO) -> None:
+    between, last = (b",\n", b"\n]\n") if form is Format.JSON else (b"\n", b"")
+    first = b"[\n" if form is Format.JSON else b""
+    out.write(first)
+    wrote = False
+    for record in _records(result):
+        out.write(between if wrote else b"")
+        out.write(json.dumps(record, default=_plain, ensure_ascii=False).encode())
+        wrote = True
+    out.write(last if form is Format.JSON else b"\n" if wrote else b"")
+
+
+def _markdown(result: Result, out: BinaryIO) -> None:
+    def line(values: Iterable[str]) -> bytes:
+        return ("| " + " | ".join(v.replace("|", "\\|") for v in values) + " |\n").encode()
+
+    out.write(line(result.columns))
+    out.write(line("---" for _ in result.columns))
+    for row in result.fetchall():
+        out.write(line(text(v) for v in row))
+
+
+def _csv(result: Result, out: BinaryIO) -> None:
+    lines = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(result.columns)
+    for batch in result.texts().batches():
+        writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+    lines.detach()
+
+
+def _arrow(result: Result, form: Format, out: BinaryIO) -> None:
+    import pyarrow as pa
+    import pyarrow.ipc
+    import pyarrow.parquet
+
+    batches = result.batches()
+    first = next(batches, None)
+    schema = first.schema if first is not None else result.limit(0).arrow().schema
+    sink = pa.PythonFile(out, mode="w")  # not closed: standard output stays open
+    writer = (
+        pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd")
+        if form is Format.PARQUET
+        else pyarrow.ipc.new_stream(sink, schema)
+    )
+    with writer:
+        if first is not None:
+            writer.write_batch(first)
+        for batch in batches:
+            writer.write_batch(batch)

@@ -1,0 +1,73 @@
+"""Where the secret of a warehouse lies when nobody says.
+
+A key that ``init`` makes goes to the user's own configuration folder, named by its id:
+``~/.config/clinical-lakehouse/keys/<key id>.key``. A warehouse states its key id, so the right key
+is found without being named, and no copy of the warehouse's folder takes the key along.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from lakehouse.errors import KeyFileError
+from lakehouse.privacy.keys import KEY_FILE, Secret
+
+
+def folder() -> Path:
+    """Return the folder of keys that ``init`` made."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "clinical-lakehouse" / "keys"
+
+
+def place_of(key_id: str) -> Path:
+    """Return where the key with an id lies when ``init`` made it."""
+    return folder() / f"{key_id}.key"
+
+
+def find(named: str | Path | None, key_id: str) -> Path:
+    """Return the key file of a warehouse.
+
+    Args:
+        named: The file the person named, or None.
+        key_id: Id of the warehouse's key.
+
+    Returns:
+        The file named, else the one in ``LAKEHOUSE_KEY_FILE``, else the one ``init`` made.
+
+    Raises:
+        KeyFileError: There is none of them.
+    """
+    if chosen := named or os.environ.get(KEY_FILE):
+        return Path(chosen)
+    if not (made := place_of(key_id)).exists():
+        raise KeyFileError(
+            f"The key of this warehouse ({key_id}) is neither named nor in {folder()}.",
+            f"Name its file: --key-file, or {KEY_FILE}.",
+        )
+    return made
+
+
+def obtain(named: str | Path | None) -> tuple[Path, Secret, bool]:
+    """Return the key for a new warehouse, made when there is none.
+
+    Args:
+        named: The file the person named, or None for ``LAKEHOUSE_KEY_FILE`` or a new key of its
+            own.
+
+    Returns:
+        The file, the secret, and whether it was made now.
+
+    Raises:
+        KeyFileError: The file is not fit, or cannot be written.
+    """
+    if chosen := named or os.environ.get(KEY_FILE):
+        path = Path(chosen)
+        if path.exists():
+            return path, Secret.load(path), False
+        return path, Secret.create(path), True
+    fresh = folder() / f".new-{secrets.token_hex(8)}"
+    secret = Secret.create(fresh)
+    fresh.rename(place_of(secret.key_id))
+    return place_of(secret.key_id), secret, True

@@ -1,0 +1,91 @@
+"""Where a warehouse's tables lie, found without opening its catalog.
+
+A query needs the folders of the tables and the profile, no more; importing pyiceberg and opening
+the catalog would cost longer than the query.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lakehouse.errors import WarehouseError
+from lakehouse.query.views import View, load_views
+from lakehouse.storage.files import Files, is_local, join, normalise
+from lakehouse.storage.settings import NAME, Catalog, Settings
+from lakehouse.tables import load_tables
+
+EMPTY = -1
+"""In ``Place.pins``: the table had no rows at that time."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a warehouse's tables lie and under which promise.
+
+    Attributes:
+        locations: Folder of each table, by name.
+        profile: De-identification profile.
+        pins: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
+        codes: A site's folders with code sets.
+        folders: A site's folders with views.
+        settings: DuckDB settings for a remote store (``s3_endpoint``, ...).
+    """
+
+    locations: Mapping[str, str]
+    profile: str
+    pins: Mapping[str, int] = field(default_factory=dict)
+    codes: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def views(self) -> dict[str, View]:
+        """All views by name, also those that the profile cannot answer."""
+        return load_views(self.folders)
+
+
+def locate(
+    path: str | Path,
+    catalog: Catalog | None = None,
+    *,
+    codes: tuple[Path, ...] = (),
+    folders: tuple[Path, ...] = (),
+) -> Place:
+    """Return where a warehouse's tables lie.
+
+    Args:
+        path: Folder or URI of the warehouse.
+        catalog: A pyiceberg catalog, when the warehouse is not on a disk.
+        codes: A site's folders with code sets.
+        folders: A site's folders with views.
+
+    Raises:
+        WarehouseError: There is no warehouse.
+    """
+    root = normalise(path)
+    settings = _settings(root)
+    if settings is None:
+        from lakehouse.storage.warehouse import Warehouse
+
+        with Warehouse.open(root, catalog) as warehouse:
+            locations = {name: warehouse.location(name) for name in warehouse.tables()}
+            return Place(locations, warehouse.settings.profile, codes=codes, folders=folders)
+    locations = {name: join(root, "tables", name) for name in load_tables()}
+    return Place(locations, settings.profile, codes=codes, folders=folders)
+
+
+def _settings(root: str) -> Settings | None:
+    """Return the settings of a warehouse on this disk; None when it has to be opened to know."""
+    if not is_local(root):
+        return None
+    content = Files().read(join(root, NAME))
+    if content is None:
+        raise WarehouseError(
+            f"There is no warehouse in {root}.", f"Make one: lakehouse init {root}"
+        )
+    settings = Settings.from_json(content, root)
+    moved = os.path.realpath(settings.location or root) != os.path.realpath(root)
+    return None if moved else settings
