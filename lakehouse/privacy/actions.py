@@ -50,7 +50,7 @@ class Rows:
         secret: The warehouse's secret.
         people: The patients of the batch.
         identifiers: Pseudonyms by column, made for the whole batch at once.
-        old: Which of the patients are 90 or over somewhere in the batch.
+        old: Which rows are of a patient whom their file shows at 90 or over; None: not asked.
         terminology: Whose texts may be stored.
         time_zone: Zone in which an instant becomes a date, for ages.
     """
@@ -60,7 +60,7 @@ class Rows:
     secret: Secret
     people: People
     identifiers: dict[str, pa.Array]
-    old: Bools
+    old: Bools | None
     terminology: Terminology
     time_zone: str
 
@@ -155,8 +155,8 @@ def birth_year(rows: Rows, column: Column) -> pa.Array | None:
     born, known = birth
     days, named = rows.offsets()
     stays = known & named
-    if rows.people.has(rows.definition.name):
-        stays &= ~rows.old[rows.people.at(rows.definition.name)[0]]
+    if rows.old is not None:
+        stays &= ~rows.old
     for event in rows.definition.of_class("age"):
         when = rows.raw(event.at)
         if when is not None:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
@@ -76,7 +75,7 @@ class Deidentifier:
         old = (
             people.old(tables, self._tables, self._time_zone)
             if self.policy.action("birth_date") == "birth_year"
-            else np.zeros(0, dtype=bool)
+            else {}
         )
         clean = {}
         for name, table in tables.items():
@@ -86,7 +85,7 @@ class Deidentifier:
                 self._secret,
                 people,
                 identifiers.get(name, {}),
-                old,
+                old.get(name),
                 self._terminology,
                 self._time_zone,
             )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, Days, birthday, years_between
@@ -16,6 +17,9 @@ from lakehouse.tables import Table
 
 PATIENT = "patient_id"
 """The column that names the patient of a row; the time line of its ``date`` columns."""
+
+RECORD, FILE_DIGITS = "record_id", 16
+"""The column that names the record of a row, and how many of its digits name the file."""
 
 Rows = Mapping[str, pa.Table]
 Definitions = Mapping[str, Table]
@@ -62,25 +66,25 @@ class People:
         """Return whether the raw table has the column."""
         return (table, column) in self._rows.at
 
-    def old(self, tables: Rows, known: Definitions, time_zone: str) -> Bools:
-        """Return which patients are 90 or over at any time that the batch holds of them.
+    def old(self, tables: Rows, known: Definitions, time_zone: str) -> dict[str, Bools]:
+        """Return which rows, by table, are of a patient whom their file shows at 90 or over.
 
-        A time beyond the age of 120 is a placeholder (``9999-12-31``) and counts for nothing.
+        The file is the scope, not the batch: what is stored must not hang on which files an
+        engine happened to read together. A time beyond the age of 120 is a placeholder
+        (``9999-12-31``) and counts for nothing.
         """
-        found = np.zeros(len(self._named), dtype=bool)
-        born = np.full(len(self._named), np.iinfo(np.int32).max, dtype=np.int64)
-        for name, table in tables.items():
-            birth = births(table, known[name])
-            if self.has(name) and birth is not None:
-                place, there = self.at(name)
+        who, count = self._in_files(tables)
+        found = np.zeros(count, dtype=bool)
+        born = np.full(count, np.iinfo(np.int32).max, dtype=np.int64)
+        for name, place in who.items():
+            birth = births(tables[name], known[name])
+            if birth is not None:
                 days, valid = birth
-                both = there & valid
+                both = self.at(name)[1] & valid
                 np.minimum.at(born, place[both], days[both])
         ninety, placeholder = birthday(born, TOP_AGE), birthday(born, MAX_AGE + 1)
-        for name, table in tables.items():
-            if not self.has(name):
-                continue
-            place, there = self.at(name)
+        for name, place in who.items():
+            table, there = tables[name], self.at(name)[1]
             for column in known[name].columns.values():
                 if column.phi not in ("date", "age") or column.name not in table.column_names:
                     continue
@@ -91,7 +95,28 @@ class People:
                     days, valid = days_of(table[column.name], time_zone)
                     reached = (days >= ninety[place]) & (days < placeholder[place])
                 found[place[there & valid & reached]] = True
-        return found
+        return {name: found[place] for name, place in who.items()}
+
+    def _in_files(self, tables: Rows) -> tuple[dict[str, Days], int]:
+        """Return, by table, a number for the patient of each row within the row's own file."""
+        named = [name for name in tables if self.has(name)]
+        files = Distinct(
+            {
+                name: pc.utf8_slice_codeunits(tables[name][RECORD], 0, FILE_DIGITS)
+                for name in named
+                if RECORD in tables[name].column_names
+            }
+        )
+        pairs = []
+        for name in named:
+            file = numbers(files.at[name])[0] if name in files.at else 0
+            pairs.append(self.at(name)[0] + len(self._named) * file)
+        distinct, dense = np.unique(
+            np.concatenate([np.zeros(0, np.int64), *pairs]), return_inverse=True
+        )
+        ends = np.cumsum([len(p) for p in pairs])
+        parts = np.split(dense.astype(np.int64), ends[:-1]) if pairs else []
+        return dict(zip(named, parts, strict=True)), len(distinct)
 
 
 def births(table: pa.Table, definition: Table) -> tuple[Days, Bools] | None:
