@@ -1,0 +1,71 @@
+-- title: Body mass index
+-- description: Body mass index at each weight, with the patient's latest height: of the past year from 18 years of age,
+--   of the past 30 days below, where height grows. Null unless both are known. The bands are for adults.
+-- grain: patient_id, encounter_id, measured_at
+-- source: WHO Technical Report Series 894, 2000
+-- column weight_kg: Weight, kg
+-- column height_cm: Latest height, cm
+-- column height_at: When the height was measured
+-- column age_years: Age in years at the weight; 90 stands for 90 and over
+-- column variant: Formula and look-back
+-- column bmi: weight / (height in m) squared
+-- column n_missing: Inputs without a value, of two
+-- column band: underweight below 18.5, normal, overweight from 25, obese from 30; null below 18 years
+WITH measured AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        weight_kg,
+        age_years,
+        last_value(height_cm IGNORE NULLS) OVER so_far AS height_cm,
+        max(CASE WHEN height_cm IS NOT NULL THEN measured_at END) OVER so_far AS height_at
+    FROM vital_signs
+    WHERE weight_kg IS NOT NULL OR height_cm IS NOT NULL
+    WINDOW so_far AS (
+        PARTITION BY patient_id ORDER BY measured_at
+        RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+
+inputs AS (
+    SELECT
+        *,
+        height_at >= measured_at - INTERVAL '365' DAY
+        AND (age_years >= 18 OR height_at >= measured_at - INTERVAL '30' DAY) AS height_holds
+    FROM measured
+    WHERE weight_kg > 0
+),
+
+computed AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        weight_kg,
+        age_years,
+        CASE WHEN height_holds THEN height_cm END AS height_cm,
+        CASE WHEN height_holds THEN height_at END AS height_at,
+        CASE WHEN height_holds AND height_cm > 0 THEN weight_kg / power(height_cm / 100.0, 2) END AS bmi
+    FROM inputs
+)
+
+SELECT
+    patient_id,
+    encounter_id,
+    measured_at,
+    weight_kg,
+    height_cm,
+    height_at,
+    age_years,
+    bmi,
+    'Quetelet; height of the past year, below 18 of 30 days' AS variant,
+    (height_cm IS NULL)::INT AS n_missing,
+    CASE
+        WHEN age_years < 18 OR age_years IS NULL THEN NULL
+        WHEN bmi < 18.5 THEN 'underweight'
+        WHEN bmi < 25 THEN 'normal'
+        WHEN bmi < 30 THEN 'overweight'
+        WHEN bmi >= 30 THEN 'obese'
+    END AS band
+FROM computed

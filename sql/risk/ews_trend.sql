@@ -1,0 +1,120 @@
+-- title: Early-warning trend
+-- description: NEWS2 (SpO2 scale 1) and MEWS of each visit by clock hour of its observations, with what changed since
+--   the hour before that has any, over 6 hours, and the worst of 24 hours. Hours without observations have no row.
+-- grain: patient_id, encounter_id, hour_at
+-- source: Royal College of Physicians, NEWS2, 2017; Subbe, QJM 2001;94:521
+-- column hour_at: Start of the hour
+-- column hour_of_visit: Hours since the admission, else since the first observation; 0 is the first
+-- column n_observations: Times in the hour at which NEWS2 was computed
+-- column first_measured_at: First of these times
+-- column last_measured_at: Last of these times
+-- column news2: Last NEWS2 of the hour
+-- column news2_highest: Highest NEWS2 of the hour
+-- column n_missing: Inputs that the last NEWS2 of the hour lacks, of seven
+-- column risk: Risk of the last NEWS2 of the hour
+-- column mews: Last MEWS of the hour
+-- column previous_hour_at: The hour before that has observations
+-- column news2_change: news2 less that of the hour before
+-- column news2_change_6h: news2 less the earliest within the 6 hours before; 0 where there is none
+-- column news2_highest_24h: Highest NEWS2 of the 24 hours up to the hour's end
+-- column deteriorating: Whether NEWS2 rose by 2 or more in 6 hours and is 5 or more
+-- column variant: Definition
+WITH ranked AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        score,
+        n_missing,
+        risk,
+        date_trunc('hour', measured_at) AS hour_at,
+        row_number() OVER (
+            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at) ORDER BY measured_at DESC
+        ) AS nth
+    FROM news2
+),
+
+mews_ranked AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        score,
+        date_trunc('hour', measured_at) AS hour_at,
+        row_number() OVER (
+            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at) ORDER BY measured_at DESC
+        ) AS nth
+    FROM mews
+),
+
+hours AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        hour_at,
+        count(*) AS n_observations,
+        min(measured_at) AS first_measured_at,
+        max(measured_at) AS last_measured_at,
+        max(CASE WHEN nth = 1 THEN score END) AS news2,
+        max(score) AS news2_highest,
+        max(CASE WHEN nth = 1 THEN n_missing END) AS n_missing,
+        max(CASE WHEN nth = 1 THEN risk END) AS risk
+    FROM ranked
+    GROUP BY patient_id, encounter_id, hour_at
+),
+
+moving AS (
+    SELECT
+        *,
+        lag(hour_at) OVER visit AS previous_hour_at,
+        news2 - lag(news2) OVER visit AS news2_change,
+        news2 - first_value(news2) OVER six_hours AS news2_change_6h,
+        max(news2_highest) OVER day_before AS news2_highest_24h,
+        min(hour_at) OVER visit_so_far AS first_hour_at
+    FROM hours
+    WINDOW
+        visit AS (PARTITION BY patient_id, encounter_id ORDER BY hour_at),
+        visit_so_far AS (
+            PARTITION BY patient_id, encounter_id ORDER BY hour_at ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ),
+        six_hours AS (
+            PARTITION BY patient_id, encounter_id ORDER BY hour_at
+            RANGE BETWEEN INTERVAL '6' HOUR PRECEDING AND CURRENT ROW
+        ),
+        day_before AS (
+            PARTITION BY patient_id, encounter_id ORDER BY hour_at
+            RANGE BETWEEN INTERVAL '23' HOUR PRECEDING AND CURRENT ROW
+        )
+)
+
+SELECT
+    moving.patient_id,
+    moving.encounter_id,
+    moving.hour_at,
+    moving.n_observations,
+    moving.first_measured_at,
+    moving.last_measured_at,
+    moving.news2,
+    moving.news2_highest,
+    moving.n_missing,
+    moving.risk,
+    mews_ranked.score AS mews,
+    moving.previous_hour_at,
+    moving.news2_change,
+    moving.news2_change_6h,
+    moving.news2_highest_24h,
+    'NEWS2 scale 1 and MEWS, last of the clock hour' AS variant,
+    date_diff(
+        'hour',
+        date_trunc('hour', coalesce(least(encounters.admitted_at, moving.first_hour_at), moving.first_hour_at)),
+        moving.hour_at
+    ) AS hour_of_visit,
+    moving.news2 >= 5 AND moving.news2_change_6h >= 2 AS deteriorating
+FROM moving
+LEFT JOIN mews_ranked
+    ON
+        moving.patient_id = mews_ranked.patient_id
+        AND moving.encounter_id IS NOT DISTINCT FROM mews_ranked.encounter_id
+        AND moving.hour_at = mews_ranked.hour_at
+        AND mews_ranked.nth = 1
+LEFT JOIN encounters_current AS encounters
+    ON moving.patient_id = encounters.patient_id AND moving.encounter_id = encounters.encounter_id

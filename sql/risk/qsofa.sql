@@ -1,0 +1,77 @@
+-- title: qSOFA
+-- description: Quick SOFA at each time at which one of its inputs was measured. Inputs look back 24 hours. The score
+--   sums the points that are known; it is null when none is.
+-- grain: patient_id, encounter_id, measured_at
+-- source: Singer, JAMA 2016;315:801. A Glasgow Coma Scale below 15 scores, as Sepsis-3 has it.
+-- column oldest_input_at: Time of the oldest input used
+-- column respiratory_points: 1 from 22 breaths per minute
+-- column pressure_points: 1 up to a systolic pressure of 100 mmHg
+-- column consciousness_points: 1 below a Glasgow Coma Scale of 15
+-- column variant: Definition and look-back
+-- column n_missing: Inputs without a value in the look-back, of three
+-- column score: 0 to 3
+-- column positive: Whether the score is 2 or more
+WITH observed AS (
+    SELECT
+        *,
+        measured_at - INTERVAL '24' HOUR AS since
+    FROM latest_vitals
+    -- A time at which only other vital signs were measured brings nothing new.
+    WHERE measured_at = respiratory_rate_at OR measured_at = systolic_bp_at OR measured_at = gcs_at
+),
+
+inputs AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        CASE WHEN respiratory_rate_at >= since THEN respiratory_rate END AS respiratory_rate,
+        CASE WHEN systolic_bp_at >= since THEN systolic_bp END AS systolic_bp,
+        CASE WHEN gcs_at >= since THEN gcs END AS gcs,
+        least(
+            CASE WHEN respiratory_rate_at >= since THEN respiratory_rate_at ELSE measured_at END,
+            CASE WHEN systolic_bp_at >= since THEN systolic_bp_at ELSE measured_at END,
+            CASE WHEN gcs_at >= since THEN gcs_at ELSE measured_at END
+        ) AS oldest_input_at
+    FROM observed
+),
+
+points AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        respiratory_rate,
+        systolic_bp,
+        gcs,
+        oldest_input_at,
+        (respiratory_rate >= 22)::INT AS respiratory_points,
+        (systolic_bp <= 100)::INT AS pressure_points,
+        (gcs < 15)::INT AS consciousness_points,
+        (respiratory_rate IS NULL)::INT + (systolic_bp IS NULL)::INT + (gcs IS NULL)::INT AS n_missing
+    FROM inputs
+),
+
+scored AS (
+    SELECT
+        *,
+        coalesce(respiratory_points, 0) + coalesce(pressure_points, 0) + coalesce(consciousness_points, 0) AS score
+    FROM points
+)
+
+SELECT
+    patient_id,
+    encounter_id,
+    measured_at,
+    respiratory_rate,
+    systolic_bp,
+    gcs,
+    oldest_input_at,
+    respiratory_points,
+    pressure_points,
+    consciousness_points,
+    n_missing,
+    score,
+    'Sepsis-3; look-back 24 hours' AS variant,
+    score >= 2 AS positive
+FROM scored

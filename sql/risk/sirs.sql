@@ -1,0 +1,148 @@
+-- title: SIRS
+-- description: Systemic inflammatory response criteria at each time at which a vital sign or a laboratory input was
+--   measured. Inputs look back 24 hours. The score sums the criteria that are known; with n_missing above 0 it is a
+--   lower bound. Band forms are not looked at.
+-- grain: patient_id, encounter_id, measured_at
+-- source: Bone, Chest 1992;101:1644
+-- column measured_at: When one of the inputs was measured
+-- column oldest_input_at: Time of the oldest input used
+-- column temperature: Temperature, degrees Celsius
+-- column heart_rate: Heart rate, beats per minute
+-- column respiratory_rate: Breaths per minute
+-- column paco2: Arterial carbon dioxide pressure, mmHg
+-- column wbc: White blood cells, 10^9/L
+-- column temperature_point: 1 above 38 or below 36 degrees
+-- column pulse_point: 1 above 90 beats per minute
+-- column respiratory_point: 1 above 20 breaths per minute, or below 32 mmHg of carbon dioxide
+-- column leukocyte_point: 1 above 12 or below 4 x 10^9/L
+-- column variant: Definition and look-back
+-- column n_missing: Criteria that no input decides, of four
+-- column score: 0 to 4
+-- column positive: Whether the score is 2 or more
+WITH events AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        temperature,
+        heart_rate,
+        respiratory_rate,
+        NULL::DOUBLE AS paco2,
+        NULL::DOUBLE AS wbc
+    FROM vital_signs
+    WHERE temperature IS NOT NULL OR heart_rate IS NOT NULL OR respiratory_rate IS NOT NULL
+    UNION ALL
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at AS measured_at,
+        NULL::DOUBLE AS temperature,
+        NULL::DOUBLE AS heart_rate,
+        NULL::DOUBLE AS respiratory_rate,
+        CASE WHEN analyte = 'paco2' THEN value END AS paco2,
+        CASE WHEN analyte = 'wbc' THEN value END AS wbc
+    FROM lab_results
+    WHERE
+        analyte IN ('paco2', 'wbc')
+        AND comparator IS NULL
+        AND coalesce(plausible, TRUE)
+        AND observed_at IS NOT NULL
+),
+
+measured AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        avg(temperature) AS temperature,
+        avg(heart_rate) AS heart_rate,
+        avg(respiratory_rate) AS respiratory_rate,
+        avg(paco2) AS paco2,
+        avg(wbc) AS wbc
+    FROM events
+    GROUP BY patient_id, encounter_id, measured_at
+),
+
+carried AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        measured_at - INTERVAL '24' HOUR AS since,
+        last_value(temperature IGNORE NULLS) OVER so_far AS temperature,
+        max(CASE WHEN temperature IS NOT NULL THEN measured_at END) OVER so_far AS temperature_at,
+        last_value(heart_rate IGNORE NULLS) OVER so_far AS heart_rate,
+        max(CASE WHEN heart_rate IS NOT NULL THEN measured_at END) OVER so_far AS heart_rate_at,
+        last_value(respiratory_rate IGNORE NULLS) OVER so_far AS respiratory_rate,
+        max(CASE WHEN respiratory_rate IS NOT NULL THEN measured_at END) OVER so_far AS respiratory_rate_at,
+        last_value(paco2 IGNORE NULLS) OVER so_far AS paco2,
+        max(CASE WHEN paco2 IS NOT NULL THEN measured_at END) OVER so_far AS paco2_at,
+        last_value(wbc IGNORE NULLS) OVER so_far AS wbc,
+        max(CASE WHEN wbc IS NOT NULL THEN measured_at END) OVER so_far AS wbc_at
+    FROM measured
+    WINDOW so_far AS (PARTITION BY patient_id, encounter_id ORDER BY measured_at ROWS UNBOUNDED PRECEDING)
+),
+
+inputs AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        CASE WHEN temperature_at >= since THEN temperature END AS temperature,
+        CASE WHEN heart_rate_at >= since THEN heart_rate END AS heart_rate,
+        CASE WHEN respiratory_rate_at >= since THEN respiratory_rate END AS respiratory_rate,
+        CASE WHEN paco2_at >= since THEN paco2 END AS paco2,
+        CASE WHEN wbc_at >= since THEN wbc END AS wbc,
+        least(
+            CASE WHEN temperature_at >= since THEN temperature_at ELSE measured_at END,
+            CASE WHEN heart_rate_at >= since THEN heart_rate_at ELSE measured_at END,
+            CASE WHEN respiratory_rate_at >= since THEN respiratory_rate_at ELSE measured_at END,
+            CASE WHEN paco2_at >= since THEN paco2_at ELSE measured_at END,
+            CASE WHEN wbc_at >= since THEN wbc_at ELSE measured_at END
+        ) AS oldest_input_at
+    FROM carried
+),
+
+points AS (
+    SELECT
+        *,
+        (temperature > 38 OR temperature < 36)::INT AS temperature_point,
+        (heart_rate > 90)::INT AS pulse_point,
+        -- Either sign is enough; a normal rate alone decides too, where no blood gas was drawn.
+        CASE
+            WHEN respiratory_rate > 20 OR paco2 < 32 THEN 1
+            WHEN respiratory_rate IS NOT NULL OR paco2 IS NOT NULL THEN 0
+        END AS respiratory_point,
+        (wbc > 12 OR wbc < 4)::INT AS leukocyte_point
+    FROM inputs
+),
+
+scored AS (
+    SELECT
+        *,
+        (temperature_point IS NULL)::INT + (pulse_point IS NULL)::INT + (respiratory_point IS NULL)::INT
+        + (leukocyte_point IS NULL)::INT AS n_missing,
+        coalesce(temperature_point, 0) + coalesce(pulse_point, 0) + coalesce(respiratory_point, 0)
+        + coalesce(leukocyte_point, 0) AS score
+    FROM points
+)
+
+SELECT
+    patient_id,
+    encounter_id,
+    measured_at,
+    temperature,
+    heart_rate,
+    respiratory_rate,
+    paco2,
+    wbc,
+    oldest_input_at,
+    temperature_point,
+    pulse_point,
+    respiratory_point,
+    leukocyte_point,
+    n_missing,
+    score,
+    'Bone 1992; look-back 24 hours' AS variant,
+    score >= 2 AS positive
+FROM scored
