@@ -85,7 +85,7 @@ def _begins_with_element(head: bytes) -> bool:
         pos += length
         last = tag
         seen += 1
-    return seen == 3
+    return seen == 3 or (seen > 1 and pos == len(head))
 
 
 def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
@@ -131,11 +131,7 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
         end = level.end
     level.elements.update(meta)
     size = window.size
-    truncated = (
-        level.pixels not in (None, 0xFFFFFFFF)
-        and size is not None
-        and level.end + 8 + (level.pixels or 0) > size
-    )
+    truncated = size is not None and level.pixels_end is not None and level.pixels_end > size
     return Header(level.elements, implicit, big, stored, level.n_elements, end, truncated)
 
 

@@ -95,7 +95,7 @@ def _record(found: Any, source: Source, ordinal: int) -> Record:
     if not isinstance(found, dict):
         raise Unreadable("dicom.json", "An object was expected.")
     if any(_TAG.fullmatch(key) for key in found):
-        record = Record(source, ordinal, {**_item(found, 0)})
+        record = Record(source, ordinal, dict(_item(found, 0).items()))
     else:
         record = _flat(found, source, ordinal)
     record.n_elements = len(found)

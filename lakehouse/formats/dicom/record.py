@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from lakehouse.batch import Source
 from lakehouse.formats.dicom.header import CHARACTER_SET, Header
@@ -50,6 +50,11 @@ class Record:
         """Keyed id of the file and the position in it."""
         return f"{self.source.file_id[:16]}-{self.ordinal:08d}"
 
+    @property
+    def top(self) -> Item:
+        """The elements at top level as one item."""
+        return cast(Item, self.values)
+
     def text(self, tag: int) -> str | None:
         """Return the first value of an attribute as text."""
         found = self.values.get(tag)
@@ -81,7 +86,7 @@ class Record:
 
     def flatten(self) -> None:
         """Look up every path that a mapping names; what is found joins ``values``."""
-        values: Any = self.values
+        values = self.top
         groups = [
             next(self.nested(values[t], first_only=True), {})
             for t in (SHARED_GROUPS, FIRST_FRAME)
@@ -93,7 +98,7 @@ class Record:
             else:
                 found = next((e for g in groups if (e := self.find(g, path[1:]))), None)
             if found is not None and not empty(found[1]):
-                values[path] = found
+                self.values[path] = found
 
 
 def empty(value: Value) -> bool:

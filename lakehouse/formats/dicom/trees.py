@@ -96,9 +96,8 @@ class Branch:
 
     def days(self, keyword: str) -> int | None:
         """Return a date as days since 1970."""
-        return self._read(
-            keyword, lambda vr, v: values.day(t) if (t := values.text(vr, v)) else None
-        )
+        found = self._read(keyword, values.checked_date)
+        return None if found is None else values.day(found)
 
     def branches(self, keyword: str) -> Iterator[Branch]:
         """Yield the items of a sequence."""
@@ -136,7 +135,7 @@ class Branch:
             )
             return None
         if east is None:
-            stated = Branch(self.record, self.record.values).text("TimezoneOffsetFromUTC")  # type: ignore[arg-type]
+            stated = self.record.text(tag("TimezoneOffsetFromUTC"))
             east = values.offset(stated) if stated else None
         return utc(local, east, self.record.source.time_zone)
 
@@ -159,7 +158,7 @@ def common(root: Branch, table: str) -> Row:
     """Return what every row of an object's tree carries, as far as the table has a column."""
     number = root.text("PatientID")
     issuer = root.text("IssuerOfPatientID") or root.record.source.authority
-    row = {
+    row: Row = {
         "record_id": root.record.record_id,
         "patient_id": None if number is None else issuer + SEPARATOR + number,
         "accession_id": root.id("AccessionNumber"),
@@ -192,7 +191,7 @@ class TreeRows:
 
         if not record.values.keys() & (reports.MARKS | radiotherapy.MARKS):
             return
-        root = Branch(record, record.values)  # type: ignore[arg-type]
+        root = Branch(record, record.top)
         for table, rows in (*reports.rows(root), *radiotherapy.rows(root)):
             for ordinal, row in enumerate(rows):
                 row.setdefault("ordinal", ordinal)

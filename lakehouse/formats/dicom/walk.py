@@ -47,13 +47,14 @@ class Level:
         elements: The elements asked for.
         end: Position behind the last element, or of the pixel data.
         n_elements: Elements at this level.
-        pixels: Declared length of the pixel data; None when there is none.
+        pixels_end: Position behind the pixel data as declared; None when there is none, or when it
+            is encapsulated.
     """
 
     elements: Elements = field(default_factory=dict)
     end: int = 0
     n_elements: int = 0
-    pixels: int | None = None
+    pixels_end: int | None = None
 
 
 def tag_name(tag: int) -> str:
@@ -139,7 +140,7 @@ def walk(
                 vr = b""
         tag = group << 16 | number
         if tag in PIXELS:
-            level.pixels = length
+            level.pixels_end = None if length == UNDEFINED else start + length
             break
         if group == 0xFFFE:
             if tag == ITEM_END:

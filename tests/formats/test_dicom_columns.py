@@ -1,0 +1,244 @@
+"""Every typed column equals what pydicom says, over every sample object."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from lakehouse.batch import RawBatch, Source
+from lakehouse.formats.dicom import FORMAT
+from lakehouse.resources import resource
+
+SPEC = tomllib.loads((resource("catalog/dicom") / "imaging_instances.toml").read_text())["columns"]
+
+# What pydicom itself cannot say, with the reason.
+BEYOND_PYDICOM = {
+    "GH179A.dcm": "blank VR: pydicom takes the rest of the file for the value of one element",
+}
+
+
+def objects(folder: Path) -> list[Path]:
+    """Return the sample files that are DICOM objects."""
+    files = sorted(p for p in (folder / "dicom").rglob("*") if p.is_file())
+    return [p for p in files if p.suffix != ".json" and FORMAT.sniff(p.read_bytes()[:4096])]
+
+
+def read(paths: list[Path], **source: Any) -> list[RawBatch]:
+    """Read files in one go; their ids are their positions."""
+
+    def streams() -> Any:
+        for number, path in enumerate(paths):
+            with path.open("rb") as stream:
+                size = path.stat().st_size
+                yield stream, Source(f"{number:032x}", size=size, **source)
+
+    return list(FORMAT.parse_many(streams()))
+
+
+def values(ds: Dataset, path: str) -> list[Any]:
+    """Return the values at a path, as pydicom reads them; [] when there are none."""
+    if path.startswith("Frame."):
+        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+            found = values(ds, path.replace("Frame", groups, 1))
+            if found:
+                return found
+        return []
+    head, _, rest = path.partition(".")
+    if rest:
+        items = ds.get(head)
+        return values(items[0], rest) if items else []
+    element = ds.get(head)
+    if element is None and head.startswith(("MediaStorage", "TransferSyntax")):
+        element = getattr(ds, "file_meta", Dataset()).get(head)
+    found = list(element) if isinstance(element, MultiValue) else [element]
+    return [] if all(v is None or str(v).strip(" \0") == "" for v in found) else found
+
+
+def first(ds: Dataset, paths: str) -> list[Any]:
+    """Return the values at the first path that has any."""
+    return next((v for p in paths.split("|") if (v := values(ds, p.strip()))), [])
+
+
+def clean(value: Any) -> str:
+    """Return a text without its padding."""
+    return str(value).strip(" \0")
+
+
+def expected(ds: Dataset, spec: Any) -> Any:
+    """Return what a column of the mapping must hold by pydicom; a ValueError means null."""
+    spec = {"from": spec} if isinstance(spec, str) else spec
+    if "id" in spec:
+        found = first(ds, spec["id"])
+        issuer = first(ds, spec["issuer"]) if "issuer" in spec else []
+        return f"{clean(issuer[0]) if issuer else ''}\x1f{clean(found[0])}" if found else None
+    if "from" not in spec:
+        return moment(ds, spec)
+    found = first(ds, spec["from"])
+    if not found:
+        return None
+    if spec.get("present"):
+        return True
+    if spec.get("length"):
+        return len(clean(found[0]))
+    if spec.get("join"):
+        return "\\".join(clean(v) for v in found)
+    part = spec.get("part", 0)
+    if part >= len(found):
+        return None
+    if "values" in spec:
+        return spec["values"].get(clean(found[0]))
+    return found[part] if not isinstance(found[part], str) else clean(found[part])
+
+
+def moment(ds: Dataset, spec: dict[str, Any]) -> Any:
+    """Return the expected instant, hour, date or age."""
+    if "birth" in spec:
+        found = first(ds, spec["birth"])
+        return pydicom.valuerep.DA(clean(found[0])) if found else None
+    if "age" in spec:
+        found = first(ds, spec["age"])
+        if not found or first(ds, "PatientBirthDate"):
+            return None
+        months = {"Y": 12, "M": 1, "W": 12 / 52.1775, "D": 12 / 365.2425}[found[0][-1]]
+        return int(int(found[0][:-1]) * months / 12 + 1e-9)
+    stamps = first(ds, spec["at"]) if "at" in spec else []
+    clock = first(ds, spec.get("hour") or spec.get("time") or "")
+    if "hour" in spec:
+        if clock:
+            return pydicom.valuerep.TM(clean(clock[0]).replace(":", "")).hour
+        return pydicom.valuerep.DT(clean(stamps[0])).hour if stamps else None
+    if stamps:
+        found = pydicom.valuerep.DT(clean(stamps[0]))
+        when = dt.datetime.fromisoformat(found.isoformat())
+    else:
+        dates = first(ds, spec["date"]) if "date" in spec else []
+        if not dates:
+            return None
+        day = pydicom.valuerep.DA(clean(dates[0]))
+        time = pydicom.valuerep.TM(clean(clock[0]).replace(":", "")) if clock else dt.time()
+        when = dt.datetime(
+            day.year, day.month, day.day, time.hour, time.minute, time.second, time.microsecond
+        )
+    if when.tzinfo is None:
+        offset = first(ds, "TimezoneOffsetFromUTC")
+        east = dt.timedelta()
+        if offset:
+            text = clean(offset[0])
+            east = dt.timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+            east = -east if text[0] == "-" else east
+        when = (when - east).replace(tzinfo=dt.UTC)
+    return when
+
+
+# The ACR-NEMA form of a time, 10:19:38, which pydicom refuses, is read as what it says.
+def same(ours: Any, theirs: Any) -> bool:
+    """Return whether two values are equal, numbers by value."""
+    if isinstance(ours, (int, float)) and theirs is not None and not isinstance(theirs, str):
+        return math.isclose(float(ours), float(theirs), rel_tol=1e-12)
+    if ours is None and isinstance(theirs, str):
+        return theirs == "1A"  # badVR.dcm: no number in a number's place, warned of
+    return ours == theirs or (ours is not None and theirs is not None and str(ours) == str(theirs))
+
+
+def test_every_object_is_a_row_or_a_reject(shared_data: Path) -> None:
+    paths = objects(shared_data)
+    assert len(paths) > 280
+    batches = read(paths)
+    assert len(batches) == 1, "small files share a batch"
+    stored = set(batches[0].tables["records"]["file_id"].to_pylist())
+    refused = {r.file_id for r in batches[0].rejects if r.level == "record"}
+    assert stored | refused == {f"{n:032x}" for n in range(len(paths))}
+    assert not stored & refused
+    assert all(r.rule and r.message for r in batches[0].rejects)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_typed_column_equals_what_pydicom_says(shared_data: Path) -> None:
+    paths = objects(shared_data)
+    batch = read(paths)[0]
+    table = batch.tables["imaging_instances"]
+    files = [paths[int(i, 16)] for i in batch.tables["records"]["file_id"].to_pylist()]
+    unreadable = {(r.file_id, r.location) for r in batch.rejects if r.rule == "dicom.value"}
+    differences, compared = [], 0
+    rows = table.to_pylist()
+    for path, row in zip(files, rows, strict=True):
+        if path.name in BEYOND_PYDICOM:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            for column, spec in SPEC.items():
+                if isinstance(spec, dict) and "names" in spec:
+                    continue  # names are looked up; tested below
+                try:
+                    theirs = expected(ds, spec)
+                except (ValueError, TypeError, OverflowError, NotImplementedError):
+                    theirs = None  # pydicom refuses the value: ours is null with a warning
+                compared += theirs is not None
+                if not same(row[column], theirs):
+                    differences.append((path.name, column, row[column], theirs))
+    assert compared > 7_000
+    assert not differences, differences[:20]
+    assert len(unreadable) < 5
+
+
+def test_names_come_from_the_standard(shared_data: Path) -> None:
+    batch = read(objects(shared_data))[0]
+    rows = batch.tables["imaging_instances"].select(["sop_class", "sop_class_uid"]).to_pylist()
+    named = {r["sop_class_uid"]: r["sop_class"] for r in rows if r["sop_class_uid"]}
+    for uid, name in named.items():
+        known = pydicom.uid.UID(uid)
+        if known.is_private:
+            assert name is None
+        elif known.name != uid:
+            assert name is not None
+    assert named["1.2.840.10008.5.1.4.1.1.2"] == "CT Image Storage"
+
+
+def test_one_file_at_a_time_gives_the_same_rows(shared_data: Path) -> None:
+    paths = objects(shared_data)[:40]
+    together = read(paths)[0]
+    alone = [b for number, p in enumerate(paths) for b in read_one(p, f"{number:032x}")]
+    for name in ("imaging_instances", "patients", "records"):
+        rows = [r for b in alone if name in b.tables for r in b.tables[name].to_pylist()]
+        assert rows == together.tables[name].to_pylist()
+
+
+def read_one(path: Path, file_id: str) -> list[RawBatch]:
+    """Read one file by itself."""
+    with path.open("rb") as stream:
+        return list(FORMAT.parse(stream, Source(file_id, size=path.stat().st_size)))
+
+
+def test_times_are_read_in_the_zone_of_the_source_unless_the_object_states_one(
+    tmp_path: Path,
+) -> None:
+    ds = Dataset()
+    ds.PatientID, ds.Modality, ds.StudyDate, ds.StudyTime = "P", "CT", "20240115", "103000"
+    ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    ds.TimezoneOffsetFromUTC = "+0530"
+    ds.save_as(tmp_path / "b", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    batch = read([tmp_path / "a", tmp_path / "b"], time_zone="America/New_York")[0]
+    found = batch.tables["imaging_instances"]["study_at"].to_pylist()
+    assert found[0] == dt.datetime(2024, 1, 15, 15, 30, tzinfo=dt.UTC)
+    assert found[1] == dt.datetime(2024, 1, 15, 5, 0, tzinfo=dt.UTC)
+    assert batch.tables["imaging_instances"]["study_hour"].to_pylist() == [10, 10]
+
+
+def test_the_patient_is_named_by_the_issuer_or_else_by_the_ingest(tmp_path: Path) -> None:
+    ds = Dataset()
+    ds.PatientID, ds.Modality = "0012", "CT"
+    ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    ds.IssuerOfPatientID = "OTHER"
+    ds.save_as(tmp_path / "b", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    batch = read([tmp_path / "a", tmp_path / "b"], authority="HOSP")[0]
+    assert batch.tables["patients"]["patient_id"].to_pylist() == ["HOSP\x1f0012", "OTHER\x1f0012"]
