@@ -9,28 +9,22 @@ asked.
 
 from __future__ import annotations
 
-import random
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import pyarrow as pa
-from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import hints, journal, leases, pyiceberg_private
+from lakehouse.storage import journal, leases
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile, write_tables
 from lakehouse.storage.files import join
 from lakehouse.storage.journal import Journal
-from lakehouse.storage.ledger import FILES, INGESTS, completed
+from lakehouse.storage.ledger import completed
 from lakehouse.storage.locks import exclusive
-from lakehouse.storage.warehouse import INGEST_ID, Warehouse
-
-TRIES = 12
-"""How often a table's commit is tried against other writers before giving up."""
+from lakehouse.storage.rollforward import roll_forward
+from lakehouse.storage.sweep import clear_data, sweep_metadata
+from lakehouse.storage.warehouse import Warehouse
 
 LEDGER_TASK = 99_999
 """Task number of the files that the driver writes itself."""
@@ -44,7 +38,7 @@ class IngestTransaction:
 
     Args:
         warehouse: The warehouse.
-        ingest_id: Id of the ingest, chosen by the caller, the same when it is retried.
+        ingest_id: Id of the ingest, chosen by the caller and never used before.
 
     Attributes:
         ingest_id: Id of the ingest.
@@ -103,9 +97,9 @@ class IngestTransaction:
             self._journaled = True
             reached("journal-written")
             roll_forward(self._warehouse, entry)
-        close_attempt(self._warehouse, self.attempt, keep=journal.writes(entry))
+        clear_data(self._warehouse, self.attempt, keep=journal.writes(entry))
         self._ended = True
-        self._lease.release()
+        _forget(self._warehouse, self.attempt, self._lease)
         return {n: sum(f.rows for f in fs) for n, fs in entry.by_table().items()}
 
     def abort(self) -> None:
@@ -113,92 +107,11 @@ class IngestTransaction:
         if self._ended:
             return
         self._ended = True
-        self._lease.release(remove=not self._journaled)
-        if not self._journaled:
-            close_attempt(self._warehouse, self.attempt)
-
-
-def roll_forward(warehouse: Warehouse, entry: Journal) -> None:
-    """Commit every table of a journal that is not committed yet, and refresh the hints."""
-    by_table = entry.by_table()
-    tables: list[IcebergTable] = []
-    if not completed(warehouse, [entry.ingest_id]):
-        for name in sorted(by_table, key=_order):
-            if name == INGESTS:
-                reached("before-ledger")
-            tables.append(commit_table(warehouse, name, by_table[name], entry))
-            reached(f"committed:{name}")
-    else:
-        tables = [warehouse.iceberg(name) for name in by_table]
-    reached("before-hint")
-    for table in tables:
-        hints.refresh(warehouse.files, table)
-
-
-def _order(table: str) -> tuple[bool, bool, str]:
-    return table == INGESTS, table == FILES, table
-
-
-def commit_table(
-    warehouse: Warehouse, name: str, files: Sequence[WrittenFile], entry: Journal
-) -> IcebergTable:
-    """Append files to a table once, whatever happens to the answer of the catalog.
-
-    Raises:
-        CommitError: Other writers were faster every time, or the catalog failed.
-    """
-    summary = {INGEST_ID: entry.ingest_id, "lakehouse.attempt": entry.attempt}
-    last: Exception | None = None
-    for number in range(TRIES):
-        if number:
-            time.sleep(min(0.05 * 2**number, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
-        table = warehouse.iceberg(name)
-        if has_ingest(table, entry.ingest_id):
-            return table
-        try:
-            pyiceberg_private.append(table, files, summary, commit_id(entry.attempt, name, number))
-        except (CommitFailedException, ValidationException) as error:
-            last = error  # surely not landed: another writer was faster
-        except Exception as error:
-            # Unknown outcome: it may have landed and only the answer is lost. The next turn
-            # looks for the own id before anything else.
-            last = error
-        else:
-            return table
-    if has_ingest(table := warehouse.iceberg(name), entry.ingest_id):
-        return table
-    raise CommitError(
-        f"Table {name} could not be committed ({type(last).__name__}).",
-        "Nothing is lost: run the same command again.",
-    ) from last
-
-
-def has_ingest(table: IcebergTable, ingest_id: str) -> bool:
-    """Return whether a snapshot of the table was made by an ingest."""
-    return any(
-        s.summary is not None and s.summary.get(INGEST_ID) == ingest_id
-        for s in table.metadata.snapshots
-    )
-
-
-def commit_id(attempt: str, table: str, number: int) -> uuid.UUID:
-    """Return the id in the names of the manifests that one try to commit writes."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{attempt}/{table}/{number}")
-
-
-def close_attempt(warehouse: Warehouse, attempt: str, keep: Sequence[str] = ()) -> None:
-    """Remove what an attempt left: its files that are not in the list, its journal and claim."""
-    kept = set(keep)
-    for table in warehouse.tables():
-        folder = join(warehouse.location(table), "data", attempt)
-        if not any(k.startswith(folder + "/") for k in kept):
-            warehouse.files.delete_folder(folder)
-            continue
-        for found in warehouse.files.list(folder):
-            if found.location not in kept:
-                warehouse.files.delete(found.location)
-    for part in (leases.JOURNAL, leases.CLAIM):
-        warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{part}"))
+        if self._journaled:
+            self._lease.release(remove=False)
+            return
+        clear_data(self._warehouse, self.attempt)
+        _forget(self._warehouse, self.attempt, self._lease)
 
 
 def recover(warehouse: Warehouse) -> list[str]:
@@ -206,25 +119,59 @@ def recover(warehouse: Warehouse) -> list[str]:
 
     Called at the start of every ingest and of maintenance; costs one listing when all is well.
 
+    Args:
+        warehouse: The warehouse.
+
     Returns:
         Ids of the ingests that were completed.
+
+    Raises:
+        CommitError: A table could not be committed; the journal stays.
     """
-    completed_now = []
+    rolled = []
     for attempt in list(leases.attempts(warehouse.files, warehouse.attempts)):
         if leases.alive(warehouse.files, warehouse.attempts, attempt):
             continue
         with exclusive(warehouse.state, "commit"):
             entry = journal.read(warehouse.files, warehouse.attempts, attempt.id)
-            note = join(warehouse.attempts, f"{attempt.id}.{leases.DEAD}")
             if entry is not None:
-                roll_forward(warehouse, entry)
-                completed_now.append(entry.ingest_id)
-            # The note outlives the lease until all is cleared, so that a second death here is
-            # cleared as well; the lease goes first, so that a worker still writing notices.
-            warehouse.files.replace(note, b"")
-            warehouse.files.delete(join(warehouse.attempts, f"{attempt.id}.{leases.LEASE}"))
-            close_attempt(
-                warehouse, attempt.id, keep=journal.writes(entry) if entry is not None else ()
-            )
-            warehouse.files.delete(note)
-    return completed_now
+                _complete(warehouse, entry)
+                rolled.append(entry.ingest_id)
+            _clear(warehouse, attempt.id, entry)
+    return rolled
+
+
+def _complete(warehouse: Warehouse, entry: Journal) -> None:
+    # An ingest in the ledger is in every table, though later commits may have dropped the
+    # snapshots that would say so.
+    if not completed(warehouse, [entry.ingest_id]):
+        roll_forward(warehouse, entry)
+    else:
+        warehouse.refresh_hints(entry.by_table())
+    for table in entry.by_table():
+        sweep_metadata(warehouse, table, entry.attempt)
+
+
+def _clear(warehouse: Warehouse, attempt: str, entry: Journal | None) -> None:
+    # The note outlives the lease, so that a second death in here is cleared as well. The lease
+    # goes before the files, so that a worker still writing notices.
+    warehouse.files.replace(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"), b"")
+    warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.LEASE}"))
+    reached("recover-noted")
+    clear_data(warehouse, attempt, journal.writes(entry) if entry is not None else (), check=True)
+    reached("recover-swept")
+    _forget(warehouse, attempt)
+
+
+def _forget(warehouse: Warehouse, attempt: str, lease: leases.Lease | None = None) -> None:
+    """Remove the files by which an attempt is known, the journal last.
+
+    Without its journal a committed attempt would look like one that died while writing.
+    """
+    reached("before-lease-removed")
+    if lease is not None:
+        lease.release()
+    for part in (leases.CLAIM, leases.DEAD):
+        warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{part}"))
+    reached("before-journal-removed")
+    warehouse.files.delete(journal.location(warehouse.attempts, attempt))

@@ -8,7 +8,6 @@ single put in a store.
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -163,14 +162,11 @@ class Files:
             return False
         return True
 
-    def delete_folder(self, location: str) -> None:
-        """Delete a folder and all in it, if it exists."""
-        if is_local(location):
-            shutil.rmtree(normalise(location), ignore_errors=True)
-            return
-        filesystem, path = self.open(location)
-        with suppress(FileNotFoundError):
-            filesystem.delete_dir(path)
+    def delete_empty(self, folder: str) -> None:
+        """Delete a folder if nothing is in it; an object store has none to delete."""
+        if is_local(folder):
+            with suppress(OSError):
+                os.rmdir(normalise(folder))
 
     def list(self, folder: str, *, recursive: bool = True) -> list[Entry]:
         """Return the files below a folder, sorted; none when the folder does not exist."""

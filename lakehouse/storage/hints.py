@@ -35,8 +35,13 @@ def current(files: Files, table_location: str) -> str | None:
     return held.decode() if held is not None else None
 
 
-def refresh(files: Files, table: Table) -> bool:
+def refresh(files: Files, table: Table, *, locked: bool = False) -> bool:
     """Make the hint of a table say what the catalog says.
+
+    Args:
+        files: Access to the storage.
+        table: The table as just committed or loaded.
+        locked: No other process commits meanwhile, so the catalog need not be asked again.
 
     Returns:
         Whether it had to be changed.
@@ -47,5 +52,7 @@ def refresh(files: Files, table: Table) -> bool:
         if current(files, table.location()) == wanted:
             return changed
         files.replace(hint_location(table.location()), wanted.encode(), durable=False)
+        if locked:
+            return True
         changed = True
         table.refresh()

@@ -9,9 +9,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import update_table_metadata
+from pyiceberg.table.update.snapshot import ExpireSnapshots
 from pyiceberg.typedef import Record
 
+from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile
 
 
@@ -39,8 +43,32 @@ def data_file(file: WrittenFile) -> DataFile:
     return described
 
 
+class _Transaction(Transaction):
+    """A transaction that works out its metadata once for each change.
+
+    pyiceberg's own does so, with a deep copy of all snapshots, some sixteen times per append.
+    """
+
+    _worked_out: tuple[object, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        if not self._updates:
+            return self._table.metadata
+        if self._worked_out is None or self._worked_out[0] is not self._updates:
+            self._worked_out = (
+                self._updates,
+                update_table_metadata(self._table.metadata, self._updates),
+            )
+        return self._worked_out[1]
+
+
 def append(
-    table: Table, files: Sequence[WrittenFile], summary: Mapping[str, str], commit_id: uuid.UUID
+    table: Table,
+    files: Sequence[WrittenFile],
+    summary: Mapping[str, str],
+    commit_id: uuid.UUID,
+    drop: Sequence[int] = (),
 ) -> None:
     """Append files in one commit, tried once.
 
@@ -50,11 +78,14 @@ def append(
         summary: Properties of the snapshot.
         commit_id: Becomes part of the names of new manifests, by which those of a dead attempt
             are found.
+        drop: Snapshots to drop from the history in the same commit.
     """
-    with (
-        table.transaction() as transaction,
-        transaction.update_snapshot(snapshot_properties=dict(summary)).merge_append() as producer,
-    ):
-        producer.commit_uuid = commit_id
-        for file in files:
-            producer.append_data_file(data_file(file))
+    with _Transaction(table) as transaction:
+        if drop:
+            ExpireSnapshots(transaction).by_ids(list(drop)).commit()
+        update = transaction.update_snapshot(snapshot_properties=dict(summary))
+        with update.merge_append() as producer:
+            producer.commit_uuid = commit_id
+            for file in files:
+                producer.append_data_file(data_file(file))
+        reached(f"appending:{table.name()[-1]}")

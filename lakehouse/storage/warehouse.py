@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ class Warehouse:
         self.settings = settings
         self.catalog = catalog
         self.files = Files({k: str(v) for k, v in catalog.properties.items()})
+        self._spec: WriteSpec | None = None
 
     @classmethod
     def create(
@@ -188,9 +189,24 @@ class Warehouse:
 
     def write_spec(self) -> WriteSpec:
         """Return what workers need to write data files."""
-        known = load_tables()
-        tables = {n: self._table_spec(known[n]) for n in self.tables() if n in known}
-        return WriteSpec(tables, self.attempts, self.files)
+        # Remembered: another process may add columns meanwhile, never change one.
+        if self._spec is None:
+            known = load_tables()
+            tables = {n: self._table_spec(known[n]) for n in self.tables() if n in known}
+            self._spec = WriteSpec(tables, self.attempts, self.files)
+        return self._spec
+
+    def refresh_hints(self, tables: Iterable[str] | None = None) -> list[str]:
+        """Make the version hints say what the catalog says.
+
+        Args:
+            tables: Only these; None for all.
+
+        Returns:
+            The tables whose hint was stale.
+        """
+        names = self.tables() if tables is None else list(tables)
+        return [n for n in names if hints.refresh(self.files, self.iceberg(n))]
 
     def snapshots(self, table: str) -> pa.Table:
         """Return the snapshots of a table, oldest first.

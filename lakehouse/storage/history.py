@@ -1,0 +1,75 @@
+"""A bounded history: a commit costs the same after ten thousand ingests as after a hundred.
+
+Every commit rewrites the table's metadata with all of its snapshots, so a history that only
+grows makes commits slower and slower. A commit therefore drops the oldest snapshots beyond
+``KEPT``, a batch at a time. Never dropped: what a release or branch points at, what tells that
+an ingest still in progress has reached this table, and the last snapshot before one that
+replaced data files (dropping that would strand files; ``maintain`` does it, with a grace period).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+
+from lakehouse.storage.files import Files
+
+KEPT = 100
+"""Snapshots that a table keeps without being asked; a release keeps its own for ever."""
+
+BATCH = 20
+"""How many a commit drops at once."""
+
+ATTEMPT = "lakehouse.attempt"
+"""Snapshot property: the attempt that made it."""
+
+
+def surplus(table: Table, unfinished: Collection[str]) -> list[int]:
+    """Return the snapshots that the next commit drops; usually none.
+
+    Args:
+        table: The table.
+        unfinished: Attempts whose journal still exists.
+    """
+    ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
+    if len(ordered) < KEPT + BATCH:
+        return []
+    pinned = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [
+        snapshot.snapshot_id
+        for snapshot, following in pairwise(ordered[: BATCH + 1])
+        if snapshot.snapshot_id not in pinned
+        and _appends(following)
+        and (snapshot.summary is None or snapshot.summary.get(ATTEMPT) not in unfinished)
+    ]
+
+
+def _appends(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation == Operation.APPEND
+
+
+def clear(files: Files, before: Table, dropped: Collection[int]) -> None:
+    """Delete the manifests and manifest lists that only dropped snapshots used.
+
+    Between two appends manifests only vanish by being merged into one. So what a dropped snapshot
+    has and neither its successor nor an older kept one has, nobody has.
+
+    Args:
+        files: Access to the storage.
+        before: The table as loaded before the commit that dropped them.
+        dropped: Their ids.
+    """
+    ordered = sorted(before.metadata.snapshots, key=lambda s: s.sequence_number or 0)
+    last = max(i for i, s in enumerate(ordered) if s.snapshot_id in dropped)
+    gone, kept = set(), set()
+    for snapshot in ordered[: last + 2]:
+        held = {m.manifest_path for m in snapshot.manifests(before.io)}
+        if snapshot.snapshot_id in dropped:
+            gone |= held | {snapshot.manifest_list}
+        else:
+            kept |= held
+    for location in gone - kept:
+        files.delete(location)

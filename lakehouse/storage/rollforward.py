@@ -1,0 +1,99 @@
+"""Committing a journal: each table once, the ledger last, then the hints."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Sequence
+from copy import copy
+
+from pyiceberg.exceptions import CommitFailedException, ValidationException
+from pyiceberg.table import Table as IcebergTable
+
+from lakehouse.errors import CommitError
+from lakehouse.storage import hints, history, leases, pyiceberg_private
+from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.datafiles import WrittenFile
+from lakehouse.storage.files import is_local
+from lakehouse.storage.journal import Journal
+from lakehouse.storage.ledger import FILES, INGESTS
+from lakehouse.storage.sweep import TRIES, commit_id
+from lakehouse.storage.warehouse import INGEST_ID, Warehouse
+
+
+def roll_forward(warehouse: Warehouse, entry: Journal) -> None:
+    """Commit every table of a journal that is not committed yet, and refresh the hints."""
+    by_table = entry.by_table()
+    found = leases.attempts(warehouse.files, warehouse.attempts)
+    unfinished = {a.id for a in found if leases.JOURNAL in a.parts}
+    tables: list[IcebergTable] = []
+    for name in sorted(by_table, key=_order):
+        if name == INGESTS:
+            reached("before-ledger")
+        tables.append(commit_table(warehouse, name, by_table[name], entry, unfinished))
+        reached(f"committed:{name}")
+    reached("before-hint")
+    for table in tables:
+        hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+        reached(f"hint:{table.name()[-1]}")
+
+
+def _order(table: str) -> tuple[bool, bool, str]:
+    return table == INGESTS, table == FILES, table
+
+
+def commit_table(
+    warehouse: Warehouse,
+    name: str,
+    files: Sequence[WrittenFile],
+    entry: Journal,
+    unfinished: Collection[str],
+) -> IcebergTable:
+    """Append files to a table once, whatever happens to the answer of the catalog.
+
+    Args:
+        warehouse: The warehouse.
+        name: The table.
+        files: Its files.
+        entry: The journal that lists them.
+        unfinished: Attempts whose traces in the table's history must stay.
+
+    Raises:
+        CommitError: Other writers were faster every time, or the catalog failed.
+    """
+    summary = {INGEST_ID: entry.ingest_id, history.ATTEMPT: entry.attempt}
+    last: Exception | None = None
+    for number in range(TRIES):
+        if number:
+            time.sleep(min(0.05 * 2**number, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
+        table = warehouse.iceberg(name)
+        if has_ingest(table, entry.ingest_id):
+            return table
+        before, drop = copy(table), history.surplus(table, unfinished)
+        named = commit_id(entry.attempt, name, number)
+        try:
+            pyiceberg_private.append(table, files, summary, named, drop)
+        except (CommitFailedException, ValidationException) as error:
+            last = error  # surely not landed: another writer was faster
+        except Exception as error:
+            # Unknown outcome: it may have landed and only the answer is lost. The next turn
+            # looks for the own id before anything else.
+            last = error
+        else:
+            if drop:
+                history.clear(warehouse.files, before, drop)
+            return table
+    if has_ingest(table := warehouse.iceberg(name), entry.ingest_id):
+        return table
+    raise CommitError(
+        f"Table {name} could not be committed ({type(last).__name__}).",
+        "Nothing is lost: run the same command again.",
+    ) from last
+
+
+def has_ingest(table: IcebergTable, ingest_id: str) -> bool:
+    """Return whether a snapshot of the table was made by an ingest."""
+    return any(
+        s.summary is not None and s.summary.get(INGEST_ID) == ingest_id
+        for s in table.metadata.snapshots
+    )
