@@ -9,18 +9,19 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 import pyarrow as pa
 
 from lakehouse.errors import CommitError
 from lakehouse.storage import journal, leases
+from lakehouse.storage.claims import claim
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile, write_tables
 from lakehouse.storage.files import join
 from lakehouse.storage.journal import Journal
-from lakehouse.storage.ledger import completed
+from lakehouse.storage.ledger import FILES, TAKEN, completed
 from lakehouse.storage.locks import exclusive
 from lakehouse.storage.rollforward import roll_forward
 from lakehouse.storage.sweep import clear_data, sweep_metadata
@@ -57,6 +58,8 @@ class IngestTransaction:
         self._warehouse = warehouse
         self._lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
         self.attempt = self._lease.attempt
+        self._claimed: set[str] = set()
+        self._claims = 0
         self._journaled = False
         self._ended = False
 
@@ -70,6 +73,22 @@ class IngestTransaction:
         trace: TracebackType | None,
     ) -> None:
         self.abort()
+
+    def claim(self, file_ids: Iterable[str], *, again: bool = False) -> set[str]:
+        """Take source files, so that no other ingest stores them at the same time.
+
+        Args:
+            file_ids: Keyed digests of the files' contents.
+            again: Also take files that are in the ledger, to replay their rejects.
+
+        Returns:
+            Those to be read now; the others are stored already or another ingest is at them.
+        """
+        wanted = set(file_ids) - self._claimed
+        granted = claim(self._warehouse, self.attempt, wanted, self._claims, () if again else TAKEN)
+        self._claims += 1
+        self._claimed |= granted
+        return granted
 
     def commit(
         self, files: Sequence[WrittenFile], ledger: Mapping[str, pa.Table]
@@ -87,6 +106,7 @@ class IngestTransaction:
             CommitError: A table could not be committed; running the command again completes it.
         """
         reached("files-written")
+        self._claim_rest(ledger)
         spec = self._warehouse.write_spec()
         listed = [*files, *write_tables(spec, ledger, self.attempt, LEDGER_TASK)]
         entry = Journal(self.ingest_id, self.attempt, tuple(listed))
@@ -101,6 +121,15 @@ class IngestTransaction:
         self._ended = True
         _forget(self._warehouse, self.attempt, self._lease)
         return {n: sum(f.rows for f in fs) for n, fs in entry.by_table().items()}
+
+    def _claim_rest(self, ledger: Mapping[str, pa.Table]) -> None:
+        stored = set(ledger[FILES]["file_id"].to_pylist()) if FILES in ledger else set()
+        rest = stored - self._claimed - {None}
+        if rest and self.claim(rest) != rest:
+            raise CommitError(
+                "Another ingest stored some of the same files meanwhile.",
+                "Run the same command again: it stores what is left.",
+            )
 
     def abort(self) -> None:
         """Remove what was written, unless it is committed or will be."""
@@ -171,7 +200,10 @@ def _forget(warehouse: Warehouse, attempt: str, lease: leases.Lease | None = Non
     reached("before-lease-removed")
     if lease is not None:
         lease.release()
-    for part in (leases.CLAIM, leases.DEAD):
-        warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{part}"))
+    for known in leases.attempts(warehouse.files, warehouse.attempts):
+        if known.id == attempt:
+            for part in known.parts.keys() - {leases.JOURNAL, leases.DEAD}:
+                warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{part}"))
+    warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"))
     reached("before-journal-removed")
     warehouse.files.delete(journal.location(warehouse.attempts, attempt))

@@ -26,8 +26,8 @@ DEAD_AFTER_SECONDS = 600.0
 """Without a heartbeat for this long, a process of another machine counts as dead."""
 
 LEASE, CLAIM, JOURNAL, DEAD = "lease", "claim", "journal", "dead"
-"""Endings of the files of an attempt: its lease, the source files it took, its journal, and the
-note that someone is clearing up after it."""
+"""Endings of the files of an attempt: its lease, the source files it took (numbered), its journal,
+and the note that someone is clearing up after it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,8 @@ def attempts(files: Files, folder: str) -> Iterator[Attempt]:
     found: dict[str, dict[str, float]] = {}
     for entry in files.list(folder, recursive=False):
         attempt, _, part = entry.location.rsplit("/", 1)[-1].rpartition(".")
-        if part in (LEASE, CLAIM, JOURNAL, DEAD) and not attempt.startswith("."):
+        known = part in (LEASE, JOURNAL, DEAD) or part.startswith(CLAIM)
+        if known and not attempt.startswith("."):
             found.setdefault(attempt, {})[part] = entry.modified
     for attempt in sorted(found):
         yield Attempt(attempt, found[attempt])

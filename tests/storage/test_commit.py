@@ -58,3 +58,25 @@ def test_recover_leaves_a_living_ingest_alone(warehouse: Warehouse) -> None:
         assert recover(warehouse) == []
         transaction.commit(written, ledger("one"))
     assert len(content(warehouse, "patients")) == 3
+
+
+def test_two_ingests_at_once_do_not_both_store_one_file(warehouse: Warehouse) -> None:
+    with IngestTransaction(warehouse, "one") as one, IngestTransaction(warehouse, "two") as two:
+        assert one.claim(["a", "b"]) == {"a", "b"}
+        assert two.claim(["b", "c"]) == {"c"}
+        written = write_tables(warehouse.write_spec(), rows("two"), two.attempt, 0)
+        with pytest.raises(CommitError, match="same files"):
+            two.commit(written, ledger("two", ["b", "c"]))
+        one.commit([], ledger("one", ["a", "b"]))
+    assert content(warehouse, "patients") == []
+    with IngestTransaction(warehouse, "three") as three:
+        assert three.claim(["a", "b", "c"]) == {"c"}
+
+
+def test_a_replay_takes_a_stored_file_again(warehouse: Warehouse) -> None:
+    ingest(warehouse, "one")
+    with IngestTransaction(warehouse, "two") as two:
+        assert two.claim(["file-of-one"]) == set()
+        assert two.claim(["file-of-one"], again=True) == {"file-of-one"}
+        two.commit([], ledger("two", ["file-of-one"]))
+    assert len(content(warehouse, "ingest_files")) == 2
