@@ -79,4 +79,7 @@ def _decoded(message: bytes, codec: str, *, strict: bool = False) -> tuple[bytes
     try:
         return message.decode(codec).encode("utf-8"), codecs.lookup(codec).name
     except UnicodeDecodeError:
-        return None
+        if codec != "cp1252":
+            return None
+    # five bytes have no letter in Windows-1252; ISO 8859-1 has control characters there
+    return message.decode("latin-1").encode("utf-8"), "iso8859-1"

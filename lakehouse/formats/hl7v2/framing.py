@@ -22,7 +22,10 @@ _ELIDE_OVER = 16 * 2**20
 _LONGEST_KEPT = 64 * 2**10
 
 _MESSAGE = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)MSH(?=[^A-Za-z0-9\s\x00\x0b\x1c\x80-\xff])")
-_HEAD = re.compile(rb"[\s\x0b\x1c]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x00\x80-\xff]")
+# A header in full form is one wherever it stands: senders put their own marks before it, or
+# forget the line end. A field cannot hold it, since its separators would have to be escaped.
+_FULL_HEADER = re.compile(rb"MSH([^A-Za-z0-9\s\x00\x80-\xff])[^A-Za-z0-9\s\x00\x80-\xff]{3,5}\1")
+_HEAD = re.compile(rb"[\s\x0b\x1c]*(?:\[[A-Z]{1,8}\])?(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x00\x80-\xff]")
 _BOM = codecs.BOM_UTF8
 
 
@@ -33,11 +36,13 @@ class Chunk:
     Attributes:
         data: The bytes, UTF-8 or a single-byte set; never UTF-16.
         starts: Where each message begins in ``data``.
+        offsets: Where each message begins in the decoded file.
         offset: Where ``data`` begins in the decoded file.
     """
 
     data: bytes
     starts: list[int]
+    offsets: list[int]
     offset: int
 
 
@@ -96,7 +101,7 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
         cut = _last_start(held)
         if cut > 0:
             data = bytes(held[:cut])
-            yield Chunk(data, _starts(data), offset)
+            yield _chunk(data, offset)
             offset += cut + dropped
             dropped = 0
             del held[:cut]
@@ -105,24 +110,34 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
             dropped += len(held) - len(shorter)
             held = bytearray(shorter)
     if held.strip():
-        data = bytes(held)
-        yield Chunk(data, _starts(data), offset)
+        yield _chunk(bytes(held), offset)
 
 
-def _starts(data: bytes) -> list[int]:
-    """Return where messages begin: a search for MSH, then a look at what stands around it."""
-    places, place = [], data.find(b"MSH")
+def _chunk(data: bytes, offset: int) -> Chunk:
+    """Find the messages: a search for MSH, then a look at what stands around it."""
+    starts: list[int] = []
+    offsets: list[int] = []
+    parts: list[bytes] = []
+    begin = 0
+    place = data.find(b"MSH")
     while place >= 0:
-        places.append(place)
+        if _MESSAGE.match(data, place):
+            starts.append(place + len(parts))
+            offsets.append(place + offset)
+        elif _FULL_HEADER.match(data, place):
+            parts.append(data[begin:place])  # each cut becomes a line end before the header
+            begin = place
+            starts.append(place + len(parts))
+            offsets.append(place + offset)
         place = data.find(b"MSH", place + 3)
-    return [p for p in places if _MESSAGE.match(data, p)]
+    return Chunk(b"\r".join([*parts, data[begin:]]), starts, offsets, offset)
 
 
 def _last_start(held: bytearray) -> int:
     """Return where the last message begins, or 0."""
-    end = len(held) - 4  # the separator must be there to be seen
+    end = len(held) - 12  # the whole header must be there to be seen
     while (place := held.rfind(b"MSH", 0, end)) > 0:
-        if _MESSAGE.match(held, place):
+        if _MESSAGE.match(held, place) or _FULL_HEADER.match(held, place):
             return place
         end = place + 2
     return 0

@@ -36,7 +36,7 @@ def parse_chunk(chunk: Chunk, first_ordinal: int, source: Source) -> Iterator[Ra
         return
     mappings = load_mappings(source.mappings)
     data, starts, sets = _decoded(chunk)
-    offsets = np.array(chunk.starts, dtype=np.int64) + chunk.offset
+    offsets = np.array(chunk.offsets, dtype=np.int64)
     undecodable = np.flatnonzero(sets == "")
     rejects = [
         Reject(

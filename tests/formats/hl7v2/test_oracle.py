@@ -104,7 +104,7 @@ def compare(text: str, seen: Counter[str]) -> list[str]:
         return []
     lines = text.split("\r")
     if any(
-        not re.match(r"[A-Z][A-Z0-9]{2}(?:%s|$)" % re.escape(chr(delimiters.field)), line)
+        not re.match(rf"[A-Z][A-Z0-9]{{2}}(?:{re.escape(chr(delimiters.field))}|$)", line)
         for line in lines
     ):
         seen["excused: line"] += 1

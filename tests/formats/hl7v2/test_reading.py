@@ -1,0 +1,192 @@
+"""What real files hold: line ends, framing, encodings, delimiters, batches, cut-off ends."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+
+import pytest
+from reading import MSH, PID, batches, message, rejects, rows
+
+from lakehouse.batch import Source
+from lakehouse.formats.hl7v2 import FORMAT
+from lakehouse.formats.hl7v2.framing import chunks, looks_like_hl7
+
+TWO = message(PID) + message(PID).replace("C1", "C2")
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\r\r", "\n\n\n"])
+def test_segment_ends(end: str) -> None:
+    data = TWO.replace("\r", end)
+    assert [r["control_id"] for r in rows(data, "records")] == ["\x1fC1", "\x1fC2"]
+    assert [r["patient_id"] for r in rows(data, "patients")] == ["HOSP\x1f42"] * 2
+
+
+def test_blank_lines_between_messages_as_the_tutorial_has_them() -> None:
+    data = TWO.replace("\rMSH", "\r\n\r\nMSH")
+    assert len(rows(data, "records")) == 2 and not rejects(data)
+
+
+def test_mixed_line_ends_in_one_file() -> None:
+    data = message(PID, end="\n") + message(PID, end="\r\n") + message(PID)
+    assert len(rows(data, "patients")) == 3
+
+
+def test_mllp_framing() -> None:
+    data = "".join(f"\x0b{m}\x1c\r" for m in (message(PID), message(PID)))
+    assert len(rows(data, "patients")) == 2 and not rejects(data)
+
+
+def test_line_break_inside_a_field_stays_in_its_segment() -> None:
+    data = message(PID, "OBX|1|TX|A^B^LN||first line\nsecond|line||||||F|||20240101")
+    (row,) = rows(data, "observations")
+    # the field separator in the continued line counts: OBX-6 is what follows it
+    assert row["code"] == "A" and len(rows(data, "patients")) == 1
+    assert (0, "hl7v2.segment.continued", "warning") in rejects(data)
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_wide_and_marked_encodings(codec: str) -> None:
+    data = message(PID.replace("BOSTON", "MÜNCHEN")).encode(codec)
+    assert looks_like_hl7(data[:100])
+    assert rows(data, "patients")[0]["city"] == "MÜNCHEN"
+
+
+@pytest.mark.parametrize(
+    ("declared", "codec", "city", "noted"),
+    [
+        ("8859/1", "latin-1", "MÜNCHEN", "iso8859-1"),
+        ("8859/2", "iso8859-2", "ŁÓDŹ", "iso8859-2"),
+        ("8859/5", "iso8859-5", "МОСКВА", "iso8859-5"),
+        ("8859/1", "utf-8", "MÜNCHEN", "utf-8"),  # declared one, sent the other
+        ("", "cp1252", "MÜNCHEN", "cp1252"),
+        ("UNICODE UTF-8", "utf-8", "東京", "utf-8"),
+        ("UTF-8~UNICODE", "utf-8", "東京", "utf-8"),
+        ("ISO IR87", "iso2022_jp", "東京", "iso2022_jp"),
+        ("GB 18030-2000", "gb18030", "北京", "gb18030"),
+    ],
+)
+def test_character_sets(declared: str, codec: str, city: str, noted: str) -> None:
+    header = MSH + "||||||" + declared
+    data = "\r".join([header, PID.replace("BOSTON", city), ""]).encode(codec)
+    assert rows(data, "patients")[0]["city"] == city
+    assert rows(data, "records")[0]["character_set"] == noted
+
+
+def test_undecodable_message_is_rejected_alone() -> None:
+    bad = (MSH + "||||||UNICODE UTF-8\r" + PID + "\r").encode().replace(b"BOSTON", b"B\xff\xfe")
+    data = message(PID).encode() + bad + message(PID).encode()
+    assert rejects(data) == [(1, "hl7v2.charset.undecodable", "record")]
+    assert [r["ordinal"] for r in rows(data, "records")] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        r"MSH|^~\&|",
+        r"MSH|^~\&#|",
+        r"MSH|^~\\&|",
+        "MSH|^~&|",
+        "MSH$%#*!$",
+        "MSH:^~\\&:",
+        "MSH|*~\\&|",
+    ],
+)
+def test_any_delimiters(header: str) -> None:
+    field, component = header[3], header[4]
+    text = message("PID|1||7^^^X&1.2&ISO^MR~8^^^Y^SS||A^B")
+    subcomponent = "&" if "!" not in header else "!"
+    text = (
+        text.replace(MSH[:9], "HEAD")
+        .replace("|", field)
+        .replace("^", component)
+        .replace("~", header[5] if len(header) > 6 else "~")
+        .replace("&", subcomponent)
+        .replace("HEAD", header)
+    )
+    (row,) = rows(text, "patients")
+    assert row["patient_id"] == "X\x1f7"
+
+
+def test_two_delimiter_sets_in_one_file_keep_their_places() -> None:
+    other = message(PID).replace("|", "$").replace("C1", "C2")
+    data = message(PID) + other + message(PID).replace("C1", "C3")
+    found = {r["ordinal"]: r["control_id"] for r in rows(data, "records")}
+    assert found == {0: "\x1fC1", 1: "\x1fC2", 2: "\x1fC3"}
+
+
+@pytest.mark.parametrize("header", ["MSH|0000|A", "MSH|^^^^|A", "MSH|^~\\ |A", "MSH||A"])
+def test_unusable_delimiters_are_a_reject(header: str) -> None:
+    data = message(PID) + header + "|B\rPID|1||1\r"
+    assert rejects(data) == [(1, "hl7v2.msh.delimiters", "record")]
+    assert len(rows(data, "records")) == 1
+
+
+def test_batches_are_counted() -> None:
+    good = f"FHS|^~\\&|A\rBHS|^~\\&|A\r{TWO}BTS|2\rFTS|1\r"
+    assert len(rows(good, "records")) == 2 and not rejects(good)
+    wrong = good.replace("BTS|2", "BTS|3").replace("FTS|1", "FTS|2")
+    assert rejects(wrong) == [(-1, "hl7v2.batch.count", "warning")] * 2
+    cut = good[: good.index("BTS")]
+    assert rejects(cut) == [(-1, "hl7v2.batch.unfinished", "warning")]
+
+
+def test_a_last_message_cut_off_keeps_its_neighbours() -> None:
+    data = TWO + "MSH|^~\\&|LAB|HO"
+    assert [r["ordinal"] for r in rows(data, "records")] == [0, 1]
+    assert (2, "hl7v2.msh.type-required", "record") in rejects(data)
+
+
+def test_a_header_in_full_form_is_one_wherever_it_stands() -> None:
+    """Senders' own marks, and messages run together without a line end."""
+    data = "[SOM]" + message(PID) + "[EOM][SOM]" + message(PID).rstrip() + message(PID)
+    assert looks_like_hl7(data.encode())
+    assert [len(m["patient_id"]) for m in rows(data, "patients")] == [7, 7, 7]
+
+
+def test_small_reads_give_the_same_rows() -> None:
+    data = (TWO * 40).encode()
+    whole = next(iter(chunks(io.BytesIO(data))))
+    parts = list(chunks(io.BytesIO(data), size=700))
+    assert len(parts) > 10
+    assert [o for p in parts for o in p.offsets] == whole.offsets
+    assert b"".join(p.data for p in parts) == whole.data
+
+
+def test_embedded_documents_of_any_size_take_bounded_memory() -> None:
+    """A 200 MB base64 field costs no more than a few chunks."""
+
+    class Endless(io.RawIOBase):
+        def __init__(self) -> None:
+            tail = "||||||F\rOBX|2|NM|A^B^LN||7|mg\r" + TWO
+            head = message(PID) + "OBX|1|ED|D^^L||^^PDF^Base64^"
+            self.parts = [head.encode(), *([b"QUJD" * 2**18] * 200), tail.encode()]
+
+        def read(self, size: int = -1) -> bytes:
+            return self.parts.pop(0) if self.parts else b""
+
+    tracemalloc.start()
+    found = list(FORMAT.parse(Endless(), Source("a" * 32)))  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(b.n_records for b in found) == 3
+    observations = [b.tables["observations"] for b in found if "observations" in b.tables]
+    values = [v for t in observations for v in t.column("value_number").to_pylist()]
+    assert values == [None, 7.0]
+    assert peak < 150 * 2**20
+
+
+def test_unknown_segments_are_counted_not_named() -> None:
+    data = message(PID, "ZPD|secret", "QQQ|secret", "NTE|1||text")
+    (batch,) = batches(data)
+    assert batch.dropped == {"Z-segment": 1, "unknown segment": 1, "NTE": 1}
+    assert rows(data, "records")[0]["n_unmapped"] == 3
+
+
+@pytest.mark.parametrize("head", [b"", b"MSH", b"MSHX|", b"<MSH|", b"PID|1", b"\x00MSH|", b"MSH A"])
+def test_what_is_not_hl7(head: bytes) -> None:
+    assert not FORMAT.sniff(head)
+
+
+def test_a_file_without_message_says_so() -> None:
+    assert rejects("BHS|^~\\&|A\rBTS|0\r") == [(-1, "hl7v2.file.no-message", "warning")]
