@@ -13,10 +13,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lakehouse.engines.ray import LakehouseDatasink as LakehouseDatasink
+    from lakehouse.doors import LakehouseDatasink as LakehouseDatasink
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.ingest import ingest as ingest
+    from lakehouse.query.evaluate import evaluate_view as evaluate_view
     from lakehouse.query.lakehouse import Lakehouse as Lakehouse
     from lakehouse.query.lakehouse import open as open
     from lakehouse.replay import replay as replay
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 _HOME = {
     "IngestReport": "reports",
     "Lakehouse": "query.lakehouse",
-    "LakehouseDatasink": "engines.ray",
+    "LakehouseDatasink": "doors",
     "LakehouseError": "errors",
     "UserError": "errors",
+    "evaluate_view": "query.evaluate",
     "ingest": "ingest",
     "open": "query.lakehouse",
     "replay": "replay",
@@ -41,7 +43,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"lakehouse.{_HOME[name]}"), name)
     if name.endswith("Datasource"):
-        return import_module("lakehouse.engines.ray").datasource(name)
+        return import_module("lakehouse.doors").datasource(name)
     raise AttributeError(f"module 'lakehouse' has no attribute {name!r}")
 
 

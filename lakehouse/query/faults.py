@@ -15,9 +15,10 @@ from lakehouse.errors import QueryError, did_you_mean
 
 _NAMES_ONLY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 
-_COLUMN = re.compile(r'(?:Referenced column|Table "\S+" does not have a column named) "([^"]+)"')
+_COLUMN = re.compile(
+    r'Referenced column "([^"]+)" not found|does not have a column named "([^"]+)"'
+)
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
-_CANDIDATES = re.compile(r'"([^"]+)"')
 
 _KINDS = {
     duckdb.ConversionException: "A value could not be converted to the type the query asks for.",
@@ -48,27 +49,23 @@ def text_of(error: duckdb.Error) -> str:
     return f"The query failed ({type(error).__name__})."
 
 
-def query_error(error: duckdb.Error, known: Iterable[str] = ()) -> QueryError:
+def query_error(
+    error: duckdb.Error, known: Iterable[str] = (), columns: Iterable[str] = ()
+) -> QueryError:
     """Return the QueryError for an error of DuckDB, with near names where one is unknown.
 
     Args:
         error: What DuckDB raised.
         known: Names of tables and views.
+        columns: Names of columns of what the query reads.
     """
     text = str(error)
     if isinstance(error, duckdb.BinderException) and (match := _COLUMN.search(text)):
-        name = match[1]
-        candidates = _CANDIDATES.findall(text.partition("Candidate")[2])
-        columns = [c.rpartition(".")[2] for c in candidates]
-        return QueryError(
-            f"There is no column named {name}.",
-            did_you_mean(name, columns)
-            or (f"Nearest: {', '.join(dict.fromkeys(columns))}." if columns else ""),
-        )
+        name = match[1] or match[2]
+        return QueryError(f"There is no column named {name}.", did_you_mean(name, columns))
     if isinstance(error, duckdb.CatalogException) and (match := _TABLE.search(text)):
-        return QueryError(
-            f"There is no table or view named {match[1]}.", did_you_mean(match[1], known)
-        )
+        near = did_you_mean(match[1], known)
+        return QueryError(f"There is no table or view named {match[1]}.", near)
     for kind, remedy in _REMEDIES.items():
         if isinstance(error, kind):
             return QueryError(text_of(error), remedy)

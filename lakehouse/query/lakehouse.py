@@ -125,12 +125,13 @@ class Lakehouse:
             >>> lake.sql("SELECT * FROM qsofa WHERE score >= $least", {"least": 2}).df()
             ... # doctest: +SKIP
         """
-        self._session.check(query)
+        reads = self._session.check(query)
         try:
             given = params if params is None or isinstance(params, Mapping) else list(params)
             relation = self._session.con.sql(query, params=given)
         except duckdb.Error as error:
-            raise faults.query_error(error, self._session.known) from None
+            columns = self._session.columns(reads)
+            raise faults.query_error(error, self._session.known, columns) from None
         if relation is None:
             raise QueryError("The statement gives no rows.", "Give one SELECT.")
         return Result(relation)

@@ -8,7 +8,7 @@ Pinned to snapshots (``as_of``), it sees those instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ class Session:
         except duckdb.Error as error:
             raise faults.query_error(error, self.known) from None
 
+    def columns(self, reads: Reads) -> set[str]:
+        """Return the columns of what a statement reads, to name near ones."""
+        tables = load_tables()
+        return {
+            column
+            for name in reads.names
+            for column in (self.views[name].columns if name in self.views else tables[name].columns)
+        }
+
     def _answerable(self, name: str, profile: str) -> bool:
         return all(self.views[n].available(profile) for n in closure([name], self.views))
 
@@ -130,12 +139,8 @@ def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place)
     stored: set[str] = set()
     if scan:
         stored = {str(row[0]) for row in con.execute(f"DESCRIBE FROM {scan}").fetchall()}
-    columns = ", ".join(
-        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
-        for c in table.columns.values()
-    )
     return [
-        f'CREATE VIEW "{table.name}" AS SELECT {columns} '
+        f'CREATE VIEW "{table.name}" AS SELECT {select_list(table, stored)} '
         + (f"FROM {scan}" if scan else "WHERE false"),
         f'COMMENT ON VIEW "{table.name}" IS {literal(table.doc)}',
         *(
@@ -143,6 +148,14 @@ def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place)
             for c in table.columns.values()
         ),
     ]
+
+
+def select_list(table: Table, stored: Set[str]) -> str:
+    """Return all columns of a table, the ones that are not stored as nulls."""
+    return ", ".join(
+        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
+        for c in table.columns.values()
+    )
 
 
 def _scan(location: str | None, pin: int | None) -> str:
