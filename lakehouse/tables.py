@@ -121,7 +121,9 @@ def phi_class_known(phi: str) -> bool:
         (True, False, False)
     """
     family, _, kind = phi.partition(".")
-    return (phi in PHI_CLASSES and not phi.endswith("*")) or (family == "identifier" and bool(kind))
+    return (phi in PHI_CLASSES and not phi.endswith("*")) or (
+        family == "identifier" and kind.isidentifier()
+    )
 
 
 def _column(where: str, name: str, spec: dict[str, Any], all_names: set[str]) -> Column:

@@ -104,7 +104,7 @@ def keep(rows: Rows, column: Column) -> pa.Array | None:
     filled = integers(
         days if pa.types.is_date32(column.type) else year_of(days), valid, column.type
     )
-    return filled if raw is None else pc.coalesce(raw.cast(column.type), filled)
+    return filled if raw is None else pc.coalesce(raw, filled)
 
 
 @action
@@ -137,7 +137,7 @@ def shift(rows: Rows, column: Column) -> pa.Array | None:
     raw = rows.raw(column.name)
     if raw is None or not (pa.types.is_timestamp(column.type) or pa.types.is_date32(column.type)):
         return None
-    values, valid = numbers(raw.cast(column.type))
+    values, valid = numbers(raw)
     days, named = rows.offsets()
     unit = DAY_US if pa.types.is_timestamp(column.type) else 1
     # compared before adding, for the sum of extremes would overflow
@@ -246,7 +246,7 @@ def _postal(rows: Rows, column: Column, rule: Callable[[str], str | None]) -> pa
     raw = rows.raw(column.name)
     if raw is None:
         return None
-    codes = mapped_strings(raw.cast(pa.string()), rule)
+    codes = mapped_strings(raw, rule)
     for place in rows.definition.of_class("address.country"):
         country = rows.raw(place.name)
         if country is not None:

@@ -34,7 +34,7 @@ def distinct(column: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
         >>> at.to_pylist(), values.to_pylist()
         ([0, None, 0], ['b'])
     """
-    encoded = whole(column).cast(pa.string()).dictionary_encode()
+    encoded = whole(column).dictionary_encode()
     return encoded.indices, encoded.dictionary
 
 
@@ -64,7 +64,7 @@ class Distinct(Generic[Key]):
     """
 
     def __init__(self, columns: Mapping[Key, pa.ChunkedArray]) -> None:
-        chunks = [c for column in columns.values() for c in column.cast(pa.string()).chunks]
+        chunks = [c for column in columns.values() for c in column.chunks]
         together = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
         self.values: pa.Array = together.dictionary
         self.at: dict[Key, pa.Array] = {}

@@ -7,7 +7,8 @@ the profile names the action for that class. What neither speaks of is not store
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy.actions import ACTIONS, Rows
-from lakehouse.privacy.columns import Distinct
+from lakehouse.privacy.columns import Distinct, whole
 from lakehouse.privacy.identity import normal_identities, pseudonyms
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.people import People
@@ -28,6 +29,18 @@ DROPPED = "dropped"
 
 UNDEFINED = "(undefined)"
 """Stands in counts for a table or column that no definition names; its name may be from data."""
+
+
+@contextmanager
+def _no_values(table: str, column: str) -> Iterator[None]:
+    """Replace errors of Arrow and Python about a column: their texts quote the data."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, TypeError):
+        raise LakehouseError(
+            f"{table}.{column} could not be de-identified.",
+            "The format that parsed it broke its contract; please report it.",
+        ) from None
 
 
 class Deidentifier:
@@ -93,17 +106,23 @@ class Deidentifier:
         return seal(clean, {k: n for k, n in counts.items() if n})
 
     def _defined(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
-        """Return the tables and columns that are defined; count the others."""
+        """Return the tables and columns that are defined, in their types; count the others."""
         tables: dict[str, pa.Table] = {}
         for name, table in batch.tables.items():
             if name not in self._tables:
                 counts[f"{UNDEFINED}:{DROPPED}"] += table.num_rows
                 continue
-            known = self._tables[name].columns.keys() | {BIRTH_DATE}
-            for odd in [c for c in table.column_names if c not in known]:
-                counts[f"{name}.{UNDEFINED}:{DROPPED}"] += len(table) - table[odd].null_count
-                table = table.drop_columns(odd)
-            tables[name] = table.combine_chunks()
+            types = {c.name: c.type for c in self._tables[name].columns.values()}
+            types[BIRTH_DATE] = pa.date32()
+            columns = {}
+            for column in table.column_names:
+                if column not in types:
+                    lost = len(table) - table[column].null_count
+                    counts[f"{name}.{UNDEFINED}:{DROPPED}"] += lost
+                    continue
+                with _no_values(name, column):
+                    columns[column] = whole(table[column].cast(types[column]))
+            tables[name] = pa.table(columns)
         if batch.rejects:
             schema = self._tables["rejects"].schema
             noted = [rejects_table(batch.rejects), tables.get("rejects", schema.empty_table())]
@@ -138,13 +157,8 @@ class Deidentifier:
         for column in rows.definition.columns.values():
             name = self.policy.action(column.phi)
             act = ACTIONS.get(name)
-            try:
+            with _no_values(rows.definition.name, column.name):
                 made = act(rows, column) if act else None
-            except (pa.ArrowException, ValueError, TypeError):  # their texts quote the data
-                raise LakehouseError(
-                    f"{rows.definition.name}.{column.name} could not be de-identified by {name}.",
-                    "The format that parsed it broke its contract; please report it.",
-                ) from None
             if made is None:
                 made, name = pa.nulls(len(rows.table), column.type), DROPPED
             stored[column.name] = made

@@ -48,7 +48,7 @@ IDENTIFYING = "|".join(
 _CONTROLS = r"[\x00-\x1f\x7f-\x{9f}]"
 # several codes of one DICOM element stand side by side, parted by a backslash
 _CODE = rf"^[^\\]{{0,{MAX_CODE}}}(?:\\[^\\]{{0,{MAX_CODE}}}){{0,15}}$"
-_SENTENCE = rf"(?:\S\s+){{{MAX_WORDS}}}"
+_SENTENCE = rf"(?:\S+\s+){{{MAX_WORDS}}}\S"
 
 
 def clean_of_identity(values: pa.Array) -> pa.Array:
@@ -66,9 +66,8 @@ def code_shaped(values: pa.Array) -> pa.Array:
         >>> code_shaped(pa.array(["LISINOPRIL 10MG", "555-123-4567", "jo@x.org"])).to_pylist()
         [True, False, False]
     """
-    short = pc.and_(
-        pc.match_substring_regex(values, _CODE),
-        pc.less(pc.count_substring_regex(values, r"\S\s+\S"), MAX_WORDS),
+    short = pc.and_not(
+        pc.match_substring_regex(values, _CODE), pc.match_substring_regex(values, _SENTENCE)
     )
     return pc.and_(short, clean_of_identity(values))
 

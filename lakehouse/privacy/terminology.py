@@ -48,8 +48,9 @@ def public_systems() -> dict[str, str]:
 
 def shape_of(system: str) -> str | None:
     """Return the shape of a system's codes, or None when the system is not a public one."""
-    family = f"{system.partition('-')[0]}-*"
-    return public_systems().get(system) or public_systems().get(family)
+    family, dash, number = system.partition("-")
+    wide = f"{family}-*" if dash and number.isdigit() else ""
+    return public_systems().get(system) or public_systems().get(wide)
 
 
 def _bare(codes: pa.Array) -> pa.Array:
