@@ -11,10 +11,11 @@ import os
 import secrets
 import time
 import zoneinfo
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from lakehouse.content import FileToRead
@@ -27,10 +28,9 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.progress import bar
 from lakehouse.reading import Terms, joined, read
-from lakehouse.reports import STATUSES, IngestReport, ledger_of_files, ledger_of_ingest, summed
+from lakehouse.reports import IngestReport, ledger_of_files, ledger_of_ingest, summed
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.ledger import known_files
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.work import AUTO, Job, Outcome, Processed, Work, choose, driver, uninterrupted
@@ -65,7 +65,7 @@ def ingest(
     authority: str | None = None,
     mappings: Sequence[str] = (),
     codes: Sequence[str] = (),
-    key_file: str | os.PathLike[str] | None = None,
+    key_file: str | Path | None = None,
     address: str | None = None,
     show_progress: bool | None = None,
 ) -> IngestReport:
@@ -113,7 +113,7 @@ def ingest(
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        new = unknown(found.files, warehouse)
+        new = contents(found.files, transaction.claim)
         facts: dict[str, Any] = {
             "n_known": len(found.files) - len(new),
             "n_hidden": found.n_hidden,
@@ -133,24 +133,18 @@ def ingest(
         work = Work(new, job, warehouse.write_spec(), transaction.attempt, address)
         progress.begin(len(new), sum(f.content_size for f in new))
         outcome = driver(name).run(work, progress)
-        rows = store(outcome, transaction, warehouse, terms, started_at, name)
-        return IngestReport(
-            transaction.ingest_id,
-            name,
-            rows=rows,
-            seconds=time.monotonic() - begun,
-            **summed(outcome.reports),
-            **facts,
-        )
+        facts["rows"] = store(outcome, transaction, warehouse, started_at, name, terms.time_zone)
+        facts["seconds"] = time.monotonic() - begun
+        return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
 
 
 def store(
     outcome: Outcome,
     transaction: IngestTransaction,
     warehouse: Warehouse,
-    terms: Terms,
     started_at: datetime,
     engine: str,
+    time_zone: str,
 ) -> dict[str, int]:
     """Commit what an engine wrote together with the ledger; return the rows by table."""
     now, settings = datetime.now(UTC), warehouse.settings
@@ -169,7 +163,7 @@ def store(
             profile=settings.profile,
             policy_sha256=settings.policy_sha256,
             key_id=settings.key_id,
-            time_zone=terms.time_zone,
+            time_zone=time_zone,
             software=version("clinical-lakehouse"),
         ),
     }
@@ -178,15 +172,16 @@ def store(
     return dict(sorted(rows.items()))
 
 
-def unknown(files: Sequence[FileToRead], warehouse: Warehouse) -> list[FileToRead]:
-    """Return the files whose content the ledger does not know, each content once."""
-    known = known_files(warehouse, [f.file_id for f in files], STATUSES)
-    return list({f.file_id: f for f in reversed(files) if f.file_id not in known}.values())[::-1]
+def contents(
+    files: Sequence[FileToRead], claim: Callable[[Iterable[str]], set[str]]
+) -> list[FileToRead]:
+    """Return each content once, at its first place, where the claim is granted."""
+    first = {f.file_id: f for f in reversed(files)}
+    granted = claim(first)
+    return [f for f in reversed(first.values()) if f.file_id in granted]
 
 
-def fitting_secret(
-    warehouse: Warehouse, key_file: str | os.PathLike[str] | None
-) -> tuple[Secret, str]:
+def fitting_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:
     """Return the secret and its absolute path, having checked that the warehouse is its own.
 
     Raises:

@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
+from lakehouse.batch import conform
 from lakehouse.tables import load_tables
 
 DONE, UNREADABLE, NOT_RECOGNISED = "done", "unreadable", "not-recognised"
-
-STATUSES = (DONE, UNREADABLE, NOT_RECOGNISED)
-"""What a file in the ledger may be. All of them are answered for: only a replay reads it again."""
 
 
 @dataclass
@@ -114,7 +113,7 @@ class IngestReport:
     recovered: tuple[str, ...] = ()
 
 
-def summed(reports: Iterable[FileReport]) -> dict[str, int]:
+def summed(reports: Iterable[FileReport]) -> dict[str, Any]:
     """Return the figures of an ``IngestReport`` that are sums over files."""
     total: Counter[str] = Counter()
     for report in reports:
@@ -126,20 +125,34 @@ def summed(reports: Iterable[FileReport]) -> dict[str, int]:
     return dict(total)
 
 
+_REPORTS = pa.schema(
+    [load_tables()["ingest_files"].schema.field(name) for name in FileReport.__dataclass_fields__]
+)
+
+
+def to_table(reports: Iterable[FileReport]) -> pa.Table:
+    """Return reports as a table, to travel between workers."""
+    rows = [{**asdict(r), "dropped": json.dumps(dict(sorted(r.dropped.items())))} for r in reports]
+    return pa.Table.from_pylist(rows, _REPORTS)
+
+
+def from_table(table: pa.Table) -> list[FileReport]:
+    """Return the reports of a table."""
+    return [
+        FileReport(**{**row, "dropped": Counter(json.loads(row["dropped"]))})
+        for row in table.to_pylist()
+    ]
+
+
 def ledger_of_files(
     reports: Iterable[FileReport], ingest_id: str, finished_at: datetime
 ) -> pa.Table:
     """Return the rows of ``ingest_files``."""
-    rows = [
-        {
-            **asdict(report),
-            "ingest_id": ingest_id,
-            "dropped": json.dumps(dict(sorted(report.dropped.items()))),
-            "finished_at": finished_at,
-        }
-        for report in reports
-    ]
-    return pa.Table.from_pylist(rows, load_tables()["ingest_files"].schema)
+    table = to_table(reports)
+    n = len(table)
+    stamps = pa.array([finished_at] * n, pa.timestamp("us", tz="UTC"))
+    table = table.append_column("ingest_id", pa.repeat(ingest_id, n))
+    return conform(table.append_column("finished_at", stamps), load_tables()["ingest_files"].schema)
 
 
 def ledger_of_ingest(

@@ -12,8 +12,9 @@ from lakehouse.storage.warehouse import Warehouse
 FILES, INGESTS = "ingest_files", "ingests"
 """The ledger; ``ingests`` is committed last, so a row there says that all of an ingest is in."""
 
-TAKEN = ("done", "not-recognised")
-"""Statuses of a file that need not be looked at again."""
+TAKEN = ("done", "not-recognised", "unreadable")
+"""Statuses of a file that an ingest need not look at again. What an unreadable file gave before
+the fault is stored, so only a replay, which knows the rows that are in, may read it again."""
 
 
 def known_files(

@@ -1,0 +1,195 @@
+"""The public Ray doors: medical files as a Ray datasource, a warehouse as a Ray datasink.
+
+They stand by themselves: ``ray.data.read_datasource`` and ``Dataset.write_datasink`` take them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.batch import CleanBatch, seal
+from lakehouse.discover import discover
+from lakehouse.engines.ray import Files, PackedDatasink
+from lakehouse.errors import UserError, did_you_mean
+from lakehouse.formats import Format, formats, public_name
+from lakehouse.ingest import Paths, checked_zone, contents, fitting_secret, new_ingest_id, store
+from lakehouse.packing import Made
+from lakehouse.privacy.keys import KEY_FILE, Secret
+from lakehouse.reading import Terms
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.ledger import known_files
+from lakehouse.storage.settings import check
+from lakehouse.storage.warehouse import Warehouse
+from lakehouse.tables import load_tables
+from lakehouse.work import Job, Outcome
+
+
+class FormatDatasource(Files):
+    """Medical files as de-identified rows, for ``ray.data.read_datasource``.
+
+    One class for each format found: ``HL7Datasource``, ``DICOMDatasource`` ...
+
+    Examples:
+        ::
+
+            rows = ray.data.read_datasource(lakehouse.HL7Datasource("feeds", table="observations"))
+            all_tables = ray.data.read_datasource(
+                lakehouse.HL7Datasource("feeds", table=None, warehouse="./warehouse")
+            )
+            all_tables.write_datasink(lakehouse.LakehouseDatasink("./warehouse"))
+
+    Args:
+        paths: Files, folders, globs or URIs.
+        table: Table whose rows are wanted (``rejects`` too); by default the format's main one.
+            None yields packed blocks of every table, which ``LakehouseDatasink`` takes.
+        warehouse: Take its profile, key and authority, and pass over what it holds already.
+        profile: De-identification profile where no warehouse is named.
+        key_file: The secret; the same path on every machine of the cluster.
+        time_zone: IANA name in which times without an offset are read.
+        authority: Assigning authority of record numbers that state none.
+        mappings: Folders with a site's own mapping files.
+        codes: Folders with a site's own code sets.
+
+    Raises:
+        UserError: A path, the key, the warehouse or an argument is at fault.
+    """
+
+    format: Format
+    _DEFAULT = "(main)"
+
+    def __init__(
+        self,
+        paths: Paths,
+        table: str | None = _DEFAULT,
+        *,
+        warehouse: str | os.PathLike[str] | None = None,
+        profile: str = "safe_harbor",
+        key_file: str | Path | None = None,
+        time_zone: str = "UTC",
+        authority: str | None = None,
+        mappings: Sequence[str] = (),
+        codes: Sequence[str] = (),
+    ) -> None:
+        table = self.format.main_table if table == self._DEFAULT else table
+        if table is not None and table not in load_tables():
+            raise UserError(f"There is no table named {table}.", did_you_mean(table, load_tables()))
+        if warehouse is None:
+            named = os.fspath(key_file or os.environ.get(KEY_FILE, ""))
+            secret, key_path = Secret.load(named or None), os.path.abspath(named)
+            files = contents(discover(paths, secret).files, set)
+        else:
+            with Warehouse.open(warehouse) as opened:
+                secret, key_path = fitting_secret(opened, key_file)
+                profile = opened.settings.profile
+                authority = opened.settings.authority if authority is None else authority
+                found = discover(paths, secret, exclude=(opened.path,)).files
+                known = known_files(opened, [f.file_id for f in found])
+                files = contents(found, lambda ids: set(ids) - known)
+        terms = Terms(
+            new_ingest_id(datetime.now(UTC)),
+            checked_zone(time_zone),
+            authority or "",
+            tuple(mappings),
+            self.format.name,
+        )
+        super().__init__(files, Job(terms, key_path, profile, tuple(codes)), secret, table=table)
+
+    def get_name(self) -> str:
+        """Return the name of the read in Ray's own reports."""
+        return f"Read{public_name(self.format.name)}"
+
+
+@cache
+def datasource(name: str) -> type[FormatDatasource]:
+    """Return the datasource class of a format by its public name.
+
+    Raises:
+        AttributeError: No format has that name.
+    """
+    for known in formats().values():
+        if name == f"{public_name(known.name)}Datasource":
+            return type(
+                name, (FormatDatasource,), {"format": known, "__doc__": FormatDatasource.__doc__}
+            )
+    raise AttributeError(f"There is no format of that name: {name}")
+
+
+class LakehouseDatasink(PackedDatasink):
+    """A warehouse as the sink of a dataset of packed blocks, for ``Dataset.write_datasink``.
+
+    1. ``on_write_start`` (driver) leases an attempt
+    2. ``write`` (workers) unpacks, joins, sorts and writes Parquet files of every table
+    3. ``on_write_complete`` (driver) commits all tables, the ledger last; or, should anything
+       have failed, ``on_write_failed`` removes the files
+
+    Examples:
+        ::
+
+            dataset = ray.data.read_datasource(lakehouse.HL7Datasource("feeds", table=None))
+            dataset.write_datasink(lakehouse.LakehouseDatasink("./warehouse"))
+
+    Args:
+        warehouse: Folder or URI of the warehouse.
+
+    Raises:
+        WarehouseError: There is none.
+    """
+
+    def __init__(self, warehouse: str | os.PathLike[str]) -> None:
+        with Warehouse.open(warehouse) as opened:
+            super().__init__(opened.write_spec())
+            self._path, self._settings = opened.path, opened.settings
+        self._ingest_id = ""
+        self._warehouse: Warehouse | None = None
+        self._transaction: IngestTransaction | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_warehouse": None, "_transaction": None}
+
+    def on_write_start(self, schema: pa.Schema | None = None) -> None:
+        """Run on the driver before the first write: lease an attempt."""
+        self._started_at = datetime.now(UTC)
+        self._warehouse = Warehouse.open(self._path)
+        recover(self._warehouse)
+        self._ingest_id = new_ingest_id(self._started_at)
+        self._transaction = IngestTransaction(self._warehouse, self._ingest_id)
+        self.attempt = self._transaction.attempt
+
+    def _fitting(self, batch: CleanBatch, made: Made) -> CleanBatch:
+        check(self._settings, key_id=made.key_id, policy_sha256=made.policy_sha256)
+        if "rejects" not in batch.tables:
+            return batch
+        rejects = batch.tables["rejects"]
+        place = rejects.schema.get_field_index("ingest_id")
+        own = pa.repeat(self._ingest_id, len(rejects))
+        return seal({"rejects": rejects.set_column(place, "ingest_id", own)})
+
+    def on_write_complete(self, write_result: Any) -> None:
+        """Run on the driver when all is written: commit."""
+        super().on_write_complete(write_result)
+        if self._warehouse is None or self._transaction is None:
+            return
+        ids = [r.file_id for r in self.reports]
+        twice = len(ids) - len(set(ids)) + len(known_files(self._warehouse, ids))
+        if twice:
+            raise UserError(
+                f"{twice} of the files are in this warehouse already.",
+                "Name it when reading, HL7Datasource(..., warehouse=...), to pass over them.",
+            )
+        zone = ", ".join(sorted({m.time_zone for m in self.made}))
+        outcome = Outcome(self.files, self.reports)
+        store(outcome, self._transaction, self._warehouse, self._started_at, "ray", zone)
+        self._warehouse.close()
+
+    def on_write_failed(self, error: Exception) -> None:
+        """Run on the driver when anything failed: nothing of it stays."""
+        if self._transaction is not None and self._warehouse is not None:
+            self._transaction.abort()
+            self._warehouse.close()

@@ -1,0 +1,82 @@
+"""Clean rows of many tables as one kind of block: a row per table piece, its rows as Arrow IPC.
+
+An engine that moves tables between processes knows one schema only. A packed block holds what a
+``CleanBatch`` holds, the reports on the files that ended, and by which key, policy and time zone
+it was made, so that a sink can refuse what does not fit its warehouse.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from lakehouse.batch import CleanBatch, seal
+from lakehouse.errors import UserError
+from lakehouse.reports import FileReport, from_table, to_table
+from lakehouse.work import Processed
+
+SCHEMA = pa.schema([("table", pa.string()), ("rows", pa.large_binary()), ("made", pa.string())])
+
+REPORTS = "(reports)"
+"""Stands for a table's name where the rows are reports on files."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """By what the rows of a block were made.
+
+    Attributes:
+        key_id: Id of the secret.
+        policy_sha256: SHA-256 of the policy file.
+        time_zone: Zone in which times without an offset were read.
+    """
+
+    key_id: str
+    policy_sha256: str
+    time_zone: str
+
+
+def pack(piece: Processed, made: Made) -> pa.Table:
+    """Return a packed block of what came out of ``ingest.process``."""
+    parts = {name: table for name, table in piece.batch.tables.items() if len(table)}
+    if piece.reports:
+        parts[REPORTS] = to_table(piece.reports)
+    stamp = json.dumps(asdict(made))
+    return pa.Table.from_pydict(
+        {
+            "table": list(parts),
+            "rows": [_to_ipc(table) for table in parts.values()],
+            "made": [stamp] * len(parts),
+        },
+        SCHEMA,
+    )
+
+
+def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], Made]]:
+    """Yield the rows of each table piece, or the reports, with what made them.
+
+    Raises:
+        UserError: The block was not packed.
+    """
+    if not isinstance(block, pa.Table) or block.schema.names != SCHEMA.names:
+        raise UserError(
+            "A LakehouseDatasink takes packed blocks only.",
+            "Read with HL7Datasource(..., table=None) or its kin, and map nothing in between.",
+        )
+    for name, rows, stamp in zip(*(block[n] for n in SCHEMA.names), strict=True):
+        table = pa.ipc.open_stream(rows.as_buffer()).read_all()
+        made = Made(**json.loads(stamp.as_py()))
+        if name.as_py() == REPORTS:
+            yield seal({}), from_table(table), made
+        else:
+            yield seal({name.as_py(): table}), [], made
+
+
+def _to_ipc(table: pa.Table) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return memoryview(sink.getvalue())
