@@ -60,14 +60,18 @@ def write(
         2
     """
     if patients < 0 or patients > 2_000_000 or not 1 / 12 <= years <= 40:
-        raise InputError("The number of patients or years is out of range.",
-                         "Ask for up to 2,000,000 patients and 1 month to 40 years.")  # fmt: skip
+        raise InputError(
+            "The number of patients or years is out of range.",
+            "Ask for up to 2,000,000 patients and 1 month to 40 years.",
+        )
     known = writers()
     names = list(known) if formats is None else list(formats)
     for name in names:
         if name not in known:
-            raise InputError(f"The synthetic hospital does not write {name}.",
-                             did_you_mean(name, known) or f"It writes {', '.join(known)}.")  # fmt: skip
+            raise InputError(
+                f"The synthetic hospital does not write {name}.",
+                did_you_mean(name, known) or f"It writes {', '.join(known)}.",
+            )
     counts: Counter[str] = Counter(patients=patients)
     lives = (patient(i, years, seed) for i in range(patients))
     done = part = 0

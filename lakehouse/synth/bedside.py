@@ -5,7 +5,8 @@ from __future__ import annotations
 from lakehouse.synth.body import Active, Body
 from lakehouse.synth.chance import between, pick, stream
 from lakehouse.synth.clock import DAY, HOUR, MINUTE
-from lakehouse.synth.life import Encounter, Patient, VitalSigns
+from lakehouse.synth.events import Encounter, VitalSigns
+from lakehouse.synth.life import Patient
 
 EVERY = {"ED": 1.5, "ICU": 2.0, "CCU": 2.0, "LD": 3.0, "OR": 0.0, "TELE": 5.0, "PSYC": 12.0}
 """Hours between sets, by unit; six elsewhere."""

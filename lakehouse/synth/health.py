@@ -8,7 +8,8 @@ from typing import Any
 from lakehouse.synth import clock
 from lakehouse.synth.catalog import conditions, episodes, table
 from lakehouse.synth.chance import along, pick, stream, weighted
-from lakehouse.synth.life import Allergy, Code, Condition, Person
+from lakehouse.synth.events import Code
+from lakehouse.synth.life import Allergy, Condition, Person
 
 AGES = (20.0, 45.0, 65.0, 85.0)
 EPISODE_AGES = (5.0, 30.0, 60.0, 85.0)
@@ -40,9 +41,9 @@ def condition(key: str, rng: Random, onset: int) -> Condition:
     chosen = weighted(rng, entry["codes"])
     older = []
     if "snomed" in entry:
-        older.append(Code(*entry["snomed"], "SCT"))
+        older.append(Code(entry["snomed"][0], entry["snomed"][1], "SCT"))
     if "icd9" in entry and onset < clock.at(2015, 10):
-        older.append(Code(*entry["icd9"], "I9C"))
+        older.append(Code(entry["icd9"][0], entry["icd9"][1], "I9C"))
     also = [icd(*pair) for pair in entry.get("also", ()) if rng.random() < 0.8]
     return Condition(key, icd(chosen[0], chosen[1]), onset, also, older)
 

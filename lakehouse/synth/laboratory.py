@@ -9,7 +9,8 @@ from lakehouse.synth.body import Active, Body
 from lakehouse.synth.catalog import Analyte, analytes, conditions, document, episodes
 from lakehouse.synth.chance import between, stream, weighted
 from lakehouse.synth.clock import DAY, HOUR, MINUTE
-from lakehouse.synth.life import Code, Encounter, LabOrder, Patient, Result
+from lakehouse.synth.events import Code, Encounter, LabOrder, Result
+from lakehouse.synth.life import Patient
 
 NO_GROWTH = Code("264868006", "No growth", "SCT")
 NORMAL_ANSWERS = {"260385009", "260415000", "264868006"}

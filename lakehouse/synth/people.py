@@ -9,7 +9,8 @@ from typing import Any
 from lakehouse.synth import clock
 from lakehouse.synth.catalog import document, table
 from lakehouse.synth.chance import between, pick, stream, weighted
-from lakehouse.synth.life import Address, Code, Identity, Insurance, Person, Provider, Relative
+from lakehouse.synth.events import Code, Provider
+from lakehouse.synth.life import Address, Identity, Insurance, Person, Relative
 
 HOSPITALS = ("MERCY", "LAKESIDE")
 """Sending facilities; each is the assigning authority of its own record numbers."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lakehouse.synth.catalog import conditions, episodes, keyed
 from lakehouse.synth.chance import between, stream
 from lakehouse.synth.clock import DAY, HOUR
-from lakehouse.synth.life import Code, Encounter, MedicationOrder, Patient
+from lakehouse.synth.events import Code, Encounter, MedicationOrder
+from lakehouse.synth.life import Patient
 
 HOURS = {
     "QD": 24, "QAM": 24, "QHS": 24, "BID": 12, "TID": 8, "Q4H": 4, "Q6H": 6, "Q8H": 8, "Q12H": 12,

@@ -6,7 +6,7 @@ from lakehouse.synth import clock
 from lakehouse.synth.catalog import document, episodes, keyed, table
 from lakehouse.synth.chance import between, pick, stream
 from lakehouse.synth.clock import DAY, HOUR, MINUTE
-from lakehouse.synth.life import (
+from lakehouse.synth.events import (
     Appointment,
     Charge,
     Code,
@@ -14,9 +14,9 @@ from lakehouse.synth.life import (
     Encounter,
     ImagingStudy,
     Immunization,
-    Patient,
     Procedure,
 )
+from lakehouse.synth.life import Patient
 from lakehouse.synth.people import provider
 
 SCREENING = (
@@ -64,9 +64,9 @@ class Services:
     def _clinic_imaging(self, encounter: Encounter) -> None:
         age = self.person.age(encounter.arrived)
         for key, sex, least, most, chance in SCREENING:
-            if (not sex or sex == self.person.sex) and least <= age <= most:  # noqa: SIM102
-                if self.rng.random() < chance:
-                    self._study(key, encounter, encounter.arrived + 30 * MINUTE, days=9)
+            fits = (not sex or sex == self.person.sex) and least <= age <= most
+            if fits and self.rng.random() < chance:
+                self._study(key, encounter, encounter.arrived + 30 * MINUTE, days=9)
         if encounter.stays[0].unit == "OBST" and self.rng.random() < 0.4:
             self._study("us_ob", encounter, encounter.arrived + 30 * MINUTE, days=1)
 

@@ -8,10 +8,11 @@ from typing import Any
 from lakehouse.synth import clock
 from lakehouse.synth.body import Body
 from lakehouse.synth.catalog import conditions, episodes
-from lakehouse.synth.chance import between, pick, poisson, stream, weighted
+from lakehouse.synth.chance import between, pick, poisson, stream
 from lakehouse.synth.clock import DAY, HOUR, MINUTE
+from lakehouse.synth.events import Encounter, Stay
 from lakehouse.synth.health import condition, icd, risks
-from lakehouse.synth.life import Encounter, Patient, Stay
+from lakehouse.synth.life import Patient
 from lakehouse.synth.people import provider
 
 BEDS = {"ED": 24, "ICU": 16, "CCU": 10, "OR": 6, "TELE": 24, "PSYC": 18}
@@ -277,16 +278,3 @@ def _into_winter(time: int) -> int:
     if date.month in (4, 5, 6, 7, 8, 9):
         return time + (190 if date.month > 6 else -100) * DAY
     return time
-
-
-def diagnosis_rows(rng: Random, encounter: Encounter) -> list[tuple[str, str, float, str]]:
-    """Return the further diagnoses that an episode brings: code, text, chance, present."""
-    entry = episodes()[encounter.episode]
-    factor = 1.3 if encounter.severe else 0.7
-    return [row for row in entry.get("with", ()) if rng.random() < row[2] * factor or row[2] == 1]
-
-
-def principal(rng: Random, encounter: Encounter) -> tuple[str, str]:
-    """Return the principal diagnosis of an episode."""
-    row = weighted(rng, episodes()[encounter.episode]["principal"])
-    return row[0], row[1]

@@ -30,7 +30,7 @@ GZIP_EVERY = 7
 
 
 def messages(life: Patient, options: Options | None = None) -> list[Message]:
-    """Return the messages of one patient in order of arrival.
+    r"""Return the messages of one patient in order of arrival.
 
     Args:
         life: The patient.
@@ -39,7 +39,7 @@ def messages(life: Patient, options: Options | None = None) -> list[Message]:
     Examples:
         >>> from lakehouse.synth.simulate import patient
         >>> messages(patient(1, years=1))[0].text[:9]
-        'MSH|^~\\\\&|'
+        'MSH|^~\\&|'
     """
     scribe = Scribe(life)
     for topic in TOPICS:

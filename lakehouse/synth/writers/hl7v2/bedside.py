@@ -6,7 +6,7 @@ from functools import cache
 
 from lakehouse.synth.catalog import vitals
 from lakehouse.synth.clock import stamp
-from lakehouse.synth.life import VitalSigns
+from lakehouse.synth.events import VitalSigns
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, coded
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
@@ -14,7 +14,7 @@ LEVELS = {
     "A": "LA9340-6^Alert^LN",
     "C": "LA6560-2^Confused^LN",
     "V": "LA17108-4^Verbal^LN",
-    "P": "LA9342-2^Painful^LN",
+    "P": "LA17107-6^Painful^LN",
     "U": "LA9343-0^Unresponsive^LN",
 }
 LOCAL_LEVELS = {"A": "Alert", "C": "Confused", "V": "Voice", "P": "Pain", "U": "Unresponsive"}

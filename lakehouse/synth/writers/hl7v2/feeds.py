@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from lakehouse.synth.clock import stamp
-from lakehouse.synth.life import Code
+from lakehouse.synth.events import Code
 from lakehouse.synth.people import HOSPITALS
 
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
@@ -96,7 +96,7 @@ FEEDS = {
         Feed("lab-lakeside", "M", "LIS", 1, "2.3.1", "8859/1", "latin-1"),
         Feed("vitals", "V", "MONITOR", 0, "2.6", "UNICODE UTF-8"),
         Feed("pharmacy", "P", "RXHUB", 0, "2.5", "ASCII", "ascii"),
-        Feed("radiology", "R", "RIS", 0, "2.4", "8859/1", "latin-1", "-0500"),
+        Feed("radiology", "R", "RIS", 0, "2.4", "8859/1", "latin-1", "+0000"),
         Feed("scheduling", "S", "BOOKING", 0, "2.3.1", "", "ascii"),
         Feed("billing", "F", "LEDGER", 0, "2.3", "", "ascii"),
         Feed("immunizations", "I", "IMMREG", 0, "2.5.1", "UNICODE UTF-8", batched=True),

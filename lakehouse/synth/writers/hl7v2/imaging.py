@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakehouse.synth.catalog import keyed
 from lakehouse.synth.clock import MINUTE, stamp
-from lakehouse.synth.life import ImagingStudy
+from lakehouse.synth.events import ImagingStudy
 from lakehouse.synth.people import HOSPITALS
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
@@ -22,12 +22,12 @@ def write(scribe: Scribe) -> None:
 
 
 def _request(scribe: Scribe, study: ImagingStudy, reported: str, status: str) -> str:
-    """Return ORC-less OBR: OBR-18 carries the accession number, as does the filler number."""
+    """Return the OBR: OBR-18 carries the accession number, as does the filler number."""
     spec, place = keyed("imaging")[study.key], HOSPITALS[study.encounter.hospital]
     code = f"{spec['cpt']}^{escape(spec['text'])}^C4^{spec['loinc']}^{escape(spec['text'])}^LN"
     doctor = scribe.provider(study.referring)
     urgent = "S" if study.encounter.kind == "E" else "R"
-    results = f"{reported}||{spec['modality']}|{status}" if status else f"||{spec['modality']}"
+    results = f"{reported}||{spec['modality']}|{status}" if status else f"||{spec['modality']}|"
     reader = (
         f"|||||{coded(study.reason)}|{study.radiologist.number}&{study.radiologist.family}"
         f"&{study.radiologist.given}" if status else f"|||||{coded(study.reason)}"
@@ -35,7 +35,7 @@ def _request(scribe: Scribe, study: ImagingStudy, reported: str, status: str) ->
     return (
         f"OBR|1|{study.placer}^{place}OE|{study.accession}^{place}RIS|{code}|{urgent}"
         f"|{stamp(study.ordered)}|{stamp(study.started)}|{stamp(study.finished)}||||||||{doctor}"
-        f"||{study.accession}|||ZUID\\S\\{study.uid}|{results}|{reader}\r"
+        f"||{study.accession}|||{study.uid}|{results}|{reader}\r"
     )
 
 

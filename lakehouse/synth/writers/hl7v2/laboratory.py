@@ -7,8 +7,8 @@ from typing import Any
 
 from lakehouse.synth.catalog import Analyte, analytes, document
 from lakehouse.synth.clock import MINUTE, stamp
+from lakehouse.synth.events import Code, LabOrder, Result
 from lakehouse.synth.laboratory import NO_GROWTH, flag
-from lakehouse.synth.life import Code, LabOrder, Result
 from lakehouse.synth.people import HOSPITALS
 from lakehouse.synth.writers.hl7v2.feeds import Feed, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
@@ -148,7 +148,7 @@ def _specimen(order: LabOrder) -> str:
     if not kind:
         return ""
     return (
-        f"SPM|1|S{order.filler[1:]}^{'LAB'}||{kind}^^HL70487|||||||||||||{stamp(order.collected)}"
+        f"SPM|1|S{order.filler[1:]}&LAB||{kind}^^HL70487|||||||||||||{stamp(order.collected)}"
         f"|{stamp(order.received)}\r"
     )
 

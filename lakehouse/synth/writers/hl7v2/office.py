@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from lakehouse.synth.clock import MINUTE, stamp
-from lakehouse.synth.life import Appointment, Charge, Document
+from lakehouse.synth.events import Appointment, Charge, Document
 from lakehouse.synth.people import HOSPITALS
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
@@ -36,7 +36,7 @@ def _appointment(scribe: Scribe, visit: Appointment, event: str, time: int, star
         event, f"{visit.reason.code}^{escape(visit.reason.text)}^{visit.reason.system}"
     )
     body = (
-        f"SCH|{visit.number}^{place}SCH|{visit.number}F^{place}SCH|||||{why}|CHECKUP^^HL70276"
+        f"SCH|{visit.number}^{place}SCH|{visit.number}F^{place}SCH||||{why}|CHECKUP^^HL70276"
         f"|{visit.kind}^^HL70277|{visit.minutes}|MIN|{span}|||||"
         f"{scribe.person.index % 20:02d}^Desk^Dora||||"
         f"{scribe.person.index % 20:02d}^Desk^Dora|||||{STATUS[event]}^^HL70278\r"
@@ -45,7 +45,7 @@ def _appointment(scribe: Scribe, visit: Appointment, event: str, time: int, star
         + (f"|{visit.encounter.number}^^^{place}^VN" if visit.encounter else "|")
         + f"\rRGS|1|A\rAIS|1|A|{_service(visit.unit)}|{stamp(start)}|0|MIN|{visit.minutes}|MIN\r"
         f"AIL|1|A|{visit.unit}^^^{place}|||{stamp(start)}|0|MIN|{visit.minutes}|MIN\r"
-        f"AIP|1|A|{doctor}||||{stamp(start)}|0|MIN|{visit.minutes}|MIN\r"
+        f"AIP|1|A|{doctor}|||{stamp(start)}|0|MIN|{visit.minutes}|MIN\r"
     )  # fmt: skip
     spare = event == "S12" and visit.encounter is not None
     scribe.send(FEEDS["scheduling"], time, f"SIU^{event}^SIU_S12", body, spare=spare)
@@ -80,8 +80,8 @@ def _document(scribe: Scribe, document: Document) -> None:
     body = (
         f"EVN||{stamp(time)}\r" + scribe.patient(document.encounter, time)
         + scribe.visit(document.encounter, time)
-        + f"TXA|1|{TYPES[document.code.code]}^{document.code.text}^HL70270|TX|{stamp(time)}|{author}"
-        f"|{stamp(time)}|{stamp(time)}||{author}|||{document.number}^DICTATE|{parent}|||"
+        + f"TXA|1|{TYPES[document.code.code]}^{document.code.text}^HL70270|TX|{stamp(time)}"
+        f"|{author}|{stamp(time)}|{stamp(time)}||{author}|||{document.number}^DICTATE|{parent}|||"
         f"{scribe.person.family.split()[0]}_{document.number}.txt|{'AU' if time % 3 else 'LA'}|U|AV"
         f"\r"
     )  # fmt: skip

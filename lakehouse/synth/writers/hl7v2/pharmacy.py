@@ -6,7 +6,8 @@ from functools import cache
 
 from lakehouse.synth.catalog import keyed
 from lakehouse.synth.clock import day, stamp
-from lakehouse.synth.life import Immunization, MedicationOrder
+from lakehouse.synth.events import Immunization, MedicationOrder
+from lakehouse.synth.people import HOSPITALS
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
@@ -61,7 +62,7 @@ def _ordered(scribe: Scribe, order: MedicationOrder, time: int, control: str) ->
         f"|{spec['form']}|{spec['frequency']}&&{escape(spec['text'])} for "
         f"{escape(scribe.person.given)}|||{spec['quantity']}|{spec['form']}|{refills}"
         f"|{scribe.provider(order.provider)}||{order.filler}||||||||||{spec['strength']}"
-        f"|{spec['strength_unit']}||{coded(order.indication) if order.indication else ''}\r"
+        f"|{spec['strength_unit']}|{coded(order.indication) if order.indication else ''}\r"
     ) + _route(spec)  # fmt: skip
     scribe.send(PHARMACY, time, "RDE^O11^RDE_O11", body)
 
@@ -82,11 +83,10 @@ def _given(
     time, dose, status = given
     spec = keyed("drugs")[order.drug]
     nurse = scribe.life.index % 30
-    rate = f"|{dose:g}|{spec['dose_unit']}" if order.frequency == "Q1H" else "||"
     why = "00^Patient refused^NIP002" if status == "RE" else ""
     body = _common(scribe, order, time, "RE") + (
         f"RXA|0|{number}|{stamp(time)}|{stamp(time)}|{_drug(order.drug)}|{dose:g}"
-        f"|{spec['dose_unit']}|{spec['form']}||N{nurse:02d}^Lark^Nora||{rate}|||||{why}||{status}"
+        f"|{spec['dose_unit']}|{spec['form']}||N{nurse:02d}^Lark^Nora||||||||{why}||{status}"
         f"|A\r"
     ) + _route(spec)  # fmt: skip
     scribe.send(PHARMACY, time, "RAS^O17^RAS_O17", body, spare=True)
@@ -103,7 +103,7 @@ def _vaccinated(scribe: Scribe, v: Immunization) -> None:
         + scribe.relatives().split("GT1")[0]
         + f"ORC|RE||{v.order}^IIS|||||||||{scribe.provider(v.provider)}\r"
         f"RXA|0|1|{stamp(v.time)}|{stamp(v.time)}|{coded(v.vaccine)}|{dose}|{unit}||{source}"
-        f"|{scribe.provider(v.provider)}|^^^{scribe.person.hospital}||||{lot}||{maker}|{why}||"
+        f"|{scribe.provider(v.provider)}|^^^{HOSPITALS[scribe.person.hospital]}||||{lot}||{maker}|{why}||"
         f"{v.status}|A\r"
     )  # fmt: skip
     if v.route and v.status == "CP" and not v.historic:

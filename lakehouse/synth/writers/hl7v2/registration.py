@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.synth.clock import DAY, HOUR, MINUTE, stamp
-from lakehouse.synth.life import Encounter
+from lakehouse.synth.events import Encounter
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
@@ -56,7 +56,7 @@ def _iam(scribe: Scribe) -> str:
         found += (
             f"IAM|{number}|{a.kind}^^HL70127|{coded(a.allergen)}|{a.severity}^^HL70128"
             f"|{coded(a.reaction)}|A^Add^HL70323|{scribe.life.index}{number}^IAMREG||AL||"
-            f"{stamp(a.recorded)[:8]}||{stamp(a.recorded)}|||||C^Confirmed^HL70438\r"
+            f"{stamp(a.recorded)[:8]}||{stamp(a.recorded)}||||C^Confirmed^HL70438\r"
         )
     return found
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lakehouse.synth.chance import stream
 from lakehouse.synth.clock import day, stamp
-from lakehouse.synth.life import Address, Code, Encounter, Identity, Patient, Provider, Stay
+from lakehouse.synth.events import Code, Encounter, Provider, Stay
+from lakehouse.synth.life import Address, Identity, Patient
 from lakehouse.synth.people import HOSPITALS
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed, coded, escape
 
