@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,52 +66,61 @@ def normal_identity(authority: str, number: str) -> str | None:
     return f"{normal_text(authority)}{SEPARATOR}{folded}"
 
 
-def _from_raw(raw: bytes) -> bytes | None:
+def _from_raw(raw: bytes) -> bytes:
     """Return the normal form of a raw identifier; without a separator all of it is the number."""
     # a column cut out of a file may hold bytes that are not UTF-8; they must not raise here
     authority, found, number = raw.decode("utf-8", "surrogateescape").partition(SEPARATOR)
     if not found:
         authority, number = "", authority
-    normal = normal_identity(authority, number)
-    return None if normal is None else normal.encode("utf-8", "surrogateescape")
+    return (normal_identity(authority, number) or "").encode("utf-8", "surrogateescape")
 
 
-def normal_identities(raw: pa.Array) -> list[bytes | None]:
-    r"""Return the normal forms of a column of distinct raw identifiers; null stays None.
+class Identities(NamedTuple):
+    """Distinct identifiers in normal form.
+
+    Attributes:
+        normal: The normal forms; empty for a blank one.
+        named: Which of them are not blank.
+    """
+
+    normal: list[bytes]
+    named: npt.NDArray[np.bool_]
+
+
+def normal_identities(raw: pa.Array) -> Identities:
+    r"""Return the normal forms of a column of distinct raw identifiers; null is blank.
 
     Examples:
-        >>> normal_identities(pa.array(["hosp\x1f7 ", "HOSP\x1f", None]))
-        [b'HOSP\x1f7', None, None]
+        >>> found = normal_identities(pa.array(["hosp\x1f7 ", "HOSP\x1f", None]))
+        >>> found.normal, found.named.tolist()
+        ([b'HOSP\x1f7', b'', b''], [True, False, False])
     """
-    upper = pc.ascii_upper(raw)  # most of what is irregular is lower case only
-    values: list[bytes | None] = upper.cast(pa.binary()).to_pylist()
-    irregular = pc.match_substring_regex(upper, _IRREGULAR)
-    for i in np.flatnonzero(irregular.fill_null(False).to_numpy(zero_copy_only=False)):
-        values[i] = _from_raw(values[i] or b"")
-    return values
+    upper = pc.ascii_upper(raw.fill_null(""))  # most of what is irregular is lower case only
+    normal: list[bytes] = upper.cast(pa.binary()).to_pylist()
+    named = np.ones(len(normal), dtype=bool)
+    irregular = pc.match_substring_regex(upper, _IRREGULAR).to_numpy(zero_copy_only=False)
+    for i in np.flatnonzero(irregular):
+        normal[i] = _from_raw(normal[i])
+        named[i] = bool(normal[i])
+    return Identities(normal, named)
 
 
-def _present(values: list[bytes | None]) -> npt.NDArray[np.bool_]:
-    return np.fromiter((v is not None for v in values), dtype=bool, count=len(values))
-
-
-def pseudonyms(secret: Secret, domain: str, values: list[bytes | None]) -> pa.Array:
-    """Return the pseudonyms of identifiers in normal form (``normal_identities``)."""
-    key, prefix = secret.subkey("pseudonym"), f"{domain}{SEPARATOR}".encode()
-    found = digests(key, (v or b"" for v in values), prefix)
-    raw = found[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
+def pseudonyms(secret: Secret, domain: str, found: Identities) -> pa.Array:
+    """Return the pseudonyms of identifiers of a domain, null for blank ones."""
+    prefix = f"{domain}{SEPARATOR}".encode()
+    keyed = digests(secret.subkey("pseudonym"), found.normal, prefix)
+    raw = keyed[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
     ends = np.arange(0, len(raw) + 1, 2 * DIGEST_BYTES, dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(raw)]
-    text = pa.Array.from_buffers(pa.string(), len(found), buffers)
-    return pc.if_else(pa.array(_present(values)), text, pa.scalar(None, pa.string()))
+    text = pa.Array.from_buffers(pa.string(), len(keyed), buffers)
+    return pc.if_else(pa.array(found.named), text, pa.scalar(None, pa.string()))
 
 
-def offsets(secret: Secret, values: list[bytes | None]) -> npt.NDArray[np.int64]:
-    """Return the date offsets of patients in normal form in days; 0 where there is none."""
-    found = digests(secret.subkey("offset"), (v or b"" for v in values))
-    number = np.ascontiguousarray(found[:, :8]).view(">u8").reshape(-1)
-    days = OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64)
-    return np.where(_present(values), days, 0)
+def offsets(secret: Secret, found: Identities) -> npt.NDArray[np.int64]:
+    """Return the date offsets of patients in days; 0 for blank ones."""
+    keyed = digests(secret.subkey("offset"), found.normal)
+    number = np.ascontiguousarray(keyed[:, :8]).view(">u8").reshape(-1)
+    return np.where(found.named, OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64), 0)
 
 
 def new_uids(secret: Secret, uids: list[str | None]) -> list[str | None]:
@@ -127,11 +137,11 @@ def new_uids(secret: Secret, uids: list[str | None]) -> list[str | None]:
     return result
 
 
-def _one(authority: str, number: str) -> list[bytes | None]:
+def _one(authority: str, number: str) -> Identities:
     normal = normal_identity(authority, number)
     if normal is None:
         raise InputError("An identifier is blank.", "State the number as the source has it.")
-    return [normal.encode("utf-8", "surrogateescape")]
+    return Identities([normal.encode("utf-8", "surrogateescape")], np.ones(1, dtype=bool))
 
 
 def pseudonym(secret: Secret, domain: str, authority: str, number: str) -> str:

@@ -46,7 +46,7 @@ class People:
         self._pseudonyms = pseudonyms(secret, "patient", normal)
         # one nobody at the end, for the rows without a patient in a batch that knows no patient
         self._offsets = np.append(offsets(secret, normal), 0)
-        self._named = np.array([*(n is not None for n in normal), False], dtype=bool)
+        self._named = np.append(normal.named, False)
 
     def pseudonyms(self, table: str, column: str) -> pa.Array:
         """Return the pseudonyms of a column."""
