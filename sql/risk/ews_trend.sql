@@ -12,7 +12,7 @@
 -- column news2_highest: Highest NEWS2 of the hour
 -- column n_missing: Inputs that the last NEWS2 of the hour lacks, of seven
 -- column risk: Risk of the last NEWS2 of the hour
--- column mews: Last MEWS of the hour
+-- column mews: Last MEWS of the hour; null where none of its inputs was measured in it
 -- column previous_hour_at: The hour before that has observations
 -- column news2_change: news2 less that of the hour before
 -- column news2_change_6h: news2 less the earliest within the 6 hours before; 0 where there is none

@@ -16,7 +16,7 @@
 -- column oncology_points: 2 for a discharge from an oncology service
 -- column sodium_points: 1 below 135 mmol/L
 -- column procedure_points: 1 for any procedure in the visit
--- column urgency_points: 1 for an admission of type emergency, urgent or accident
+-- column urgency_points: 1 for an admission of type emergency, urgent or accident, or by way of the emergency room
 -- column admission_points: 0 up to one admission in the year before, 2 from two, 5 from six
 -- column stay_points: 2 from 5 days
 -- column variant: Definition and look-back
@@ -31,7 +31,7 @@ WITH stays AS (
         encounters.discharged_at,
         encounters.length_of_stay_days,
         CASE
-            WHEN encounters.admission_type IN ('E', 'U', 'A') THEN 1
+            WHEN encounters.admission_type IN ('E', 'U', 'A') OR encounters.via_emergency THEN 1
             WHEN encounters.admission_type IS NOT NULL THEN 0
         END AS urgency_points,
         CASE

@@ -26,7 +26,7 @@ WITH stays AS (
         discharged_at,
         floor(length_of_stay_days) AS length_of_stay_days,
         CASE
-            WHEN admission_type IN ('E', 'U', 'A') THEN 3
+            WHEN admission_type IN ('E', 'U', 'A') OR via_emergency THEN 3
             WHEN admission_type IS NOT NULL THEN 0
         END AS acuity_points
     FROM encounters_current
@@ -46,7 +46,7 @@ emergencies AS (
             AND stays.admitted_at <= visits.admitted_at + INTERVAL '6' MONTH
             -- The emergency visit that led to the admission ends with it and does not count.
             AND stays.admitted_at > coalesce(visits.discharged_at, visits.admitted_at)
-    WHERE visits.class = 'emergency' AND coalesce(visits.status, 'finished') <> 'cancelled'
+    WHERE (visits.class = 'emergency' OR visits.via_emergency) AND coalesce(visits.status, 'finished') <> 'cancelled'
     GROUP BY stays.patient_id, stays.encounter_id
 ),
 

@@ -179,7 +179,7 @@ SELECT
     'MELD-Na OPTN 2016, MELD 3.0 2021; look-back 7 days' AS variant,
     meld::INT AS meld,
     meld_3_score::INT AS meld_3_score,
-    least(meld_sodium, 40)::INT AS meld_na,
+    CASE WHEN meld_sodium > 40 THEN 40 ELSE meld_sodium END::INT AS meld_na,
     (bilirubin IS NULL)::INT + (inr IS NULL)::INT + (creatinine IS NULL)::INT + (sodium IS NULL)::INT
     + (albumin IS NULL)::INT + (female IS NULL)::INT AS n_missing
 FROM with_sodium

@@ -1,7 +1,7 @@
 -- title: SIRS
 -- description: Systemic inflammatory response criteria at each time at which a vital sign or a laboratory input was
 --   measured. Inputs look back 24 hours. The score sums the criteria that are known; with n_missing above 0 it is a
---   lower bound. Band forms are not looked at.
+--   lower bound.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Bone, Chest 1992;101:1644
 -- column measured_at: When one of the inputs was measured
@@ -11,10 +11,11 @@
 -- column respiratory_rate: Breaths per minute
 -- column paco2: Arterial carbon dioxide pressure, mmHg
 -- column wbc: White blood cells, 10^9/L
+-- column bands_percent: Band forms, percent of the white blood cells
 -- column temperature_point: 1 above 38 or below 36 degrees
 -- column pulse_point: 1 above 90 beats per minute
 -- column respiratory_point: 1 above 20 breaths per minute, or below 32 mmHg of carbon dioxide
--- column leukocyte_point: 1 above 12 or below 4 x 10^9/L
+-- column leukocyte_point: 1 above 12 or below 4 x 10^9/L, or above 10 percent of band forms
 -- column variant: Definition and look-back
 -- column n_missing: Criteria that no input decides, of four
 -- column score: 0 to 4
@@ -28,7 +29,8 @@ WITH events AS (
         heart_rate,
         respiratory_rate,
         NULL::DOUBLE AS paco2,
-        NULL::DOUBLE AS wbc
+        NULL::DOUBLE AS wbc,
+        NULL::DOUBLE AS bands_percent
     FROM vital_signs
     WHERE temperature IS NOT NULL OR heart_rate IS NOT NULL OR respiratory_rate IS NOT NULL
     UNION ALL
@@ -40,10 +42,11 @@ WITH events AS (
         NULL::DOUBLE AS heart_rate,
         NULL::DOUBLE AS respiratory_rate,
         CASE WHEN analyte = 'paco2' THEN value END AS paco2,
-        CASE WHEN analyte = 'wbc' THEN value END AS wbc
+        CASE WHEN analyte = 'wbc' THEN value END AS wbc,
+        CASE WHEN analyte = 'bands_percent' THEN value END AS bands_percent
     FROM lab_results
     WHERE
-        analyte IN ('paco2', 'wbc')
+        analyte IN ('paco2', 'wbc', 'bands_percent')
         AND comparator IS NULL
         AND coalesce(plausible, TRUE)
         AND observed_at IS NOT NULL
@@ -58,7 +61,8 @@ measured AS (
         avg(heart_rate) AS heart_rate,
         avg(respiratory_rate) AS respiratory_rate,
         avg(paco2) AS paco2,
-        avg(wbc) AS wbc
+        avg(wbc) AS wbc,
+        avg(bands_percent) AS bands_percent
     FROM events
     GROUP BY patient_id, encounter_id, measured_at
 ),
@@ -78,7 +82,9 @@ carried AS (
         last_value(paco2 IGNORE NULLS) OVER so_far AS paco2,
         max(CASE WHEN paco2 IS NOT NULL THEN measured_at END) OVER so_far AS paco2_at,
         last_value(wbc IGNORE NULLS) OVER so_far AS wbc,
-        max(CASE WHEN wbc IS NOT NULL THEN measured_at END) OVER so_far AS wbc_at
+        max(CASE WHEN wbc IS NOT NULL THEN measured_at END) OVER so_far AS wbc_at,
+        last_value(bands_percent IGNORE NULLS) OVER so_far AS bands_percent,
+        max(CASE WHEN bands_percent IS NOT NULL THEN measured_at END) OVER so_far AS bands_percent_at
     FROM measured
     WINDOW so_far AS (PARTITION BY patient_id, encounter_id ORDER BY measured_at ROWS UNBOUNDED PRECEDING)
 ),
@@ -93,12 +99,14 @@ inputs AS (
         CASE WHEN respiratory_rate_at >= since THEN respiratory_rate END AS respiratory_rate,
         CASE WHEN paco2_at >= since THEN paco2 END AS paco2,
         CASE WHEN wbc_at >= since THEN wbc END AS wbc,
+        CASE WHEN bands_percent_at >= since THEN bands_percent END AS bands_percent,
         least(
             CASE WHEN temperature_at >= since THEN temperature_at ELSE measured_at END,
             CASE WHEN heart_rate_at >= since THEN heart_rate_at ELSE measured_at END,
             CASE WHEN respiratory_rate_at >= since THEN respiratory_rate_at ELSE measured_at END,
             CASE WHEN paco2_at >= since THEN paco2_at ELSE measured_at END,
-            CASE WHEN wbc_at >= since THEN wbc_at ELSE measured_at END
+            CASE WHEN wbc_at >= since THEN wbc_at ELSE measured_at END,
+            CASE WHEN bands_percent_at >= since THEN bands_percent_at ELSE measured_at END
         ) AS oldest_input_at
     FROM carried
 ),
@@ -113,7 +121,10 @@ points AS (
             WHEN respiratory_rate > 20 OR paco2 < 32 THEN 1
             WHEN respiratory_rate IS NOT NULL OR paco2 IS NOT NULL THEN 0
         END AS respiratory_point,
-        (wbc > 12 OR wbc < 4)::INT AS leukocyte_point
+        CASE
+            WHEN wbc > 12 OR wbc < 4 OR bands_percent > 10 THEN 1
+            WHEN wbc IS NOT NULL THEN 0
+        END AS leukocyte_point
     FROM inputs
 ),
 
@@ -136,6 +147,7 @@ SELECT
     respiratory_rate,
     paco2,
     wbc,
+    bands_percent,
     oldest_input_at,
     temperature_point,
     pulse_point,
