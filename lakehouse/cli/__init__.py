@@ -13,11 +13,11 @@ from pathlib import Path
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from lakehouse.cli import add, ask, keep
+from lakehouse.cli import add, ask, keep, send
 from lakehouse.cli.app import app
 from lakehouse.errors import LakehouseError
 
-__all__ = ["add", "app", "ask", "keep", "main"]
+__all__ = ["add", "app", "ask", "keep", "main", "send"]
 
 INTERRUPTED = 130
 
@@ -44,10 +44,6 @@ def run(arguments: list[str]) -> int:
         return complain("interrupted", INTERRUPTED)
     except TyperException as error:
         return complain(_usage(error), 2)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has had enough. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         return complain(_unexpected(error), 1)
     return code if isinstance(code, int) else 0

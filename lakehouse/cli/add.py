@@ -177,7 +177,7 @@ def _expect(paths: list[str]) -> None:
     """Refuse a path that is not there before a warehouse is made for it."""
     for path in paths:
         if not any(c in path for c in "*?[") and "://" not in path and not Path(path).exists():
-            raise InputError(f"There is no file or folder {path}.", "Check the path.")
+            raise InputError(f"{path} does not exist.", "Check the path.")
 
 
 def _open_or_make(warehouse: str, catalog: str | None, key_file: Path | None) -> Opened:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -117,7 +118,11 @@ def write(result: Result, form: Format | None, output: Path | None, rows: int) -
             raise UserError(
                 f"The format {form} is binary.", "Give --output FILE, or pipe it into a program."
             )
-        _send(result, form, sys.stdout.buffer, rows)
+        try:
+            _send(result, form, sys.stdout.buffer, rows)
+        except BrokenPipeError:
+            # The reader of the pipe (head, less) has had enough; nothing more goes to it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return
     try:
         with output.open("wb") as file:
@@ -202,12 +207,15 @@ def _markdown(result: Result, out: BinaryIO) -> None:
 
 
 def _csv(result: Result, out: BinaryIO) -> None:
-    lines = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    lines = io.StringIO(newline="")
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(result.columns)
     for batch in result.texts().batches():
+        out.write(lines.getvalue().encode())
+        lines.seek(0)
+        lines.truncate()
         writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
-    lines.detach()
+    out.write(lines.getvalue().encode())
 
 
 def _arrow(result: Result, form: Format, out: BinaryIO) -> None:

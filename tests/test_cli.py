@@ -1,0 +1,330 @@
+"""The command line as a person uses it: what it prints, where, and the exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+from lakehouse.cli import run
+from lakehouse.cli.app import app
+
+ADMISSION = (
+    "MSH|^~\\&|ADT|MERCY|LAKE|MERCY|20240115083000||ADT^A01|{control}|P|2.5\r"
+    "EVN|A01|20240115083000\r"
+    "PID|1||{number}^^^MERCY^MR||Doe^Jane||19800101|F|||12 Main St^^Springfield^IL^62701\r"
+    "PV1|1|I|3W^301^A||||1234^Smith^John|||MED||||||||V{number}^^^MERCY^VN\r"
+)
+
+
+@dataclass
+class Ran:
+    """What one command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Lakehouse = Callable[..., Ran]
+
+
+@pytest.fixture
+def feeds(tmp_path: Path) -> Path:
+    folder = tmp_path / "feeds"
+    folder.mkdir()
+    for n in range(3):
+        text = ADMISSION.format(control=f"C{n}", number=f"10000{n}")
+        (folder / f"{n}.hl7").write_text(text, newline="")
+    return folder
+
+
+@pytest.fixture
+def lakehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Lakehouse:
+    """Run a command in a folder and home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("LAKEHOUSE_WAREHOUSE", "LAKEHOUSE_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = run(list(arguments))
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return command
+
+
+@pytest.fixture
+def filled(lakehouse: Lakehouse, feeds: Path) -> Lakehouse:
+    """The same with ``./warehouse`` made and the feeds ingested."""
+    assert lakehouse("ingest", str(feeds)).code == 0
+    return lakehouse
+
+
+def commands() -> list[str]:
+    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_help_with_an_example(lakehouse: Lakehouse, name: str) -> None:
+    ran = lakehouse(name, "--help")
+    assert ran.code == 0
+    assert f"Example: lakehouse {name}" in ran.out
+    first = ran.out.split(f"lakehouse {name} ")[1].split("\n", 1)[1].strip().split("\n")[0]
+    assert len(first) > 20, "a sentence that says what the command does"
+
+
+def test_help_is_there_at_once() -> None:
+    """Nothing heavy is imported for it: half a second of processor time, on a busy machine too."""
+    command = [sys.executable, "-m", "lakehouse.cli", "--help"]
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < 0.5
+
+
+def test_completion_is_offered(lakehouse: Lakehouse) -> None:
+    assert "--install-completion" in lakehouse("--help").out
+
+
+# Bringing data in
+
+
+def test_ingest_makes_a_warehouse_and_says_what_it_made(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    ran = lakehouse("ingest", str(feeds))
+    assert ran.code == 0
+    said = " ".join(ran.err.split())
+    assert f"Made the warehouse {tmp_path}/warehouse (profile safe_harbor" in said
+    keys = list((tmp_path / "config" / "clinical-lakehouse" / "keys").glob("*.key"))
+    assert len(keys) == 1
+    assert str(keys[0]) in ran.err.replace("\n", "")
+    assert keys[0].stat().st_mode & 0o077 == 0
+    assert "Ingested 3 records of 3 files" in said
+    assert "patients\t3" in ran.out
+
+
+def test_ingesting_again_changes_nothing_and_needs_no_key_named(
+    filled: Lakehouse, feeds: Path
+) -> None:
+    again = filled("ingest", str(feeds))
+    assert again.code == 0
+    assert "Nothing new: 3 files are in the warehouse already." in again.err
+    assert filled("sql", "SELECT count(*) AS n FROM patients").out == "n\n3\n"
+
+
+def test_ingest_of_a_missing_path_makes_no_warehouse(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    ran = lakehouse("ingest", "nowhere")
+    assert (ran.code, ran.err) == (2, "lakehouse: nowhere does not exist. Check the path.\n")
+    assert not (tmp_path / "warehouse").exists()
+    assert not (tmp_path / "config").exists()
+
+
+def test_ingest_with_another_key_is_refused(filled: Lakehouse, feeds: Path, tmp_path: Path) -> None:
+    assert filled("init", "other", "--key-file", str(tmp_path / "other.key")).code == 0
+    ran = filled("ingest", str(feeds), "--key-file", str(tmp_path / "other.key"))
+    assert ran.code == 2
+    assert "is not the one the warehouse was made with" in ran.err
+
+
+def test_ingest_without_the_key_is_refused(filled: Lakehouse, feeds: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "config")
+    ran = filled("ingest", str(feeds))
+    assert ran.code == 2
+    assert "LAKEHOUSE_KEY_FILE" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_init_refuses_what_is_there_and_what_it_cannot_promise(filled: Lakehouse) -> None:
+    assert "There is a warehouse in" in filled("init").err
+    ran = filled("init", "limited", "--profile", "limited")
+    assert ran.code == 2
+    assert "--data-use-agreement" in ran.err
+    ran = filled("init", "x", "--profile", "safe_habor")
+    assert "Did you mean safe_harbor?" in ran.err
+
+
+def test_init_that_fails_leaves_no_key(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert lakehouse("init", "file/below").code in (1, 2)
+    assert not list(tmp_path.glob("config/**/*.key"))
+
+
+def test_rejects_are_counted_by_rule(filled: Lakehouse, feeds: Path) -> None:
+    assert "No rejects." in filled("rejects").err
+    (feeds / "bad.hl7").write_text(
+        ADMISSION.format(control="", number="999999").replace("ADT^A01|", "ADT^A01|"), newline=""
+    )
+    filled("ingest", str(feeds))
+    ran = filled("rejects", "--warnings")
+    assert ran.code == 0
+    assert "hl7v2" in ran.out
+    assert "999999" not in ran.out
+
+
+def test_formats(lakehouse: Lakehouse) -> None:
+    assert "hl7v2\t" in lakehouse("formats").out
+
+
+def test_version(lakehouse: Lakehouse) -> None:
+    out = lakehouse("version").out
+    assert "clinical-lakehouse\t" in out
+    assert "duckdb\t1.5.5" in out
+
+
+# Asking
+
+
+def test_sql_in_every_format(filled: Lakehouse, tmp_path: Path) -> None:
+    query = "SELECT sex, age_years, stated_at IS NULL AS never FROM patients ORDER BY 1 LIMIT 2"
+    rows = [{"sex": "female", "age_years": 44, "never": False}] * 2
+    assert filled("sql", query).out == "sex,age_years,never\n" + "female,44,false\n" * 2
+    assert json.loads(filled("sql", query, "--format", "json").out) == rows
+    lines = filled("sql", query, "--format", "jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    assert filled("sql", query, "--format", "markdown").out.splitlines()[:2] == [
+        "| sex | age_years | never |",
+        "| --- | --- | --- |",
+    ]
+    assert filled("sql", query, "--format", "table").out.splitlines()[1].split() == [
+        "female",
+        "44",
+        "false",
+    ]
+    for name in ("rows.parquet", "rows.arrow", "rows.csv", "rows.json", "rows.md"):
+        assert filled("sql", query, "-o", name).code == 0
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+    with pa.OSFile(str(tmp_path / "rows.arrow")) as file:
+        assert pyarrow.ipc.open_stream(file).read_all().to_pylist() == rows
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows
+
+
+def test_sql_of_no_rows_is_still_of_its_format(filled: Lakehouse, tmp_path: Path) -> None:
+    query = "SELECT sex FROM patients WHERE false"
+    assert filled("sql", query).out == "sex\n"
+    assert json.loads(filled("sql", query, "--format", "json").out) == []
+    assert filled("sql", query, "--format", "jsonl").out == ""
+    filled("sql", query, "-o", "none.parquet")
+    assert pq.read_table(tmp_path / "none.parquet").column_names == ["sex"]
+
+
+def test_csv_survives_a_round_trip(filled: Lakehouse) -> None:
+    query = (
+        "SELECT 'a,\"b\"' AS x, NULL AS y, 1.5::DOUBLE AS z,"
+        " '2024-01-31 08:00:00+00'::TIMESTAMPTZ AS t"
+    )
+    rows = list(csv.reader(io.StringIO(filled("sql", query).out)))
+    assert rows == [["x", "y", "z", "t"], ['a,"b"', "", "1.5", "2024-01-31 08:00:00+00"]]
+
+
+def test_sql_from_input_file_and_parameters(
+    filled: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "q.sql").write_text("SELECT count(*) AS n FROM patients WHERE sex = $sex")
+    assert filled("sql", "--file", "q.sql", "-p", "sex=female").out == "n\n3\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1 AS one"))
+    assert filled("sql", "-").out == "one\n1\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELECT sexx FROM patients", "There is no column named sexx. Did you mean sex?"),
+        ("FROM patient", "There is no table or view named patient. Did you mean patients"),
+        ("DROP TABLE patients", "Only a SELECT can run here, and this is a DROP."),
+        ("SELECT 1; SELECT 2", "more than one statement"),
+        ("FROM read_csv('/etc/passwd')", "read_csv is not available"),
+    ],
+)
+def test_a_bad_query_is_one_line_on_stderr(filled: Lakehouse, query: str, says: str) -> None:
+    ran = filled("sql", query)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_no_warehouse_is_one_line(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    for command in (["tables"], ["sql", "SELECT 1"], ["shell", "-c", "SELECT 1"], ["rejects"]):
+        ran = lakehouse(*command)
+        assert ran.code == 2
+        assert ran.err.startswith(f"lakehouse: There is no warehouse in {tmp_path}/warehouse.")
+
+
+def test_a_wrong_option_is_one_line(lakehouse: Lakehouse) -> None:
+    for arguments in (["sql", "--fromat", "csv"], ["sqll"], ["init", "--buckets", "x"]):
+        ran = lakehouse(*arguments)
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1
+        assert "--help" in ran.err
+
+
+def test_tables_and_their_columns(filled: Lakehouse) -> None:
+    rows = dict(line.split("\t")[:2] for line in filled("tables").out.splitlines())
+    assert (rows["patients"], rows["encounters"], rows["observations"]) == ("3", "3", "0")
+    assert "sex\tVARCHAR\tAdministrative sex" in filled("tables", "patients").out
+
+
+def test_views_say_what_they_are(lakehouse: Lakehouse) -> None:
+    assert "patients\tpatients_current\t" in lakehouse("views").out
+    out = lakehouse("views", "qsofa").out
+    assert "Singer" in out
+    assert "One row per:" in out
+    assert lakehouse("views", "qsofa", "--sql").out.startswith("WITH")
+    ran = lakehouse("views", "qsofaa")
+    assert (ran.code, ran.err) == (
+        2,
+        "lakehouse: There is no view named qsofaa. Did you mean qsofa?\n",
+    )
+
+
+# As a process of its own
+
+
+def launched(arguments: list[str], folder: Path, **options: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config")}
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "lakehouse.cli", *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def test_a_closed_pipe_is_no_error(filled: Lakehouse, tmp_path: Path) -> None:
+    process = launched(["sql", "SELECT * FROM range(3000000) AS r(n)"], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "n\n"
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
