@@ -1,0 +1,273 @@
+"""De-identified copies of DICOM objects: files in, files out, nothing of a name in between.
+
+Each object goes through ``privacy.dicom`` and is written under its new UIDs. What may show
+identity where no rule reaches is refused and reported by the keyed id of its file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.content import BROKEN, BrokenContent, FileToRead, Opener
+from lakehouse.discover import discover
+from lakehouse.errors import InputError, MissingExtraError
+from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
+from lakehouse.export.table import Options
+from lakehouse.export.walker import ObjectDeidentifier
+from lakehouse.formats.dicom.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.window import Unreadable
+from lakehouse.privacy.identity import pseudonym
+from lakehouse.privacy.keys import Secret
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset, FileDataset
+
+IMPLEMENTATION_UID = "2.25.139382713098217420517236125104871296127"
+IMPLEMENTATION_NAME = "CLIN_LAKEHOUSE_1"
+DIRECTORY = "1.2.840.10008.1.3.10"
+MANIFEST = "manifest.csv"
+NOBODY = "no-patient"
+
+EXPORTED, REFUSED, UNREADABLE, SKIPPED = "exported", "refused", "unreadable", "skipped"
+
+
+@dataclass
+class ExportReport:
+    """What became of each file.
+
+    Attributes:
+        n_files: Files looked at.
+        n_exported: Objects written.
+        n_replaced: Objects written over one of the same new UID.
+        outcomes: Files by status and reason.
+        elements: Elements by what happened to them (X, Z, D, U, K, C).
+    """
+
+    n_files: int = 0
+    n_exported: int = 0
+    n_replaced: int = 0
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    elements: Counter[str] = field(default_factory=Counter)
+
+
+class Exporter:
+    """Writes de-identified copies into one folder.
+
+    Args:
+        target: Folder that the copies go to.
+        secret: The warehouse's secret: copies and tables then agree.
+        options: Options of the profile of PS3.15.
+        regions: Devices whose pixels are cleaned; without them such objects are refused.
+        authority: Assigning authority of record numbers that state none.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        secret: Secret,
+        options: Options | None = None,
+        regions: Regions | None = None,
+        authority: str = "",
+    ) -> None:
+        self.options = options or Options()
+        self.report = ExportReport()
+        self._target = target
+        self._secret = secret
+        self._regions = regions
+        self._authority = authority
+        self._deidentify = ObjectDeidentifier(secret, self.options, authority)
+
+    def export(self, file: FileToRead, opener: Opener) -> tuple[str, str]:
+        """Write the copy of one file; return its status and, unless exported, why."""
+        outcome = self._outcome(file, opener)
+        self.report.n_files += 1
+        self.report.n_exported += outcome[0] == EXPORTED
+        self.report.outcomes[outcome] += 1
+        self.report.elements = self._deidentify.counts
+        return outcome
+
+    def _outcome(self, file: FileToRead, opener: Opener) -> tuple[str, str]:
+        if file.packing == BROKEN:
+            return UNREADABLE, "the packed file is damaged or encrypted"
+        if file.format != "dicom":
+            return SKIPPED, "not DICOM"
+        try:
+            with opener.open(file) as content:
+                data = content.read()
+        except BrokenContent:
+            return UNREADABLE, "the packed file is damaged or encrypted"
+        if not looks_like_dicom(data[:4096]):
+            return SKIPPED, "metadata without an object"
+        try:
+            read_header(io.BytesIO(data), {})  # its limits come before pydicom's lack of them
+            self.write(data)
+        except Unreadable as fault:
+            return UNREADABLE, fault.message.rstrip(".")
+        except Refused as refused:
+            return REFUSED, refused.reason
+        return EXPORTED, ""
+
+    def write(self, data: bytes) -> Path:
+        """De-identify one object and write it; return where it went.
+
+        Raises:
+            Refused: It may show identity where no rule reaches, or cannot be written.
+            Unreadable: pydicom cannot read it.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values
+            dataset = _read(data)
+            if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
+                raise Refused("a DICOMDIR (an index is never copied)")
+            cleaned = self._pixels(dataset)
+            number = str(dataset.get("PatientID", "") or "").strip()
+            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip() or self._authority
+            try:
+                self._deidentify(dataset)
+            except RecursionError:
+                raise Refused("sequences nested too deep") from None
+            if cleaned:
+                _note_clean_pixels(dataset)
+            patient = pseudonym(self._secret, "patient", issuer, number) if number else NOBODY
+            return self._save(dataset, patient)
+
+    def _pixels(self, dataset: FileDataset) -> bool:
+        """Blank pixels where needed and possible; return whether that was done."""
+        found = reason_to_refuse(dataset, self.options.structured_content)
+        if found is None:
+            return False
+        reason, helps = found
+        if not helps or self._regions is None or not blank(dataset, self._regions):
+            raise Refused(reason)
+        return True
+
+    def _save(self, dataset: FileDataset, patient: str) -> Path:
+        names = [
+            str(dataset.get(k, "") or "none")
+            for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        ]
+        if names[2] == "none":
+            raise Refused("an object without a SOP instance UID")
+        if not all(_is_plain(name) for name in names):
+            raise Refused("an object whose UIDs are no UIDs")
+        folder = self._target / patient / names[0] / names[1]
+        path, partial = folder / f"{names[2]}.dcm", folder / f".{names[2]}.{os.getpid()}"
+        try:
+            _new_meta(dataset)
+            folder.mkdir(parents=True, exist_ok=True)
+            dataset.save_as(partial, enforce_file_format=True)
+        except (OSError, InputError):
+            partial.unlink(missing_ok=True)
+            raise InputError(
+                "The target folder cannot be written.", "Check space and rights."
+            ) from None
+        except Exception:
+            partial.unlink(missing_ok=True)
+            raise Refused("an object that cannot be written as the standard asks") from None
+        self.report.n_replaced += path.exists()
+        partial.replace(path)
+        return path
+
+
+def export_dicom(
+    source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    target: str | os.PathLike[str],
+    secret: Secret,
+    *,
+    options: Options | None = None,
+    regions: Regions | None = None,
+    authority: str = "",
+) -> ExportReport:
+    """Write de-identified copies of all DICOM objects below some paths.
+
+    The copies lie under pseudonym and new UIDs; ``manifest.csv`` beside them says by keyed id
+    what became of each file.
+
+    Args:
+        source: Files, folders, globs or URIs; zip and gzip are unpacked.
+        target: Folder for the copies; made when it is missing.
+        secret: The secret of the warehouse that the tables are in.
+        options: Options of PS3.15; by default dates move as they do in the tables.
+        regions: Devices whose burned-in regions are blanked.
+        authority: Assigning authority of record numbers that state none.
+
+    Raises:
+        InputError: A path is missing, or the target cannot be written.
+        MissingExtraError: pydicom is not installed.
+
+    Examples:
+        ::
+
+            options = Options(device=True)
+            report = export_dicom("archive", "research", Secret.load(), options=options)
+            print(report.n_exported, report.outcomes)
+    """
+    try:
+        import pydicom  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtraError.for_extra("Exporting DICOM", "dicom") from None
+    folder = Path(target)
+    found = discover(source, secret, exclude=(os.fspath(folder),))
+    folder.mkdir(parents=True, exist_ok=True)
+    exporter = Exporter(folder, secret, options, regions, authority)
+    partial = folder / f".{MANIFEST}.{os.getpid()}"
+    with partial.open("w", encoding="utf-8", newline="") as lines, Opener() as opener:
+        manifest = csv.writer(lines, lineterminator="\n")
+        manifest.writerow(("path_id", "status", "reason"))
+        for file in found.files:
+            manifest.writerow((file.path_id, *exporter.export(file, opener)))
+    partial.replace(folder / MANIFEST)
+    return exporter.report
+
+
+def _read(data: bytes) -> FileDataset:
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+        implicit, little = dataset.original_encoding
+        if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
+            dataset.file_meta = dataset.file_meta or FileMetaDataset()
+            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    except Exception:  # pydicom's errors quote values
+        raise Unreadable("dicom.damaged", "The object cannot be read.") from None
+    return dataset
+
+
+def _new_meta(dataset: FileDataset) -> None:
+    """Replace preamble and group 0002 by ours (PS3.15 E.1.1); nothing of the old stays."""
+    from pydicom.dataset import FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID")
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_NAME
+    dataset.file_meta = meta
+    dataset.preamble = bytes(128)
+
+
+def _note_clean_pixels(dataset: Dataset) -> None:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator = "113101", "DCM"
+    item.CodeMeaning = "Clean Pixel Data Option"
+    dataset.DeidentificationMethodCodeSequence.append(item)
+    dataset.BurnedInAnnotation = "NO"
+
+
+def _is_plain(name: str) -> bool:
+    return name == "none" or (len(name) <= 64 and all(c in "0123456789." for c in name))

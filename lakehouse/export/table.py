@@ -1,0 +1,112 @@
+"""PS3.15 Table E.1-1 as data: what happens to a tag under the chosen options."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from lakehouse.errors import UserError
+from lakehouse.resources import resource
+
+RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
+"""A choice that depends on the object's definition: the one that is valid for all of them."""
+
+PRIVATE = "private"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the profile; each one keeps or cleans what the profile removes.
+
+    Attributes:
+        uids: Keep UIDs.
+        device: Keep what names the device.
+        institution: Keep what names the institution.
+        patient_characteristics: Keep age, sex, size, weight and their like.
+        full_dates: Keep true dates.
+        modified_dates: Move dates by the patient's own offset, as in the tables.
+        descriptors: Clean descriptions instead of removing them.
+        structured_content: Clean reports' content instead of replacing it.
+        graphics: Clean graphic annotations and overlays instead of removing them.
+        safe_private: Keep private elements that are known, or declared, to be safe.
+
+    Raises:
+        UserError: Dates cannot be both kept and moved.
+    """
+
+    uids: bool = False
+    device: bool = False
+    institution: bool = False
+    patient_characteristics: bool = False
+    full_dates: bool = False
+    modified_dates: bool = True
+    descriptors: bool = False
+    structured_content: bool = False
+    graphics: bool = False
+    safe_private: bool = False
+
+    def __post_init__(self) -> None:
+        if self.full_dates and self.modified_dates:
+            raise UserError(
+                "Dates cannot be both kept and moved.", "Choose full dates or modified dates."
+            )
+
+    def chosen(self) -> list[str]:
+        """Return the names of the options that are on, in the order of the table."""
+        return [f.name for f in fields(self) if getattr(self, f.name)]
+
+
+def data_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file; lines that begin with # are remarks."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(line for line in lines if not line.startswith("#"))
+
+
+@cache
+def _rows() -> dict[str, dict[str, str]]:
+    return {r["tag"]: r for r in data_rows(resource("catalog/dicom") / "confidentiality.csv")}
+
+
+@cache
+def _patterns() -> tuple[str, ...]:
+    return tuple(tag for tag in _rows() if "x" in tag)
+
+
+@cache
+def row_of(tag: int) -> dict[str, str] | None:
+    """Return the row of the table that speaks of a tag, or None."""
+    text = f"{tag:08X}"
+    rows = _rows()
+    if text in rows:
+        return rows[text]
+    if (tag >> 16) & 1:
+        return rows[PRIVATE]
+    for pattern in _patterns():
+        if all(p in ("x", t) for p, t in zip(pattern, text, strict=True)):
+            return rows[pattern]
+    return None
+
+
+@cache
+def action(tag: int, options: Options) -> str | None:
+    """Return X, Z, D, U, K or C for a tag; None for one that the table does not name.
+
+    An option that keeps wins over one that cleans, and either over the profile.
+
+    Examples:
+        >>> action(0x00100010, Options()), action(0x00080020, Options())
+        ('Z', 'C')
+        >>> action(0x0020000D, Options(uids=True)), action(0x00080060, Options())
+        ('K', None)
+    """
+    row = row_of(tag)
+    if row is None:
+        return None
+    chosen = {row[name] for name in options.chosen()}
+    for letter in ("K", "C"):
+        if letter in chosen:
+            return letter
+    return RESOLVED.get(row["basic"], row["basic"])

@@ -1,0 +1,340 @@
+"""The recursive walk: every element of every level is kept, replaced, cleaned or removed.
+
+What the table names follows the table. What it does not name is kept only when it is known to be
+harmless: an attribute of the current standard, stored under its own data type, that holds no
+name, no free text and no date. Private and unknown elements go.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.export import dummies
+from lakehouse.export.private import SafePrivate
+from lakehouse.export.table import Options, action, data_rows
+from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
+from lakehouse.privacy.keys import Secret
+from lakehouse.resources import resource
+
+if TYPE_CHECKING:
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+
+MAX_DEPTH = 64
+SH_LENGTH = 16
+"""Characters of a short string: an accession pseudonym is cut to its first sixteen."""
+
+_LENGTHS = {"SH": SH_LENGTH, "CS": 16, "LO": 64}
+
+_FREE_TEXT = frozenset(["ST", "LT", "UT", "UR", "UC", "PN", "UN"])
+_HARMLESS_TEXT = frozenset([0x00080119, 0x00080120, 0x00189073])
+"""LongCodeValue, URNCodeValue: codes, in spite of their data type."""
+
+_DATES = frozenset(["DA", "DT"])
+_CLASS_UIDS = ("ClassUID", "SchemeUID", "TransferSyntaxUID", "ContextUID", "ResourceUID")
+_PATIENT_ID, _ISSUER, _PATIENT_NAME, _ACCESSION = 0x00100020, 0x00100021, 0x00100010, 0x00080050
+_AGES = 0x00101010
+_CONTENT = frozenset([0x0040A730, 0x00400555, 0x00400610])
+_OVERLAY_DATA = 0x3000
+_TEXT_OBJECTS = 0x00700008
+_SPOKEN = frozenset(["TEXT", "PNAME"])
+
+
+class ObjectDeidentifier:
+    """De-identifies the data set of one object after the other, in place.
+
+    Args:
+        secret: The warehouse's secret.
+        options: Options of the profile.
+        authority: Assigning authority of record numbers that state none.
+
+    Attributes:
+        counts: Elements by what happened to them: ``X``, ``Z``, ``D``, ``U``, ``K``, ``C``.
+
+    Examples:
+        ::
+
+            deidentify = ObjectDeidentifier(secret, Options(device=True))
+            deidentify(dataset)
+    """
+
+    def __init__(self, secret: Secret, options: Options | None = None, authority: str = "") -> None:
+        self.options = options or Options()
+        self.counts: Counter[str] = Counter()
+        self._secret = secret
+        self._authority = authority
+        self._number: str | None = None
+        self._issuer = ""
+        self._days: int | None = None
+        self._uids: Callable[[str], str] = cache(lambda uid: new_uid(secret, uid))
+
+    def __call__(self, dataset: Dataset) -> None:
+        """De-identify a data set and all that is nested in it.
+
+        Raises:
+            RecursionError: Sequences are nested deeper than any real object's.
+        """
+        self._number = _text(dataset, _PATIENT_ID)
+        self._issuer = _text(dataset, _ISSUER) or self._authority
+        self._days = (
+            None if self._number is None else offset_days(self._secret, self._issuer, self._number)
+        )
+        self._level(dataset, 0)
+        self._sign(dataset)
+
+    # ------------------------------------------------------------------ the walk
+
+    def _level(self, dataset: Dataset, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        safe = SafePrivate(dataset) if self.options.safe_private else None
+        for tag in sorted(dataset.keys()):
+            number = int(tag)
+            letter = action(number, self.options)
+            if letter == "X" or number & 0xFFFF == 0:
+                self._remove(dataset, number)
+                continue
+            try:
+                element = dataset[tag]
+                if letter == "C" and number >> 16 & 1:
+                    kept = safe is not None and safe.keeps(element)
+                    self._count("C" if kept else "X", dataset, number, remove=not kept)
+                elif letter is None:
+                    self._unlisted(dataset, element, depth)
+                else:
+                    self._listed(dataset, element, letter, depth)
+            except RecursionError:
+                raise
+            except Exception:  # a value that cannot be decoded cannot be judged
+                self._remove(dataset, number)
+
+    def _listed(self, dataset: Dataset, element: DataElement, letter: str, depth: int) -> None:
+        number = int(element.tag)
+        if letter == "C":
+            self._clean(dataset, element, depth)
+            return
+        if element.VR == "SQ" and letter in "KU":
+            self._items(element, depth)
+        elif letter == "U":
+            element.value = self._new_uids(element)
+        elif letter == "K" and number == _AGES:
+            self._replace(element, dummies.top_coded_age(str(element.value)))
+        elif letter == "Z":
+            self._replace(element, self._stand_in(number))
+        elif letter == "D":
+            self._dummy(element)
+        self._count(letter, dataset, number)
+
+    def _unlisted(self, dataset: Dataset, element: DataElement, depth: int) -> None:
+        """Keep what is known to be harmless (PS3.15 E.1.1 notes 4, 5 and 7); remove the rest."""
+        number, vr = int(element.tag), str(element.VR)
+        if not _known(number, vr) or (number >> 24 == 0x60 and not self._overlay(vr)):
+            self._remove(dataset, number)
+        elif vr == "SQ":
+            self._items(element, depth)
+            self._count("K", dataset, number)
+        elif vr in _DATES:
+            self._dates(dataset, element, "X")
+        elif vr == "UI" and not self.options.uids and not _names_a_class(number):
+            element.value = self._new_uids(element)
+            self._count("U", dataset, number)
+        elif vr in _FREE_TEXT and number not in _HARMLESS_TEXT:
+            self._remove(dataset, number)
+        elif number == 0x00080104 and _is_local(dataset):
+            element.value = dummies.REMOVED
+            self._count("D", dataset, number)
+        else:
+            self._count("K", dataset, number)
+
+    def _overlay(self, vr: str) -> bool:
+        """Return whether an element that describes an overlay stays: none of its texts does."""
+        return self.options.graphics and vr != "LO"
+
+    def _items(self, element: DataElement, depth: int) -> None:
+        for item in element.value:
+            self._level(item, depth + 1)
+
+    # ------------------------------------------------------------------ cleaning
+
+    def _clean(self, dataset: Dataset, element: DataElement, depth: int) -> None:
+        """Clean one element: an option that cleans was chosen for it."""
+        number, vr = int(element.tag), str(element.VR)
+        if number in _CONTENT:
+            element.value = [i for i in element.value if i.get("ValueType", "") not in _SPOKEN]
+            self._items(element, depth)
+            self._count("C", dataset, number)
+        elif vr == "SQ":
+            self._items(element, depth)
+            for item in element.value:
+                if _TEXT_OBJECTS in item:
+                    del item[_TEXT_OBJECTS]
+            self._count("C", dataset, number)
+        elif vr in _DATES:
+            self._dates(dataset, element, None)
+        elif vr == "TM" or number == 0x00080201:  # whole days: the time of day stays
+            if self._days is None:
+                self._fall_back(dataset, element)
+            else:
+                self._count("C", dataset, number)
+        elif number >> 24 == 0x60 and number & 0xFFFF == _OVERLAY_DATA:
+            element.value = bytes(len(element.value or b""))
+            self._count("C", dataset, number)
+        elif vr in ("LO", "SH", "ST", "LT", "UT", "UC", "CS") and number >> 24 != 0x50:
+            words = dummies.cleaned_text(str(element.value or "").replace("\\", " "))
+            if words:
+                element.value = words[: _LENGTHS.get(vr)]
+                self._count("C", dataset, number)
+            else:
+                self._fall_back(dataset, element)
+        else:
+            self._fall_back(dataset, element)
+
+    def _dates(self, dataset: Dataset, element: DataElement, otherwise: str | None) -> None:
+        """Move dates by the patient's offset; where that cannot be, do as without the option."""
+        number = int(element.tag)
+        if self.options.full_dates:
+            self._count("K", dataset, number)
+            return
+        move = dummies.shifted_date if element.VR == "DA" else dummies.shifted_datetime
+        values = [str(v) for v in _values(element)]
+        days = self._days if self.options.modified_dates else None
+        moved = None if days is None else [move(v, days) for v in values]
+        if moved and all(moved):
+            element.value = moved if len(moved) > 1 else moved[0]
+            self._count("C", dataset, number)
+        elif otherwise == "X":
+            self._remove(dataset, number)
+        elif values:
+            self._fall_back(dataset, element)
+
+    def _fall_back(self, dataset: Dataset, element: DataElement) -> None:
+        """Do what the profile does without the options that clean."""
+        number = int(element.tag)
+        letter = action(number, Options(modified_dates=False))
+        if letter == "X" or letter is None:
+            self._remove(dataset, number)
+        elif letter == "D":
+            self._dummy(element)
+            self._count(letter, dataset, number)
+        else:
+            self._replace(element, self._stand_in(number))
+            self._count("Z", dataset, number)
+
+    # ------------------------------------------------------------------ what stands in
+
+    def _stand_in(self, number: int) -> str | None:
+        """Return the pseudonym that joins an object to the tables; None for an empty value."""
+        if number in (_PATIENT_ID, _PATIENT_NAME) and self._number is not None:
+            return pseudonym(self._secret, "patient", self._issuer, self._number)
+        return None
+
+    def _dummy(self, element: DataElement) -> None:
+        from pydicom.dataset import Dataset
+
+        stand_in = self._stand_in(int(element.tag))
+        if element.VR == "SQ":
+            item = Dataset()
+            if element.keyword.endswith("CodeSequence"):
+                item.CodeValue = "0"
+                item.CodingSchemeDesignator = dummies.LOCAL_SCHEME
+                item.CodeMeaning = dummies.REMOVED
+            element.value = [item]
+        elif element.VR == "UI":
+            element.value = self._new_uids(element) or dummies.dummy("UI")
+        else:
+            element.value = stand_in or dummies.dummy(str(element.VR))
+
+    def _replace(self, element: DataElement, value: str | None) -> None:
+        if element.VR == "SQ":
+            element.value = []
+        elif int(element.tag) == _ACCESSION and element.value:
+            made = pseudonym(self._secret, "identifier.order", "", str(element.value))
+            element.value = made[:SH_LENGTH]
+        else:
+            element.value = value
+
+    def _new_uids(self, element: DataElement) -> Any:
+        made = [self._uids(str(v)) for v in _values(element) if str(v).strip(" \0")]
+        return made if len(made) > 1 else made[0] if made else None
+
+    def _remove(self, dataset: Dataset, number: int) -> None:
+        del dataset[number]
+        self.counts["X"] += 1
+
+    def _count(self, letter: str, dataset: Dataset, number: int, remove: bool = False) -> None:
+        self.counts[letter] += 1
+        if remove:
+            del dataset[number]
+
+    # ------------------------------------------------------------------ what it says of itself
+
+    def _sign(self, dataset: Dataset) -> None:
+        """State that and how the object was de-identified (PS3.15 E.1.1)."""
+        from pydicom.dataset import Dataset
+
+        items = []
+        for row in data_rows(resource("catalog/dicom") / "deidentification_methods.csv"):
+            if row["option"] in ("basic", *self.options.chosen()):
+                item = Dataset()
+                item.CodeValue = row["code"]
+                item.CodingSchemeDesignator = "DCM"
+                item.CodeMeaning = row["meaning"]
+                items.append(item)
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = "clinical-lakehouse, PS3.15 Basic Profile"
+        dataset.DeidentificationMethodCodeSequence = items
+        dataset.LongitudinalTemporalInformationModified = (
+            "UNMODIFIED"
+            if self.options.full_dates
+            else "MODIFIED"
+            if self.options.modified_dates
+            else "REMOVED"
+        )
+
+
+def _text(dataset: Dataset, tag: int) -> str | None:
+    try:
+        value = dataset.get(tag)
+        found = "" if value is None else str(value.value or "").strip(" \0")
+    except Exception:  # a value that cannot be decoded names nobody
+        return None
+    return found or None
+
+
+def _values(element: DataElement) -> list[Any]:
+    if element.value is None or element.value == "":
+        return []
+    return list(element.value) if element.VM > 1 else [element.value]
+
+
+@cache
+def _known(number: int, vr: str) -> bool:
+    """Return whether the current standard has this attribute, under this data type."""
+    from pydicom.datadict import dictionary_is_retired, dictionary_VR, keyword_for_tag
+
+    if not keyword_for_tag(number) or number >> 16 < 8:
+        return False
+    return not dictionary_is_retired(number) and vr in str(dictionary_VR(number)).split(" or ")
+
+
+@cache
+def _names_a_class(number: int) -> bool:
+    """Return whether a UID names a definition (a SOP class, a coding scheme), not an instance."""
+    from pydicom.datadict import keyword_for_tag
+
+    return keyword_for_tag(number).endswith(_CLASS_UIDS)
+
+
+@cache
+def _public_schemes() -> frozenset[str]:
+    return frozenset(
+        r["designator"] for r in data_rows(resource("catalog/dicom") / "coding_schemes.csv")
+    )
+
+
+def _is_local(dataset: Dataset) -> bool:
+    """Return whether a code item is of a local scheme, whose texts may say anything."""
+    return str(dataset.get("CodingSchemeDesignator", "")) not in _public_schemes()
