@@ -1,0 +1,187 @@
+"""Rejected records read again from their source files, after what was wrong has been mended.
+
+The source is found by the digest of its content. All of it is processed as at first, and of what
+comes out only those rows are stored that are not in yet: nothing is doubled. Rejects stay as the
+history of what happened; a record is settled when it stands in ``records``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import CleanBatch, seal
+from lakehouse.discover import discover
+from lakehouse.ingest import (
+    Paths,
+    checked_zone,
+    contents,
+    fitting_secret,
+    new_ingest_id,
+    process,
+    store,
+)
+from lakehouse.progress import bar
+from lakehouse.reading import Terms
+from lakehouse.reports import DONE, FileReport, IngestReport, summed
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.ledger import known_files
+from lakehouse.storage.stored import stored_rows
+from lakehouse.storage.warehouse import Warehouse
+from lakehouse.tables import load_tables
+from lakehouse.work import LOCAL, Job, Outcome
+from lakehouse.writing import Writer
+
+
+def replay(
+    paths: Paths,
+    warehouse: Warehouse | str | os.PathLike[str],
+    *,
+    time_zone: str = "UTC",
+    authority: str | None = None,
+    mappings: Sequence[str] = (),
+    codes: Sequence[str] = (),
+    key_file: str | Path | None = None,
+    show_progress: bool | None = None,
+) -> IngestReport:
+    """Store those records of known files that were rejected and now pass.
+
+    Args:
+        paths: Files, folders, globs or URIs where the sources are; those that the warehouse does
+            not know, or that left no reject, are passed over.
+        warehouse: The warehouse, or where it is.
+        time_zone: As at the ingest.
+        authority: As at the ingest.
+        mappings: Folders with a site's own mapping files.
+        codes: Folders with a site's own code sets.
+        key_file: The secret; by default that of ``LAKEHOUSE_KEY_FILE``, or the one ``init`` made.
+        show_progress: None shows a bar when standard error is a terminal.
+
+    Returns:
+        What was stored now; ``ingest_id`` is None when no rejected record passes.
+
+    Raises:
+        UserError: A path, the key, the warehouse or an argument is at fault; nothing was written.
+        CommitError: The storage failed; the same call again completes the work.
+    """
+    begun, started_at = time.monotonic(), datetime.now(UTC)
+    with ExitStack() as stack:
+        if not isinstance(warehouse, Warehouse):
+            warehouse = stack.enter_context(Warehouse.open(warehouse))
+        secret, key_path = fitting_secret(warehouse, key_file)
+        recovered = tuple(recover(warehouse))
+        progress = stack.enter_context(bar(show_progress))
+        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
+        transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
+        wanted = unsettled(warehouse, [f.file_id for f in found.files])
+        files = contents(
+            found.files, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
+        )
+        terms = Terms(
+            transaction.ingest_id,
+            checked_zone(time_zone),
+            warehouse.settings.authority if authority is None else authority,
+            tuple(mappings),
+        )
+        job = Job(terms, key_path, warehouse.settings.profile, tuple(codes))
+        progress.begin(len(files), sum(f.content_size for f in files))
+        absent = _Absent(warehouse, [f.file_id for f in files])
+        reports: list[FileReport] = []
+        with Writer(warehouse.write_spec(), transaction.attempt) as writer:
+            for piece in process(files, job):
+                writer.add(absent.of(piece.batch))
+                reports += piece.reports
+                progress.advance(piece.tally)
+            outcome = Outcome(writer.finish(), absent.counted(reports))
+        facts: dict[str, Any] = {"n_known": len(found.files) - len(files), "recovered": recovered}
+        if not outcome.files:
+            return IngestReport(None, seconds=time.monotonic() - begun, **facts)
+        facts["rows"] = store(outcome, transaction, warehouse, started_at, LOCAL, terms.time_zone)
+        facts["seconds"] = time.monotonic() - begun
+        return IngestReport(transaction.ingest_id, LOCAL, **facts, **summed(outcome.reports))
+
+
+def unsettled(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:
+    """Return which of these files are in the ledger and left something that was not stored."""
+    known = known_files(warehouse, file_ids)
+    rejects = stored_rows(warehouse, "rejects", ["file_id", "level"], known)
+    lost = rejects.filter(pc.not_equal(rejects["level"], "warning"))
+    return set(lost["file_id"].to_pylist()) | (known - known_files(warehouse, known, [DONE]))
+
+
+class _Absent:
+    """Keeps of clean batches the rows that are not stored yet, by the grain of their table."""
+
+    def __init__(self, warehouse: Warehouse, file_ids: Collection[str]) -> None:
+        self._warehouse = warehouse
+        self._file_ids = file_ids
+        self._stored: dict[str, pa.Table] = {}
+        self._n_records: Counter[str] = Counter()
+        self._rejected: dict[str, set[int]] = {}
+
+    def of(self, batch: CleanBatch) -> CleanBatch:
+        """Return the rows of the batch that are absent, and count them by file."""
+        fresh = seal({name: self._absent(name, table) for name, table in batch.tables.items()})
+        if "records" in fresh.tables:
+            self._n_records.update(fresh.tables["records"]["file_id"].to_pylist())
+        if "rejects" in fresh.tables:
+            for file_id, ordinal in _rejected(fresh.tables["rejects"]):
+                self._rejected.setdefault(file_id, set()).add(ordinal)
+        return fresh
+
+    def counted(self, reports: Sequence[FileReport]) -> list[FileReport]:
+        """Return the reports with what this replay adds to the figures of each file.
+
+        Records stored now, and rejected records not met before: so the sum over the ledger of
+        records less rejects stays what stands in ``records``.
+        """
+        before = set(_rejected(self._keys("rejects"))) if self._rejected else set()
+        counted = []
+        for report in reports:
+            mine = {(report.file_id, o) for o in self._rejected.get(report.file_id, ())}
+            n_rejects = len(mine - before)
+            n_records = self._n_records[report.file_id] + n_rejects
+            counted.append(replace(report, n_records=n_records, n_rejects=n_rejects))
+        return counted
+
+    def _absent(self, name: str, table: pa.Table) -> pa.Table:
+        keys = _comparable(table.select(load_tables()[name].grain))
+        keys = keys.append_column("(row)", pa.array(range(len(keys)), pa.int64()))
+        absent = keys.join(self._keys(name), load_tables()[name].grain, join_type="left anti")
+        return table.take(absent["(row)"].combine_chunks().sort())
+
+    def _keys(self, name: str) -> pa.Table:
+        if name not in self._stored:
+            grain = load_tables()[name].grain
+            rows = stored_rows(self._warehouse, name, grain, self._file_ids)
+            self._stored[name] = _comparable(rows)
+        return self._stored[name]
+
+
+def _comparable(keys: pa.Table) -> pa.Table:
+    """Return keys that a join compares: text in one type, and no nulls, which equal nothing."""
+    columns = {}
+    for field in keys.schema:
+        column = keys[field.name]
+        text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        kind, nothing = (pa.string(), "") if text else (pa.int64(), -1)
+        columns[field.name] = column.cast(kind).fill_null(nothing)
+    return pa.table(columns)
+
+
+def _rejected(rejects: pa.Table) -> Iterator[tuple[str, int]]:
+    """Yield file and position of each rejected record."""
+    place = (rejects[n].to_pylist() for n in ("file_id", "record_ordinal", "level"))
+    for file_id, ordinal, level in zip(*place, strict=True):
+        if level == "record" and ordinal >= 0:
+            yield file_id, ordinal

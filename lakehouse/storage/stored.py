@@ -1,0 +1,39 @@
+"""Which rows of some source files are stored; what a replay must not store twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.storage.warehouse import Warehouse
+
+FILE_DIGITS = 16
+"""Digits of the file's id at the beginning of every ``record_id``."""
+
+
+def stored_rows(
+    warehouse: Warehouse, table: str, columns: Sequence[str], file_ids: Collection[str]
+) -> pa.Table:
+    """Return some columns of the rows that came from some files.
+
+    The table is streamed, so memory follows the rows found.
+
+    Args:
+        warehouse: The warehouse.
+        table: Name of the table.
+        columns: Columns wanted; ``record_id`` or ``file_id`` among them.
+        file_ids: Keyed digests of the files' contents.
+    """
+    by_record = "record_id" in columns
+    wanted = pa.array(sorted({i[:FILE_DIGITS] if by_record else i for i in file_ids}), pa.string())
+    reader = warehouse.iceberg(table).scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
+    found = []
+    for batch in reader:
+        origin = batch["record_id" if by_record else "file_id"].cast(pa.string())
+        if by_record:
+            origin = pc.utf8_slice_codeunits(origin, 0, FILE_DIGITS)
+        found.append(batch.filter(pc.is_in(origin, wanted)))
+    rows = pa.Table.from_batches(found, reader.schema)
+    return rows.select(list(columns))
