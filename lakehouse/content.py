@@ -195,7 +195,7 @@ class Opener:
             self._stack.close()
             self._archive = None
             stored: Any = self._stack.enter_context(open_stored(file))
-            with _packing():
+            with packing_faults():
                 archive = self._stack.enter_context(zipfile.ZipFile(stored))
                 for position in members:
                     inner = self._stack.enter_context(archive.open(archive.infolist()[position]))
@@ -208,7 +208,7 @@ class Opener:
         if not file.members:
             return open_stored(file)
         archive = self.archive(file, file.members[:-1])
-        with _packing():
+        with packing_faults():
             return cast(BinaryIO, archive.open(archive.infolist()[file.members[-1]]))
 
     def open(self, file: FileToRead, hasher: Hasher | None = None) -> Content:
@@ -230,7 +230,7 @@ _FAULTS = (
 
 
 @contextmanager
-def _packing() -> Iterator[None]:
+def packing_faults() -> Iterator[None]:
     """Turn what the packing libraries raise on damaged bytes into ``BrokenContent``."""
     try:
         yield
@@ -281,7 +281,7 @@ class Content(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         filled = 0
         try:
-            with storage_faults(self.file), _packing():
+            with storage_faults(self.file), packing_faults():
                 while filled < len(view) and (n := self._inner.readinto(view[filled:])):
                     filled += n
         except (BrokenContent, InputError) as fault:

@@ -34,6 +34,7 @@ from lakehouse.content import (
     buffered,
     file_system,
     is_uri,
+    packing_faults,
     storage_faults,
 )
 from lakehouse.errors import InputError, LakehouseError
@@ -345,5 +346,5 @@ def _path_id(file: FileToRead, secret: Secret) -> str:
 
 
 def _head(opener: Opener, file: FileToRead) -> bytes:
-    with opener.raw(file) as stream, storage_faults(file):
+    with opener.raw(file) as stream, storage_faults(file), packing_faults():
         return stream.read(len(ZIP_MAGIC[0]))
