@@ -54,8 +54,17 @@ class Body:
         self._base: dict[str, float] = {}
         self.height = between(self.rng, -2.2, 2.2) * 4.2
         self.weight_factor = self.rng.gauss(1, 0.13)
-        self.labs = [(c.onset, changes("conditions", "labs")[c.key]) for c in held]
-        self.signs = [(c.onset, changes("conditions", "vitals")[c.key]) for c in held]
+        # one person's diabetes is graver than another's
+        grades = [between(self.rng, 0.45, 1.45) for _ in held]
+        self.labs = [
+            (c.onset, g, changes("conditions", "labs")[c.key])
+            for c, g in zip(held, grades, strict=True)
+        ]
+        self.signs = [
+            (c.onset, g, changes("conditions", "vitals")[c.key])
+            for c, g in zip(held, grades, strict=True)
+        ]
+        self.pregnancies: list[tuple[int, int]] = []
         self.declines = [
             (c.onset, what, yearly)
             for c in held
@@ -86,9 +95,9 @@ class Body:
             if key == "creatinine" and (age := self.person.age(time)) < 18:
                 value *= 0.35 + 0.65 * age / 18
             self._base[key] = value
-        for onset, effects in self.labs:
+        for onset, grade, effects in self.labs:
             if onset <= time and key in effects:
-                value = _apply(value, effects[key], 1.0)
+                value = _apply(value, effects[key], grade)
         for onset, what, yearly in self.declines:
             if what == key and onset < time:
                 value *= yearly ** min(6.0, (time - onset) / clock.YEAR)
@@ -97,6 +106,8 @@ class Body:
             effect = acute[episode].get(key)
             if effect:
                 value = _apply(value, effect, strength)
+        if key == "hcg":
+            value *= self._pregnancy(time)
         value *= self.rng.gauss(1, spec.within)
         return round(min(max(value, spec.floor), spec.ceiling), spec.decimals)
 
@@ -109,9 +120,9 @@ class Body:
             value = spec.female * self.rng.gauss(1, spec.between)
             self._base[name] = value
         value = _for_age(key, value, self.person.age(time))
-        for onset, effects in self.signs:
+        for onset, grade, effects in self.signs:
             if onset <= time and key in effects:
-                value = _apply(value, effects[key], 1.0)
+                value = _apply(value, effects[key], grade)
         acute = changes("episodes", "vitals")
         for episode, strength in active:
             effect = acute[episode].get(key)
@@ -120,6 +131,14 @@ class Body:
         if noise:
             value *= noise.gauss(1, spec.within)
         return min(max(value, spec.floor), spec.ceiling)
+
+    def _pregnancy(self, time: int) -> float:
+        """Return how much a pregnancy raises its hormone: steeply to ten weeks, then half."""
+        for begins, ends in self.pregnancies:
+            if begins <= time < ends:
+                weeks = (time - begins) / (7 * clock.DAY)
+                return max(1.0, float(min(3.0 ** (weeks - 2), 90_000.0))) / (1 + (weeks > 14))
+        return 1.0
 
     def coma(self, active: Active) -> int:
         """Return the Glasgow Coma Scale."""

@@ -106,26 +106,10 @@ def risks(person: Person, held: set[str], age: int) -> tuple[list[str], list[flo
     for key, entry in episodes().items():
         if entry.get("sex", person.sex) != person.sex or age > entry.get("max_age", 200):
             continue
-        if key in NEEDS and not held & NEEDS[key]:
+        if "needs" in entry and not held & set(entry["needs"]):
             continue
         rate = entry["weight"] * along(EPISODE_AGES, entry["ages"], age) / 200
         if rate:
             keys.append(key)
             rates.append(rate * min(factors.get(key, 1.0), 25.0))
     return keys, rates
-
-
-NEEDS = {
-    "chemotherapy": {"lung_cancer", "breast_cancer", "colon_cancer", "lymphoma"},
-    "hf_exacerbation": {"hf"},
-    "copd_exacerbation": {"copd"},
-    "asthma_exacerbation": {"asthma"},
-    "dka": {"t2dm"},
-    "variceal_bleed": {"cirrhosis"},
-    "hepatic_encephalopathy": {"cirrhosis"},
-    "knee_replacement": {"osteoarthritis"},
-    "contrast_aki": {"ckd3", "ckd4", "t2dm"},
-    "depression_admission": {"depression", "psychosis", "anxiety"},
-    "alcohol_intoxication": {"alcohol"},
-}
-"""Episodes that only befall who has one of these conditions."""

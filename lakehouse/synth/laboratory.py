@@ -45,6 +45,7 @@ class Laboratory:
                     wanted += entry.get("panels", ())
         if encounter.stays[0].unit == "PCP" and self.patient.person.age(encounter.arrived) > 35:
             wanted += [p for p in ("cmp", "cbc", "lipid") if self.rng.random() < 0.5]
+            wanted += ["hba1c"] if self.rng.random() < 0.2 else []
         if encounter.stays[0].unit == "OBST":
             wanted += ["cbc", "hcg", "urinalysis"]
         if "cmp" in wanted or "bmp" in wanted:

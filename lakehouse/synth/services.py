@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from lakehouse.synth import clock
 from lakehouse.synth.catalog import document, episodes, keyed, table
 from lakehouse.synth.chance import between, pick, stream
@@ -14,6 +16,7 @@ from lakehouse.synth.events import (
     Encounter,
     ImagingStudy,
     Immunization,
+    LabOrder,
     Procedure,
 )
 from lakehouse.synth.life import Patient
@@ -43,17 +46,25 @@ class Services:
 
     def serve(self) -> None:
         """Fill imaging, procedures, vaccinations, appointments, documents and charges."""
+        labs: dict[str, list[LabOrder]] = defaultdict(list)
+        for order in self.patient.labs:
+            if not order.cancelled:
+                labs[order.encounter.number].append(order)
         for encounter in self.patient.encounters:
             if encounter.cancelled:
                 continue
+            begun = len(self.patient.imaging)
             if encounter.kind == "O":
                 self._clinic_imaging(encounter)
                 self._appointment(encounter)
+                if encounter.stays[0].unit == "DIAL":
+                    self._procedure("dialysis", encounter, encounter.arrived)
             else:
                 self._hospital_imaging(encounter)
                 self._procedures(encounter)
             self._documents(encounter)
-            self._charges(encounter)
+            done = self.patient.imaging[begun:]
+            self._charges(encounter, labs[encounter.number], done)
         self._missed_appointments()
         self._vaccinations()
 
@@ -119,19 +130,23 @@ class Services:
         for key in episodes()[encounter.episode].get("procedures", ()):
             if (key in GRAVE and not encounter.severe) or encounter.disposition == "09":
                 continue
-            spec = keyed("procedures")[key]
-            theatre = next((s.since for s in encounter.stays if s.unit in ("OR", "CCU", "ICU")),
-                           encounter.arrived + 2 * HOUR)  # fmt: skip
-            encounter.procedures.append(
-                Procedure(
-                    Code(spec["pcs"], spec["text"], "I10P"),
-                    Code(spec["cpt"], spec["cpt_text"], "C4"),
-                    min(theatre + self.rng.randrange(10, 90) * MINUTE, encounter.left),
-                    int(float(spec["minutes"]) * between(self.rng, 0.7, 1.5)),
-                    provider(self.rng, "SUR"),
-                    float(spec["price"]),
-                )
+            places = (s.since for s in encounter.stays if s.unit in ("OR", "CCU", "ICU"))
+            begins = next(places, encounter.arrived + 2 * HOUR)
+            time = min(begins + self.rng.randrange(10, 90) * MINUTE, encounter.left)
+            self._procedure(key, encounter, time)
+
+    def _procedure(self, key: str, encounter: Encounter, time: int) -> None:
+        spec = keyed("procedures")[key]
+        encounter.procedures.append(
+            Procedure(
+                Code(spec["pcs"], spec["text"], "I10P"),
+                Code(spec["cpt"], spec["cpt_text"], "C4"),
+                time,
+                int(float(spec["minutes"]) * between(self.rng, 0.7, 1.5)),
+                provider(self.rng, "MED" if key == "dialysis" else "SUR"),
+                float(spec["price"]),
             )
+        )
 
     def _appointment(self, encounter: Encounter) -> None:
         rng, start = self.rng, encounter.planned_at or encounter.arrived
@@ -246,7 +261,9 @@ class Services:
             self.rng.choice(PLANS),
         ]
 
-    def _charges(self, encounter: Encounter) -> None:
+    def _charges(
+        self, encounter: Encounter, labs: list[LabOrder], studies: list[ImagingStudy]
+    ) -> None:
         rng = self.rng
         lines: list[tuple[Code, float, int]] = []
         if encounter.kind == "O":
@@ -261,14 +278,12 @@ class Services:
             room = ROOMS["ICU" if units & {"ICU", "CCU"} else "MED"]
             lines.append((Code(room[0], room[1], "NUBC"), room[2] * days, days))
         lines += [(p.cpt, p.price, 1) for p in encounter.procedures]
-        for study in self.patient.imaging:
-            if study.encounter is encounter:
-                spec = keyed("imaging")[study.key]
-                lines.append((Code(spec["cpt"], spec["text"], "C4"), float(spec["price"]), 1))
-        for order in self.patient.labs:
-            if order.encounter is encounter and not order.cancelled and len(lines) < 9:
-                lab = document("panels")[order.panel]
-                lines.append((Code(lab["loinc"], lab["text"], "LN"), float(lab["price"]), 1))
+        for study in studies:
+            spec = keyed("imaging")[study.key]
+            lines.append((Code(spec["cpt"], spec["text"], "C4"), float(spec["price"]), 1))
+        for order in labs[: max(0, 9 - len(lines))]:
+            lab = document("panels")[order.panel]
+            lines.append((Code(lab["loinc"], lab["text"], "LN"), float(lab["price"]), 1))
         total = 0.0
         for code, amount, quantity in lines:
             total += amount

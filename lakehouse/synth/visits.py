@@ -69,10 +69,12 @@ class Visits:
             first = self.born + span * (i + 0.15) / (len(told) + 0.3)
             last = self.born + span * (i + 0.75) / (len(told) + 0.3)
             found.append((self._moment(int(first), int(last)), key))
-        if self.story.get("pregnant"):
-            time = self._moment(self.born + 280 * DAY, self.patient.ends - 20 * DAY)
+        fertile = self.person.sex == "F" and 19 <= self.person.age(self.patient.ends) <= 42
+        if self.story.get("pregnant") or (fertile and self.rng.random() < 0.15):
+            time = self._moment(self.born + 200 * DAY, self.patient.ends - 20 * DAY)
             if time < self.patient.ends:
-                found.append((time, pick(self.rng, ("birth", "preeclampsia"), (3, 1))))
+                self.body.pregnancies.append((time - 273 * DAY, time))
+                found.append((time, pick(self.rng, ("birth", "preeclampsia"), (4, 1))))
         begins = self.born
         while begins < self.patient.ends:
             ends = min(begins + clock.YEAR, self.patient.ends)
@@ -184,16 +186,18 @@ class Visits:
             entry = conditions()[held.key]
             clinic = entry["clinic"]
             rates[clinic] = rates.get(clinic, 0.0) + entry.get("visits", 0.3) * 0.7
-        if self.story.get("pregnant"):
-            rates["OBST"] = 3.0
         found = []
         for clinic, rate in rates.items():
             for _ in range(poisson(self.rng, min(rate, 9.0) * years)):
-                time = self._moment(self.born, self.patient.ends)
-                time -= max(0, clock.weekday(time) - 4) * DAY
-                quarter = self.rng.randrange(32, 68)
-                found.append((time - time % DAY + quarter * 15 * MINUTE, clinic))
-        return sorted(f for f in found if f[0] > self.born)
+                found.append((self._moment(self.born, self.patient.ends), clinic))
+        for begins, birth in self.body.pregnancies:
+            found += [(begins + week * 7 * DAY, "OBST") for week in (9, 14, 19, 24, 28, 32, 35, 37)
+                      if begins + week * 7 * DAY < birth - 4 * DAY]  # fmt: skip
+        return sorted((self._office_hours(t), c) for t, c in found if t > self.born + DAY)
+
+    def _office_hours(self, time: int) -> int:
+        time -= max(0, clock.weekday(time) - 4) * DAY
+        return time - time % DAY + self.rng.randrange(32, 68) * 15 * MINUTE
 
     def _clinic_visit(self, start: int, clinic: str) -> None:
         rng = self.rng

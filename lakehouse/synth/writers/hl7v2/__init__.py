@@ -59,13 +59,14 @@ class HL7v2Writer:
         self, folder: Path, lives: Sequence[Patient], part: int, options: Options
     ) -> Mapping[str, int]:
         """Write the messages of some patients; see `lakehouse.synth.writers.Writer`."""
-        counts: Counter[str] = Counter()
+        counts = Counter(messages=0, malformed=0, duplicate=0, late=0, files=0)
         piles: dict[tuple[str, int], list[Message]] = defaultdict(list)
         for life in lives:
             for message in messages(life, options):
                 piles[message.feed, when(message.arrives).year].append(message)
-                counts["malformed"] += message.damaged
                 counts["messages"] += 1
+                if message.fault:
+                    counts[message.fault] += 1
         for (name, year), pile in sorted(piles.items()):
             pile.sort(key=lambda m: m.arrives)
             place = folder / name / str(year)

@@ -23,11 +23,12 @@ def apply(life: Patient, messages: list[Message], options: Options) -> list[Mess
         chance = rng.random()
         if message.spare and chance < options.malformed:
             message.text = rng.choice(DAMAGES)(message.text, rng)
-            message.damaged = True
+            message.fault = "malformed"
         elif chance > 1 - options.duplicates:
             later = message.arrives + rng.randrange(20, 9_000)
-            arrived.append(Message(later, message.feed, message.text, spare=False))
+            arrived.append(Message(later, message.feed, message.text, False, "duplicate"))
         elif chance > 1 - options.duplicates - options.late:
+            message.fault = "late"
             message.arrives += int(rng.lognormvariate(1.8, 1.1) * HOUR)
         arrived.append(message)
     return arrived

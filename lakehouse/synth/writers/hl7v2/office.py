@@ -21,7 +21,7 @@ def write(scribe: Scribe) -> None:
         _appointment(scribe, visit, "S12", visit.booked, visit.starts)
         for time, event, start in visit.changes:
             _appointment(scribe, visit, event, time, start)
-    grouped = groupby(scribe.life.charges, key=lambda c: (c.encounter.number, c.time, c.kind))
+    grouped = groupby(scribe.life.charges, key=lambda c: (c.encounter.number, c.time))
     for _, charges in grouped:
         _charges(scribe, list(charges))
     for document in scribe.life.documents:

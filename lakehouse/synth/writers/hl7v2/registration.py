@@ -82,10 +82,10 @@ def _clinic(scribe: Scribe, encounter: Encounter) -> None:
         body = scribe.visit(encounter, encounter.left, left=True)
         body += scribe.diagnoses(encounter, encounter.left, "W", present=False)
         _event(scribe, encounter, "A08", encounter.left, body, spare=True)
-    _event(scribe, encounter, "A03", encounter.left + MINUTE,
-           scribe.visit(encounter, encounter.left, left=True)
-           + scribe.diagnoses(encounter, encounter.left, "F", present=False),
-           structure="ADT_A03")  # fmt: skip
+    body = scribe.visit(encounter, encounter.left, left=True)
+    body += scribe.diagnoses(encounter, encounter.left, "F", present=False)
+    body += _procedures(scribe, encounter)
+    _event(scribe, encounter, "A03", encounter.left + MINUTE, body, structure="ADT_A03")
 
 
 def _hospital(scribe: Scribe, encounter: Encounter) -> None:
@@ -133,12 +133,19 @@ def _abstract(scribe: Scribe, encounter: Encounter) -> None:
     body = f"EVN||{stamp(time)}\r" + scribe.patient(encounter, time)
     body += scribe.visit(encounter, encounter.left, left=True)
     body += scribe.diagnoses(encounter, encounter.left, "F", present=True)
+    body += _procedures(scribe, encounter)
+    scribe.send(FEEDS["coding"], time, "ADT^A08^ADT_A01", body)
+
+
+def _procedures(scribe: Scribe, encounter: Encounter) -> str:
+    found = ""
     for number, p in enumerate(encounter.procedures, 1):
-        body += (
-            f"PR1|{number}||{coded(p.pcs)}||{stamp(p.time)}|P|{p.minutes}|||"
+        code = p.cpt if encounter.kind == "O" else p.pcs
+        found += (
+            f"PR1|{number}||{coded(code)}||{stamp(p.time)}|P|{p.minutes}|||"
             f"|{scribe.provider(p.surgeon)}|||{number}|{coded(encounter.diagnoses[0].code)}\r"
         )
-    scribe.send(FEEDS["coding"], time, "ADT^A08^ADT_A01", body)
+    return found
 
 
 def _cancelled(scribe: Scribe, encounter: Encounter) -> None:

@@ -21,13 +21,14 @@ class Message:
         feed: Name of its interface.
         text: Its segments, each ended by a carriage return.
         spare: Whether it may be damaged without hurting the story.
+        fault: malformed, duplicate or late, where something went wrong with it.
     """
 
     arrives: int
     feed: str
     text: str
     spare: bool
-    damaged: bool = False
+    fault: str = ""
 
 
 class Scribe:
