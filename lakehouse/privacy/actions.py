@@ -28,7 +28,7 @@ from lakehouse.privacy.columns import (
 )
 from lakehouse.privacy.identity import new_uids
 from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.people import PATIENT, People, ages_at, births
+from lakehouse.privacy.people import PATIENT, RECORD, People, ages_at, births
 from lakehouse.privacy.shapes import code_shaped, place_shaped
 from lakehouse.privacy.terminology import Terminology
 from lakehouse.tables import Column, Table
@@ -50,7 +50,7 @@ class Rows:
         secret: The warehouse's secret.
         people: The patients of the batch.
         identifiers: Pseudonyms by column, made for the whole batch at once.
-        old: Which rows are of a patient whom their file shows at 90 or over; None: not asked.
+        old: Records in which the patient is 90 or over at some time.
         terminology: Whose texts may be stored.
         time_zone: Zone in which an instant becomes a date, for ages.
     """
@@ -60,7 +60,7 @@ class Rows:
     secret: Secret
     people: People
     identifiers: dict[str, pa.Array]
-    old: Bools | None
+    old: pa.Array
     terminology: Terminology
     time_zone: str
 
@@ -155,8 +155,9 @@ def birth_year(rows: Rows, column: Column) -> pa.Array | None:
     born, known = birth
     days, named = rows.offsets()
     stays = known & named
-    if rows.old is not None:
-        stays &= ~rows.old
+    record = rows.raw(RECORD)
+    if record is not None:
+        stays &= ~pc.is_in(record, value_set=rows.old).to_numpy(zero_copy_only=False)
     for event in rows.definition.of_class("age"):
         when = rows.raw(event.at)
         if when is not None:

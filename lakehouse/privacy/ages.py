@@ -50,16 +50,3 @@ def years_between(birth: Days, at: Days) -> Days:
     year, month, day = _civil(at)
     not_yet = (month < birth_month) | ((month == birth_month) & (day < birth_day))
     return year - birth_year - not_yet
-
-
-def birthday(birth: Days, age: int) -> Days:
-    """Return the first date at which the age is reached.
-
-    Examples:
-        >>> birth = np.array(["1936-02-29"], "datetime64[D]").astype(np.int64)
-        >>> str(birthday(birth, 90).astype("datetime64[D]")[0])
-        '2026-03-01'
-    """
-    year, month, day = _civil(birth)
-    first = ((year - 1970 + age) * 12 + month).astype("datetime64[M]")
-    return first.astype("datetime64[D]").astype(np.int64) + day

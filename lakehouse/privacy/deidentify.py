@@ -19,7 +19,7 @@ from lakehouse.privacy.actions import ACTIONS, Rows
 from lakehouse.privacy.columns import Distinct, whole
 from lakehouse.privacy.identity import normal_identities, pseudonyms
 from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.people import People
+from lakehouse.privacy.people import People, records_of_the_old
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.terminology import Terminology
 from lakehouse.tables import load_tables
@@ -85,11 +85,9 @@ class Deidentifier:
         tables = self._defined(batch, counts)
         people = People(self._secret, tables, self._tables)
         identifiers = self._identifiers(tables, people)
-        old = (
-            people.old(tables, self._tables, self._time_zone)
-            if self.policy.action("birth_date") == "birth_year"
-            else {}
-        )
+        old = pa.array([], pa.string())
+        if self.policy.action("birth_date") == "birth_year":
+            old = records_of_the_old(tables, self._tables, self._time_zone)
         clean = {}
         for name, table in tables.items():
             rows = Rows(
@@ -98,7 +96,7 @@ class Deidentifier:
                 self._secret,
                 people,
                 identifiers.get(name, {}),
-                old.get(name),
+                old,
                 self._terminology,
                 self._time_zone,
             )

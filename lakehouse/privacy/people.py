@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.batch import BIRTH_DATE
-from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, Days, birthday, years_between
+from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, Days, years_between
 from lakehouse.privacy.columns import Bools, Distinct, days_of, numbers
 from lakehouse.privacy.identity import normal_identities, offsets, pseudonyms
 from lakehouse.privacy.keys import Secret
@@ -18,8 +17,8 @@ from lakehouse.tables import Table
 PATIENT = "patient_id"
 """The column that names the patient of a row; the time line of its ``date`` columns."""
 
-RECORD, FILE_DIGITS = "record_id", 16
-"""The column that names the record of a row, and how many of its digits name the file."""
+RECORD = "record_id"
+"""The column that names the source record of a row."""
 
 Rows = Mapping[str, pa.Table]
 Definitions = Mapping[str, Table]
@@ -66,58 +65,6 @@ class People:
         """Return whether the raw table has the column."""
         return (table, column) in self._rows.at
 
-    def old(self, tables: Rows, known: Definitions, time_zone: str) -> dict[str, Bools]:
-        """Return which rows, by table, are of a patient whom their file shows at 90 or over.
-
-        The file is the scope, not the batch: what is stored must not hang on which files an
-        engine happened to read together. A time beyond the age of 120 is a placeholder
-        (``9999-12-31``) and counts for nothing.
-        """
-        who, count = self._in_files(tables)
-        found = np.zeros(count, dtype=bool)
-        born = np.full(count, np.iinfo(np.int32).max, dtype=np.int64)
-        for name, place in who.items():
-            birth = births(tables[name], known[name])
-            if birth is not None:
-                days, valid = birth
-                both = self.at(name)[1] & valid
-                np.minimum.at(born, place[both], days[both])
-        ninety, placeholder = birthday(born, TOP_AGE), birthday(born, MAX_AGE + 1)
-        for name, place in who.items():
-            table, there = tables[name], self.at(name)[1]
-            for column in known[name].columns.values():
-                if column.phi not in ("date", "age") or column.name not in table.column_names:
-                    continue
-                if column.phi == "age":
-                    years, valid = numbers(table[column.name])
-                    reached = years >= TOP_AGE
-                else:
-                    days, valid = days_of(table[column.name], time_zone)
-                    reached = (days >= ninety[place]) & (days < placeholder[place])
-                found[place[there & valid & reached]] = True
-        return {name: found[place] for name, place in who.items()}
-
-    def _in_files(self, tables: Rows) -> tuple[dict[str, Days], int]:
-        """Return, by table, a number for the patient of each row within the row's own file."""
-        named = [name for name in tables if self.has(name)]
-        files = Distinct(
-            {
-                name: pc.utf8_slice_codeunits(tables[name][RECORD], 0, FILE_DIGITS)
-                for name in named
-                if RECORD in tables[name].column_names
-            }
-        )
-        pairs = []
-        for name in named:
-            file = numbers(files.at[name])[0] if name in files.at else 0
-            pairs.append(self.at(name)[0] + len(self._named) * file)
-        distinct, dense = np.unique(
-            np.concatenate([np.zeros(0, np.int64), *pairs]), return_inverse=True
-        )
-        ends = np.cumsum([len(p) for p in pairs])
-        parts = np.split(dense.astype(np.int64), ends[:-1]) if pairs else []
-        return dict(zip(named, parts, strict=True)), len(distinct)
-
 
 def births(table: pa.Table, definition: Table) -> tuple[Days, Bools] | None:
     """Return the true birth dates of the rows of a raw table, or None when it has none."""
@@ -132,3 +79,38 @@ def ages_at(birth: tuple[Days, Bools], at: tuple[Days, Bools]) -> tuple[Days, Bo
     """Return the ages of rows in whole years, and which are known and possible."""
     years = years_between(birth[0], at[0])
     return years, birth[1] & at[1] & (years >= 0) & (years <= MAX_AGE)
+
+
+def records_of_the_old(tables: Rows, known: Definitions, time_zone: str) -> pa.Array:
+    """Return the records that hold a time or an age at which their patient is 90 or over.
+
+    Records and not patients, and no wider: what stands in other records of the batch depends on
+    how files were divided among workers, and the same record must give the same rows everywhere.
+    A time beyond the age of 120 is a placeholder (``9999-12-31``) and counts for nothing.
+    """
+    found: list[pa.Array] = []
+    for name, table in tables.items():
+        if RECORD not in table.column_names:
+            continue
+        birth = births(table, known[name])
+        reached = np.zeros(len(table), dtype=bool)
+        for column in known[name].columns.values():
+            if column.name not in table.column_names:
+                continue
+            if column.phi == "age":
+                years, valid = numbers(table[column.name])
+                reached |= valid & (years >= TOP_AGE)
+            elif column.phi == "date" and birth is not None:
+                reached |= _over_90(birth, days_of(table[column.name], time_zone))
+        found.append(table[RECORD].filter(pa.array(reached)).combine_chunks())
+    return pa.concat_arrays(found) if found else pa.array([], pa.string())
+
+
+def _over_90(birth: tuple[Days, Bools], at: tuple[Days, Bools]) -> Bools:
+    lived = at[0] - birth[0]
+    # 90 years have 32,871 days at least: most rows need no calendar
+    reached = birth[1] & at[1] & (lived >= 32_871)
+    some = np.flatnonzero(reached)
+    years = years_between(birth[0][some], at[0][some])
+    reached[some] = (years >= TOP_AGE) & (years <= MAX_AGE)
+    return reached

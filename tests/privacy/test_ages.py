@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.privacy.ages import birthday, year_of, years_between
+from lakehouse.privacy.ages import year_of, years_between
 
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -27,13 +27,6 @@ def test_ages_are_those_of_the_calendar(pairs: list[tuple[date, date]]) -> None:
     born, at = days(*(b for b, _ in pairs)), days(*(a for _, a in pairs))
     assert years_between(born, at).tolist() == [age(b, a) for b, a in pairs]
     assert year_of(born).tolist() == [b.year for b, _ in pairs]
-
-
-@given(st.dates(max_value=date(9800, 1, 1)), st.integers(0, 130))
-def test_a_birthday_is_the_first_day_of_its_age(born: date, years: int) -> None:
-    day = birthday(days(born), years)
-    assert years_between(days(born), day).tolist() == [years]
-    assert years_between(days(born), day - 1).tolist() == [years - 1]
 
 
 @pytest.mark.parametrize(

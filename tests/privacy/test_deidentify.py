@@ -298,29 +298,41 @@ def test_extreme_times_do_not_disturb_ages_in_any_zone() -> None:
         )
 
 
-def test_no_birth_year_when_the_batch_knows_the_patient_at_90() -> None:
-    young = patient(date(1936, 3, 1), at("2020-01-01"))
-    other = {"patient_id": ids("1"), "observed_at": times(at("2026-03-01"))}
+def record(record_id: str, born: date, when: str) -> dict[str, Any]:
+    return {**patient(born, at(when)), "record_id": [record_id]}
+
+
+def test_no_birth_year_when_the_record_knows_the_patient_at_90() -> None:
+    young = record("r1", date(1936, 3, 1), "2020-01-01")
+    result = {
+        "patient_id": ids("1"),
+        "record_id": ["r1"],
+        "observed_at": times(at("2026-03-01")),
+        "_birth_date": pa.array([date(1936, 3, 1)]),
+    }
     assert column(clean({"patients": young}), "patients", "birth_year") != [None]
-    done = clean({"patients": young, "observations": other})
+    done = clean({"patients": young, "observations": result})
     assert column(done, "patients", "birth_year") == [None]
     assert column(done, "patients", "age_years") == [83]
-    another = {"patient_id": ids("2"), "observed_at": times(at("2026-03-01"))}
-    done = clean({"patients": young, "observations": another})
+    day_before = {**result, "observed_at": times(at("2026-02-28"))}
+    done = clean({"patients": young, "observations": day_before})
+    assert column(done, "patients", "birth_year") != [None]
+    other_record = {**result, "record_id": ["r2"]}
+    done = clean({"patients": young, "observations": other_record})
     assert column(done, "patients", "birth_year") != [None]
 
 
 def test_a_stated_age_of_90_takes_the_birth_year_too() -> None:
-    scan = {"patient_id": ids("1"), "age_years": pa.array([92], pa.int32())}
-    done = clean({
-        "patients": patient(date(1936, 3, 1), at("2020-01-01")), "imaging_instances": scan
-    })  # fmt: skip
+    young = record("r1", date(1936, 3, 1), "2020-01-01")
+    scan = {"patient_id": ids("1"), "record_id": ["r1"], "age_years": pa.array([92], pa.int32())}
+    done = clean({"patients": young, "imaging_instances": scan})
     assert column(done, "patients", "birth_year") == [None]
 
 
 def test_placeholder_times_take_no_birth_year() -> None:
-    young = patient(date(1990, 1, 1), at("2020-01-01"))
-    cover = {"patient_id": ids("1"), "ends_at": times(at("9999-12-31"))}
+    born = date(1990, 1, 1)
+    young = record("r1", born, "2020-01-01")
+    cover = {"ends_at": times(at("9999-12-31")), "record_id": ["r1"], "_birth_date": [born]}
     done = clean({"patients": young, "coverages": cover})
     assert column(done, "patients", "birth_year") != [None]
 
