@@ -103,6 +103,7 @@ class RawBatch:
         n_records: Source records that this batch accounts for (taken or rejected).
         dropped: Count of segments or elements that no mapping names, by a public name.
         by_file: Records by file id, where one batch holds several files (``parse_many``).
+        dropped_by_file: ``dropped`` by file id, in place of it, where one batch holds several.
     """
 
     tables: dict[str, pa.Table]
@@ -110,6 +111,7 @@ class RawBatch:
     n_records: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     by_file: Counter[str] = field(default_factory=Counter)
+    dropped_by_file: dict[str, Counter[str]] = field(default_factory=dict)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A RawBatch holds identified data and is never pickled.")

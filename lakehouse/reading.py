@@ -206,6 +206,8 @@ class _Reader:
             reports[file_id].n_records += n_records
         if batch.dropped:  # of a batch of many files, the first answers for all
             reports[next(iter(batch.by_file or reports))].dropped.update(batch.dropped)
+        for file_id, dropped in batch.dropped_by_file.items():
+            reports[file_id].dropped.update(dropped)
         rejects = _stamped(batch, self._terms.ingest_id, known.name, only)
         n_rejects = _count(rejects, reports)
         tables = {name: t for name, t in batch.tables.items() if name != "rejects"}

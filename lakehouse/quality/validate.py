@@ -64,7 +64,10 @@ def _rejects(rule: Rule, record_ids: pa.Array, records: pa.Table) -> pa.Table:
     """Return one reject row per record, described from the records table."""
     index = pc.index_in(record_ids, records.column("record_id").combine_chunks())
     n = len(record_ids)
-    columns = {"record_ordinal": records.column("ordinal").take(index)}
+    columns = {
+        "file_id": records.column("file_id").take(index),
+        "record_ordinal": records.column("ordinal").take(index),
+    }
     if BYTE_OFFSET in records.column_names:
         columns["byte_offset"] = records.column(BYTE_OFFSET).take(index)
     columns |= {c: records.column(c).take(index) for c in _DESCRIPTIVE if c in records.column_names}
@@ -79,7 +82,15 @@ def _rejects(rule: Rule, record_ids: pa.Array, records: pa.Table) -> pa.Table:
 
 def _without_warnings(rejects: pa.Table, records: pa.Table, lost: pa.Array) -> pa.Table:
     """Drop warnings and row rejects about records that are not stored after all."""
-    ordinals = records.column("ordinal").filter(pc.is_in(records.column("record_id"), lost))
-    about_lost = pc.is_in(rejects.column("record_ordinal"), ordinals.combine_chunks())
+    gone = records.filter(pc.is_in(records.column("record_id"), lost))
+    about_lost = pc.is_in(
+        _places(rejects, "record_ordinal"), _places(gone, "ordinal").combine_chunks()
+    )
     keep = pc.or_(pc.equal(rejects.column("level"), "record"), pc.invert(about_lost))
     return rejects.filter(keep)
+
+
+def _places(table: pa.Table, ordinal: str) -> pa.ChunkedArray:
+    """Return file and position of each row's record as one text."""
+    position = table.column(ordinal).cast(pa.string())
+    return pc.binary_join_element_wise(table.column("file_id"), position, " ")

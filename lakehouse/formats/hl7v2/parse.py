@@ -1,10 +1,10 @@
-"""One chunk of messages becomes raw tables: decode, group by delimiters, tokenise, map."""
+"""Chunks of messages become raw tables: decode, group by delimiters, tokenise, map."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,82 +21,141 @@ from lakehouse.formats.hl7v2.rows import RowBuilder, Rows
 from lakehouse.formats.hl7v2.segments import public_name
 from lakehouse.formats.hl7v2.tokens import Bools, Delimiters, Ints, Tokens, tag_code, tag_name
 
-_DESCRIPTIVE = ("record_type", "version", "sender_application", "sender_facility")
+_DESCRIPTIVE = ("file_id", "record_type", "version", "sender_application", "sender_facility")
 
 
-def parse_chunk(chunk: Chunk, first_ordinal: int, source: Source) -> Iterator[RawBatch]:
-    """Yield the raw batches of one chunk: one per set of delimiters that occurs in it.
+@dataclass(frozen=True)
+class Part:
+    """A chunk with the file it comes from.
 
-    Args:
-        chunk: Whole messages.
+    Attributes:
+        chunk: Whole messages of the file.
         first_ordinal: Position in the file of the chunk's first message.
         source: What is known of the file.
     """
-    if not chunk.starts:
+
+    chunk: Chunk
+    first_ordinal: int
+    source: Source
+
+
+@dataclass(frozen=True)
+class Messages:
+    """What is known of each message beside its text, one entry per message.
+
+    Attributes:
+        file_ids: Files, by place in ``file``.
+        file: Which file it comes from.
+        ordinal: Its position in that file.
+        offset: Byte at which it begins in that file.
+        charset: Character set it was decoded with; empty where it could not be.
+    """
+
+    file_ids: list[str]
+    file: np.ndarray
+    ordinal: np.ndarray
+    offset: np.ndarray
+    charset: np.ndarray
+
+    def take(self, which: np.ndarray) -> Messages:
+        """Return some of the messages."""
+        arrays = (self.file, self.ordinal, self.offset, self.charset)
+        return Messages(self.file_ids, *(a[which] for a in arrays))
+
+    def file_column(self) -> pa.Array:
+        """Return the file id of each message."""
+        return pa.array(self.file_ids, pa.string()).take(pa.array(self.file))
+
+    def by_file(self) -> Counter[str]:
+        """Return the count of messages by file id."""
+        counts = np.bincount(self.file, minlength=len(self.file_ids)).tolist()
+        return Counter({f: n for f, n in zip(self.file_ids, counts, strict=True) if n})
+
+
+def parse_parts(parts: Sequence[Part]) -> Iterator[RawBatch]:
+    """Yield the raw batches of some chunks, of one file or of many.
+
+    One batch holds the messages that share their delimiters; reading many small files as one
+    buffer costs what one large file costs. Zone, authority and mappings are those of the first.
+    """
+    parts = [p for p in parts if p.chunk.starts]
+    if not parts:
         return
-    mappings = load_mappings(source.mappings)
-    data, starts, sets = _decoded(chunk)
-    offsets = np.array(chunk.offsets, dtype=np.int64)
-    undecodable = np.flatnonzero(sets == "")
-    rejects = [
-        Reject(
-            first_ordinal + int(i),
-            "hl7v2.charset.undecodable",
-            "Bytes that the declared character set does not allow.",
-            "MSH-18",
-            byte_offset=int(offsets[i]),
-        )
-        for i in undecodable
-    ]
+    data, starts, known = _joined(parts)
+    mappings = load_mappings(parts[0].source.mappings)
+    data, starts = _decoded(data, starts, known.charset)
     groups = group(data, starts)
-    for i in groups.pop(None, ()):
-        if sets[i]:
-            rejects.append(
-                Reject(
-                    first_ordinal + int(i),
-                    "hl7v2.msh.delimiters",
-                    "MSH-1 and MSH-2 declare no usable delimiters.",
-                    "MSH-2",
-                    byte_offset=int(offsets[i]),
-                )
+    bad = {int(i): _DELIMITERS for i in groups.pop(None, ())}
+    bad |= {int(i): _UNDECODABLE for i in np.flatnonzero(known.charset == "")}
+    if bad:
+        rejects = [
+            Reject(
+                int(known.ordinal[i]),
+                *fault,
+                byte_offset=int(known.offset[i]),
+                file_id=known.file_ids[known.file[i]],
             )
-    if rejects:
-        yield RawBatch({}, rejects, n_records=len(rejects))
-    whole = len(groups) == 1 and not rejects
+            for i, fault in sorted(bad.items())
+        ]
+        which = known.take(np.array(sorted(bad)))
+        yield RawBatch({}, rejects, n_records=len(rejects), by_file=which.by_file())
+    whole = len(groups) == 1 and not bad
     for delimiters, members in groups.items():
-        if delimiters is None:
-            continue
-        good = members if not len(undecodable) else members[sets[members] != ""]
-        if len(good):
-            part = data if whole else join(data, starts, good)
-            yield _group(
-                part,
-                delimiters,
-                mappings,
-                source,
-                ordinals=good + first_ordinal,
-                offsets=offsets[good],
-                sets=sets[good],
-            )
+        good = members[known.charset[members] != ""]
+        if delimiters is not None and len(good):
+            text = data if whole else join(data, starts, good)
+            yield _group(text, delimiters, mappings, parts[0].source, known.take(good))
 
 
-def _decoded(chunk: Chunk) -> tuple[bytes, list[int], np.ndarray]:
-    """Return the chunk in UTF-8, where its messages begin, and each one's character set."""
-    data, starts = chunk.data, chunk.starts
-    sets = np.full(len(starts), "us-ascii", dtype=object)
+_UNDECODABLE = (
+    "hl7v2.charset.undecodable",
+    "Bytes that the declared character set does not allow.",
+    "MSH-18",
+)
+_DELIMITERS = (
+    "hl7v2.msh.delimiters",
+    "MSH-1 and MSH-2 declare no usable delimiters.",
+    "MSH-2",
+)
+
+
+def _joined(parts: Sequence[Part]) -> tuple[bytes, list[int], Messages]:
+    """Return the parts as one buffer, where its messages begin, and what is known of them."""
+    texts, starts, at = [], [], 0
+    for part in parts:
+        first = part.chunk.starts[0]  # what stands before belongs to no message
+        starts += [s - first + at for s in part.chunk.starts]
+        texts.append(part.chunk.data[first:])
+        at += len(texts[-1]) + 1
+    sizes = [len(p.chunk.starts) for p in parts]
+    ordinals = [
+        np.arange(n, dtype=np.int64) + p.first_ordinal for n, p in zip(sizes, parts, strict=False)
+    ]
+    known = Messages(
+        [p.source.file_id for p in parts],
+        np.repeat(np.arange(len(parts)), sizes),
+        np.concatenate(ordinals),
+        np.concatenate([np.array(p.chunk.offsets, dtype=np.int64) for p in parts]),
+        np.full(sum(sizes), "us-ascii", dtype=object),
+    )
+    return b"\r".join(texts), starts, known
+
+
+def _decoded(data: bytes, starts: list[int], sets: np.ndarray) -> tuple[bytes, list[int]]:
+    """Return the buffer in UTF-8 and where its messages begin; writes the sets it found."""
     if data.isascii() and b"\x1b" not in data:
-        return data, starts, sets
-    parts: list[bytes] = [data[: starts[0]].decode("ascii", "ignore").encode()]
-    places, at = [], len(parts[0])
+        return data, starts
+    texts: list[bytes] = []
+    places, at = [], 0
     for i, (begin, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=True)):
         message = data[begin:end]
         if not message.isascii() or b"\x1b" in message:
             decoded = to_utf8(message)
             message, sets[i] = decoded if decoded else (message[:4] + b"\r", "")
-        parts.append(message)
+        texts.append(message)
         places.append(at)
         at += len(message)
-    return b"".join(parts), places, sets
+    return b"".join(texts), places
 
 
 def _group(
@@ -104,10 +163,7 @@ def _group(
     delimiters: Delimiters,
     mappings: tuple[Mapping, ...],
     source: Source,
-    *,
-    ordinals: np.ndarray,
-    offsets: np.ndarray,
-    sets: np.ndarray,
+    known: Messages,
 ) -> RawBatch:
     """Return the raw batch of messages that share their delimiters."""
     tokens = Tokens(data, delimiters)
@@ -117,11 +173,10 @@ def _group(
         built = RowBuilder(fields, mapping).build()
         if built is not None:
             rows.setdefault(built.table, []).append(built)
-    record_ids = _record_ids(source.file_id, ordinals)
+    record_ids = _record_ids(known)
     tables = {name: _table(parts, record_ids) for name, parts in rows.items() if name != "records"}
-    tables["records"], dropped = _records(
-        rows["records"][0], tokens, mappings, record_ids, ordinals, sets, source
-    )
+    unmapped = _unmapped(tokens, mappings)
+    tables["records"] = _records(rows["records"][0], tokens, unmapped, record_ids, known)
     findings = fields.findings + out_of_order(fields)
     if tokens.continued.any():
         findings.append(
@@ -133,14 +188,20 @@ def _group(
             )
         )
     if findings:
-        tables["rejects"] = _findings(findings, tables["records"], ordinals, offsets)
-    tables["records"] = tables["records"].append_column("_byte_offset", pa.array(offsets))
-    return RawBatch(tables, n_records=len(ordinals), dropped=dropped)
+        tables["rejects"] = _findings(findings, tables["records"], known)
+    tables["records"] = tables["records"].append_column("_byte_offset", pa.array(known.offset))
+    return RawBatch(
+        tables,
+        n_records=len(known.ordinal),
+        by_file=known.by_file(),
+        dropped_by_file=_dropped(tokens, unmapped, known),
+    )
 
 
-def _record_ids(file_id: str, ordinals: np.ndarray) -> pa.Array:
-    digits = pc.utf8_lpad(pa.array(ordinals).cast(pa.string()), width=8, padding="0")
-    return pc.binary_join_element_wise(pa.scalar(file_id[:16]), digits, "-")
+def _record_ids(known: Messages) -> pa.Array:
+    digits = pc.utf8_lpad(pa.array(known.ordinal).cast(pa.string()), width=8, padding="0")
+    prefix = pa.array([f[:16] for f in known.file_ids]).take(pa.array(known.file))
+    return pc.binary_join_element_wise(prefix, digits, "-")
 
 
 def _table(parts: list[Rows], record_ids: pa.Array) -> pa.Table:
@@ -169,35 +230,31 @@ def _running(message: Ints) -> Ints:
 
 
 def _records(
-    rows: Rows,
-    tokens: Tokens,
-    mappings: tuple[Mapping, ...],
-    record_ids: pa.Array,
-    ordinals: np.ndarray,
-    sets: np.ndarray,
-    source: Source,
-) -> tuple[pa.Table, Counter[str]]:
-    """Return the records table and the count of segments that no mapping names."""
+    rows: Rows, tokens: Tokens, unmapped: Bools, record_ids: pa.Array, known: Messages
+) -> pa.Table:
+    """Return the records table: one row per message."""
     n = tokens.n_messages
-    unmapped = _unmapped(tokens, mappings)
-    dropped = Counter(
-        {
-            public_name(tag_name(code)): int(count)
-            for code, count in zip(
-                *np.unique(tokens.tags[unmapped], return_counts=True), strict=True
-            )
-        }
-    )
     columns = {
         "record_id": record_ids,
-        "file_id": pa.repeat(source.file_id, n),
-        "ordinal": pa.array(ordinals, pa.int64()),
+        "file_id": known.file_column(),
+        "ordinal": pa.array(known.ordinal, pa.int64()),
         "format": pa.repeat("hl7v2", n),
-        "character_set": pa.array(sets, pa.string()),
+        "character_set": pa.array(known.charset, pa.string()),
         "n_segments": pa.array(np.bincount(tokens.message, minlength=n), pa.int32()),
         "n_unmapped": pa.array(np.bincount(tokens.message[unmapped], minlength=n), pa.int32()),
     }
-    return pa.table(columns | rows.columns), dropped
+    return pa.table(columns | rows.columns)
+
+
+def _dropped(tokens: Tokens, unmapped: Bools, known: Messages) -> dict[str, Counter[str]]:
+    """Return, by file, how often each segment occurs that no mapping names."""
+    found: dict[str, Counter[str]] = {}
+    files = known.file[tokens.message[unmapped]].astype(np.int64)
+    pairs, counts = np.unique((files << 24) | tokens.tags[unmapped], return_counts=True)
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        name = public_name(tag_name(pair & 0xFFFFFF))
+        found.setdefault(known.file_ids[pair >> 24], Counter())[name] += count
+    return found
 
 
 def _unmapped(tokens: Tokens, mappings: tuple[Mapping, ...]) -> Bools:
@@ -207,9 +264,7 @@ def _unmapped(tokens: Tokens, mappings: tuple[Mapping, ...]) -> Bools:
     return unmapped
 
 
-def _findings(
-    findings: list[Finding], records: pa.Table, ordinals: np.ndarray, offsets: np.ndarray
-) -> pa.Table:
+def _findings(findings: list[Finding], records: pa.Table, known: Messages) -> pa.Table:
     """Return findings as a raw rejects table, one row per rule, place and message."""
 
     def one(finding: Finding) -> pa.Table:
@@ -220,8 +275,8 @@ def _findings(
         }
         return pa.table(
             {
-                "record_ordinal": pa.array(ordinals[messages], pa.int64()),
-                "byte_offset": pa.array(offsets[messages], pa.int64()),
+                "record_ordinal": pa.array(known.ordinal[messages], pa.int64()),
+                "byte_offset": pa.array(known.offset[messages], pa.int64()),
                 "level": pa.repeat(finding.level, n),
                 "rule": pa.repeat(finding.rule, n),
                 "location": pa.repeat(finding.location, n),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from collections import Counter
 
 import pytest
 from reading import MSH, PID, batches, message, rejects, rows
 
-from lakehouse.batch import Source
+from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.hl7v2 import FORMAT
 from lakehouse.formats.hl7v2.framing import chunks, looks_like_hl7
+from lakehouse.quality import validate
 
 TWO = message(PID) + message(PID).replace("C1", "C2")
 
@@ -179,7 +181,7 @@ def test_embedded_documents_of_any_size_take_bounded_memory() -> None:
 def test_unknown_segments_are_counted_not_named() -> None:
     data = message(PID, "ZPD|secret", "QQQ|secret", "NTE|1||text")
     (batch,) = batches(data)
-    assert batch.dropped == {"Z-segment": 1, "unknown segment": 1, "NTE": 1}
+    assert batch.dropped_by_file["a" * 32] == {"Z-segment": 1, "unknown segment": 1, "NTE": 1}
     assert rows(data, "records")[0]["n_unmapped"] == 3
 
 
@@ -190,3 +192,69 @@ def test_what_is_not_hl7(head: bytes) -> None:
 
 def test_a_file_without_message_says_so() -> None:
     assert rejects("BHS|^~\\&|A\rBTS|0\r") == [(-1, "hl7v2.file.no-message", "warning")]
+
+
+def test_many_files_read_together_give_the_rows_of_each_alone() -> None:
+    """Junk before a file's first message must not reach the last message of the file before."""
+    files = {
+        "a": message(PID, "ZZ1|x"),
+        "b": "junk line|x\rFHS|^~\\&\rBHS|^~\\&\r" + TWO + "BTS|9\r",
+        "c": "",
+        "d": message(PID).replace("|", "$") + "MSH|0000|\r",
+        "e": message("PID|1||||DOE") + message(PID, "NTE|1"),
+    }
+    told = {k: Source(k * 32) for k in files}
+    together = [
+        validate(b, "hl7v2")
+        for b in FORMAT.parse_many(
+            (io.BytesIO(text.encode()), told[k]) for k, text in files.items()
+        )
+    ]
+    alone = [
+        validate(b, "hl7v2")
+        for k, text in files.items()
+        for b in FORMAT.parse(io.BytesIO(text.encode()), told[k])
+    ]
+
+    assert _facts(together) == _facts(alone)
+    assert len(_facts(together)) == 18
+    dropped = {k: c for b in together for k, c in b.dropped_by_file.items()}
+    assert dropped["a" * 32] == {"Z-segment": 1} and dropped["e" * 32] == {"NTE": 1}
+
+
+def _facts(found: list[RawBatch]) -> list[str]:
+    """Rows (nulls left out), rejects and counts of some batches, in one order."""
+    facts: list[object] = []
+    counts: Counter[str] = Counter()
+    for batch in found:
+        for name, table in batch.tables.items():
+            for row in table.to_pylist():
+                full = {k: v for k, v in row.items() if v is not None}
+                facts.append((name, sorted(full.items())))
+        facts += [(r.file_id, r.record_ordinal, r.rule) for r in batch.rejects]
+        counts.update(batch.by_file)
+    return sorted(map(str, [*facts, *counts.items()]))
+
+
+def test_a_parser_failure_is_a_reject_of_the_messages_around_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lakehouse.formats.hl7v2 import parse
+
+    real = parse._group
+
+    def failing(text: bytes, *rest: object) -> RawBatch:
+        if b"C2" in text:
+            raise IndexError("a value that must not be seen")
+        return real(text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parse, "_group", failing)
+    files = [
+        (io.BytesIO(message(PID).replace("C1", c).encode()), Source(c * 16))
+        for c in ("C1", "C2", "C3")
+    ]
+    found = list(FORMAT.parse_many(files))
+    assert sum(b.n_records for b in found) == 3
+    (lost,) = [r for b in found for r in b.rejects]
+    assert (lost.rule, lost.file_id, lost.record_ordinal) == ("hl7v2.unreadable", "C2" * 16, 0)
+    assert "value" not in lost.message
