@@ -9,13 +9,14 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 import pyarrow as pa
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import journal, leases
+from lakehouse.storage import journal, leases, pins
 from lakehouse.storage.claims import claim
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile, write_tables
@@ -143,6 +144,27 @@ class IngestTransaction:
         _forget(self._warehouse, self.attempt, self._lease)
 
 
+@contextmanager
+def leased(warehouse: Warehouse, kind: str) -> Iterator[str]:
+    """Lease an attempt for work on committed tables; what it leaves is cleared, come what may.
+
+    Args:
+        warehouse: The warehouse.
+        kind: What the attempt does.
+
+    Yields:
+        The id of the attempt.
+    """
+    lease = leases.Lease(warehouse.files, warehouse.attempts, kind)
+    try:
+        yield lease.attempt
+    except BaseException:
+        lease.release(remove=False)
+        recover(warehouse)
+        raise
+    _forget(warehouse, lease.attempt, lease)
+
+
 def recover(warehouse: Warehouse) -> list[str]:
     """Complete or clear up after processes that died; never touches a living one's work.
 
@@ -166,6 +188,10 @@ def recover(warehouse: Warehouse) -> list[str]:
             if entry is not None:
                 _complete(warehouse, entry)
                 rolled.append(entry.ingest_id)
+            pins.complete(warehouse, attempt.id)
+            for table in warehouse.tables():
+                sweep_metadata(warehouse, table, attempt.id)
+            warehouse.refresh_hints()
             _clear(warehouse, attempt.id, entry)
     return rolled
 
@@ -175,10 +201,6 @@ def _complete(warehouse: Warehouse, entry: Journal) -> None:
     # snapshots that would say so.
     if not completed(warehouse, [entry.ingest_id]):
         roll_forward(warehouse, entry)
-    else:
-        warehouse.refresh_hints(entry.by_table())
-    for table in entry.by_table():
-        sweep_metadata(warehouse, table, entry.attempt)
 
 
 def _clear(warehouse: Warehouse, attempt: str, entry: Journal | None) -> None:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import update_table_metadata
-from pyiceberg.table.update.snapshot import ExpireSnapshots
+from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots, _OverwriteFiles
 from pyiceberg.typedef import Record
 
 from lakehouse.storage.crashpoints import reached
@@ -89,3 +90,84 @@ def append(
             for file in files:
                 producer.append_data_file(data_file(file))
         reached(f"appending:{table.name()[-1]}")
+
+
+def replace(
+    table: Table,
+    removed: Collection[DataFile],
+    added: Sequence[WrittenFile],
+    summary: Mapping[str, str],
+    commit_id: uuid.UUID,
+) -> None:
+    """Put files in the place of others in one commit, tried once.
+
+    pyiceberg has no operation for "the same rows in other files", so the snapshot says
+    ``overwrite`` and its summary says the rest.
+
+    Raises:
+        ValidationException: One of the files to remove is not in the table any more.
+    """
+    with _Transaction(table) as transaction:
+        update = transaction.update_snapshot(snapshot_properties=dict(summary))
+        with update.overwrite(commit_uuid=commit_id) as producer:
+            _swap(producer, removed, added)
+        reached(f"replacing:{table.name()[-1]}")
+
+
+def expire(table: Table, snapshots: Sequence[int]) -> None:
+    """Drop snapshots from the history; deletes no file."""
+    with _Transaction(table) as transaction:
+        ExpireSnapshots(transaction).by_ids(list(snapshots)).commit()
+
+
+def tag(table: Table, name: str, snapshot: int | None) -> None:
+    """Point a tag at a snapshot, or remove it."""
+    with _Transaction(table) as transaction:
+        if name in table.metadata.refs:
+            ManageSnapshots(transaction).remove_tag(name).commit()
+        if snapshot is not None:
+            ManageSnapshots(transaction).create_tag(snapshot, name).commit()
+
+
+def erase(
+    table: Table,
+    changes: Mapping[str, tuple[Collection[DataFile], Sequence[WrittenFile]]],
+    summary: Mapping[str, str],
+    new_id: Callable[[], uuid.UUID],
+) -> None:
+    """Put files in the place of others on main and in every release, and drop the history.
+
+    Args:
+        table: The table as loaded.
+        changes: Per reference (``main`` or a tag), what to remove and what to add.
+        summary: Properties of the snapshots.
+        new_id: Gives the id of each commit.
+    """
+    with _Transaction(table) as transaction:
+        for name, (removed, added) in changes.items():
+            branch = MAIN_BRANCH if name == MAIN_BRANCH else f"without-{name}"
+            if branch != MAIN_BRANCH:
+                pinned = table.metadata.refs[name].snapshot_id
+                ManageSnapshots(transaction).create_branch(pinned, branch).commit()
+            update = transaction.update_snapshot(snapshot_properties=dict(summary), branch=branch)
+            with update.overwrite(commit_uuid=new_id()) as producer:
+                _swap(producer, removed, added)
+            if branch != MAIN_BRANCH:
+                # A tag cannot be written to: its place is taken by the head of a branch.
+                ManageSnapshots(transaction).remove_tag(name).commit()
+                ManageSnapshots(transaction).create_tag(producer.snapshot_id, name).commit()
+                ManageSnapshots(transaction).remove_branch(branch).commit()
+        kept = {ref.snapshot_id for ref in transaction.table_metadata.refs.values()}
+        old = [s.snapshot_id for s in transaction.table_metadata.snapshots]
+        if gone := [i for i in old if i not in kept]:
+            ExpireSnapshots(transaction).by_ids(gone).commit()
+        reached(f"erasing:{table.name()[-1]}")
+
+
+def _swap(
+    producer: _OverwriteFiles, removed: Collection[DataFile], added: Sequence[WrittenFile]
+) -> None:
+    for file in removed:
+        producer.delete_data_file(file)
+    for file in added:
+        producer.append_data_file(data_file(file))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Collection, Sequence
 from copy import copy
 
-from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.errors import CommitError
 from lakehouse.storage import hints, history, leases, pyiceberg_private
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile
 from lakehouse.storage.files import is_local
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS
-from lakehouse.storage.sweep import TRIES, commit_id
+from lakehouse.storage.retry import commit
+from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import INGEST_ID, Warehouse
 
 
@@ -62,33 +59,17 @@ def commit_table(
         CommitError: Other writers were faster every time, or the catalog failed.
     """
     summary = {INGEST_ID: entry.ingest_id, history.ATTEMPT: entry.attempt}
-    last: Exception | None = None
-    for number in range(TRIES):
-        if number:
-            time.sleep(min(0.05 * 2**number, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311
-        table = warehouse.iceberg(name)
-        if has_ingest(table, entry.ingest_id):
-            return table
+
+    def done(table: IcebergTable) -> bool:
+        return has_ingest(table, entry.ingest_id)
+
+    def change(table: IcebergTable) -> None:
         before, drop = copy(table), history.surplus(table, unfinished)
-        named = commit_id(entry.attempt, name, number)
-        try:
-            pyiceberg_private.append(table, files, summary, named, drop)
-        except (CommitFailedException, ValidationException) as error:
-            last = error  # surely not landed: another writer was faster
-        except Exception as error:
-            # Unknown outcome: it may have landed and only the answer is lost. The next turn
-            # looks for the own id before anything else.
-            last = error
-        else:
-            if drop:
-                history.clear(warehouse.files, before, drop)
-            return table
-    if has_ingest(table := warehouse.iceberg(name), entry.ingest_id):
-        return table
-    raise CommitError(
-        f"Table {name} could not be committed ({type(last).__name__}).",
-        "Nothing is lost: run the same command again.",
-    ) from last
+        pyiceberg_private.append(table, files, summary, commit_id(entry.attempt), drop)
+        if drop:
+            history.clear(warehouse.files, before, drop)
+
+    return commit(warehouse, name, entry.attempt, change, done)
 
 
 def has_ingest(table: IcebergTable, ingest_id: str) -> bool:

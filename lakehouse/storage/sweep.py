@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
 from collections.abc import Collection
 
@@ -10,15 +11,21 @@ from lakehouse.storage.files import is_local, join
 from lakehouse.storage.integrity import references
 from lakehouse.storage.warehouse import Warehouse
 
-TRIES = 12
-"""How often a table's commit is tried against other writers before giving up."""
-
 _VERSION = re.compile(r"/(\d+)-[0-9a-f-]{36}\.metadata\.json$")
 
 
-def commit_id(attempt: str, table: str, number: int) -> uuid.UUID:
-    """Return the id in the names of the manifests that one try to commit writes."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{attempt}/{table}/{number}")
+def commit_id(attempt: str) -> uuid.UUID:
+    """Return a fresh id for the names of the manifests of one commit; it begins with the attempt's.
+
+    Examples:
+        >>> str(commit_id("0012a-0123456789ab"))[:13]
+        '01234567-89ab'
+    """
+    return uuid.UUID(hex=_own(attempt) + secrets.token_hex(10))
+
+
+def _own(attempt: str) -> str:
+    return attempt.rpartition("-")[2]
 
 
 def clear_data(
@@ -52,17 +59,17 @@ def sweep_metadata(warehouse: Warehouse, table: str, attempt: str) -> None:
     """
     iceberg = warehouse.iceberg(table)
     folder = join(iceberg.location(), "metadata")
-    named = {str(commit_id(attempt, table, n)) for n in range(TRIES)}
+    mark = f"{_own(attempt)[:8]}-{_own(attempt)[8:]}"
     logged = {iceberg.metadata_location, *(e.metadata_file for e in iceberg.metadata.metadata_log)}
-    reached_number = _number(iceberg.metadata_location)
+    now = _number(iceberg.metadata_location)
     avro = []
     for found in warehouse.files.list(folder, recursive=False):
         number = _number(found.location)
         if number is None:
-            if any(n in found.location for n in named):
+            if mark in found.location.rsplit("/", 1)[-1]:
                 avro.append(found.location)
         elif found.location not in logged and (
-            is_local(folder) or (reached_number is not None and number <= reached_number)
+            is_local(folder) or (now is not None and number <= now)
         ):
             warehouse.files.delete(found.location)
     if avro:

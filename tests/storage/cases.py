@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from lakehouse.storage import IngestTransaction, Settings, Warehouse, write_tables
+from lakehouse.storage.integrity import references
 
 SETTINGS = Settings("safe_harbor", key_id="0123456789abcdef", policy_sha256="ab" * 32)
 
@@ -71,3 +72,13 @@ def content(warehouse: Warehouse, table: str) -> list[tuple[object, ...]]:
     """Return the rows of a table as a sorted list, a multiset that compares."""
     held = warehouse.iceberg(table).scan().to_arrow()
     return sorted(zip(*(c.to_pylist() for c in held.columns), strict=True), key=repr)
+
+
+def unreferenced(warehouse: Warehouse) -> set[str]:
+    """Return files of the tables that nothing refers to."""
+    stray: set[str] = set()
+    for name in warehouse.tables():
+        table = warehouse.iceberg(name)
+        stray |= {e.location for e in warehouse.files.list(table.location())}
+        stray -= references(table).all()
+    return stray

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.storage import Warehouse, hints, recover
-from lakehouse.storage.integrity import references
 
-from .cases import SETTINGS, content, ingest
+from .cases import SETTINGS, content, ingest, unreferenced
 
 POINTS = [
     "files-written",
@@ -42,16 +41,6 @@ def run(path: Path, crash_at: str = "") -> int | None:
     process.start()
     process.join(120)
     return process.exitcode
-
-
-def unreferenced(warehouse: Warehouse) -> set[str]:
-    """Return files of the tables that nothing refers to."""
-    stray: set[str] = set()
-    for name in warehouse.tables():
-        table = warehouse.iceberg(name)
-        stray |= {e.location for e in warehouse.files.list(table.location())}
-        stray -= references(table).all()
-    return stray
 
 
 @pytest.fixture(scope="module")

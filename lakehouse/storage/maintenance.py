@@ -1,0 +1,224 @@
+"""Upkeep: compact small files, expire old snapshots, delete what nothing uses any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.refs import MAIN_BRANCH
+
+from lakehouse.errors import UserError
+from lakehouse.storage import compact, garbage, hints, leases, pyiceberg_private, retry, rewrite
+from lakehouse.storage.commit import leased, recover
+from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.datafiles import TARGET_BYTES
+from lakehouse.storage.files import is_local
+from lakehouse.storage.history import ATTEMPT
+from lakehouse.storage.locks import exclusive
+from lakehouse.storage.pins import pinned
+from lakehouse.storage.warehouse import Warehouse
+
+KEEP = 20
+"""Snapshots of each table that stay when nothing is said."""
+
+GRACE = timedelta(hours=24)
+"""How long a file that nothing uses waits for queries that began before."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a table consists of.
+
+    Attributes:
+        files: Data files of the current snapshot.
+        bytes: Their size.
+        rows: Their rows.
+        snapshots: Snapshots in the history.
+    """
+
+    files: int
+    bytes: int
+    rows: int
+    snapshots: int
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What maintenance did, or in a dry run would do, to one table.
+
+    Attributes:
+        table: Name of the table.
+        before: Before it.
+        after: After it; in a dry run what is expected, with the bytes as before.
+        deleted: Unused files that were deleted.
+        deleted_bytes: Bytes that this freed.
+        waiting: Unused files that wait for their grace period to end.
+        hint_was_stale: The version hint had to be mended.
+    """
+
+    table: str
+    before: Figures
+    after: Figures
+    deleted: int
+    deleted_bytes: int
+    waiting: int
+    hint_was_stale: bool
+
+
+@dataclass(frozen=True)
+class MaintenanceReport:
+    """What maintenance did.
+
+    Attributes:
+        tables: One report per table.
+        recovered: Ids of ingests that had been left unfinished and were completed.
+        dry_run: Nothing was changed.
+    """
+
+    tables: tuple[TableReport, ...]
+    recovered: tuple[str, ...]
+    dry_run: bool
+
+
+def maintain(
+    warehouse: Warehouse,
+    *,
+    keep: int = KEEP,
+    target_size: int = TARGET_BYTES,
+    grace: timedelta = GRACE,
+    dry_run: bool = False,
+    tables: Iterable[str] | None = None,
+) -> MaintenanceReport:
+    """Make a warehouse small and quick again; ingests and queries may go on meanwhile.
+
+    Args:
+        warehouse: The warehouse.
+        keep: Newest snapshots of each table that stay; releases stay in any case.
+        target_size: Bytes of a data file.
+        grace: How long a file that nothing uses stays, for queries that began before.
+        dry_run: Only say what would be done.
+        tables: Only these; None for all.
+
+    Raises:
+        UserError: An argument is out of range.
+        CommitError: A table could not be committed; running it again goes on.
+
+    Examples:
+        ::
+
+            report = maintain(warehouse, keep=10, dry_run=True)
+            for table in report.tables:
+                print(table.table, table.before.files, "->", table.after.files)
+    """
+    if keep < 1 or target_size < 1 or grace < timedelta():
+        raise UserError("`keep` and the target size are at least 1; the grace is not negative.")
+    names = warehouse.tables() if tables is None else list(tables)
+    if dry_run:
+        return MaintenanceReport(
+            tuple(_expected(warehouse, n, keep, target_size, grace) for n in names), (), True
+        )
+    recovered = recover(warehouse)
+    with leased(warehouse, "maintain") as attempt:
+        reports = [_table(warehouse, n, attempt, keep, target_size, grace) for n in names]
+    return MaintenanceReport(tuple(reports), tuple(recovered), False)
+
+
+def _table(
+    warehouse: Warehouse, name: str, attempt: str, keep: int, target: int, grace: timedelta
+) -> TableReport:
+    table = warehouse.iceberg(name)
+    stale = hints.refresh(warehouse.files, table)
+    before = figures(table)
+    compact.compact(warehouse, name, attempt, target)
+    table = _expire(warehouse, name, attempt, keep)
+    noted = garbage.noted(warehouse)
+    found = garbage.find(warehouse, name, noted, grace.total_seconds(), attempt)
+    folder = warehouse.location(name) + "/"
+    garbage.note(
+        warehouse,
+        [n for n in noted if not n.startswith(folder)] + [e.location for e in found.waiting],
+    )
+    reached(f"maintain-noted:{name}")
+    freed = garbage.delete(warehouse.files, found.due)
+    waiting = len(found.waiting) - len(found.due)
+    return TableReport(name, before, figures(table), len(found.due), freed, waiting, stale)
+
+
+def figures(table: IcebergTable) -> Figures:
+    """Return what a table consists of."""
+    files = [t.file for t in rewrite.plan(table)]
+    return Figures(
+        len(files),
+        sum(f.file_size_in_bytes for f in files),
+        sum(f.record_count for f in files),
+        len(table.metadata.snapshots),
+    )
+
+
+def expirable(warehouse: Warehouse, table: IcebergTable, keep: int, coming: int = 0) -> list[int]:
+    """Return the snapshots beyond the newest ``keep`` that nothing needs.
+
+    Needed are those of releases, and those that tell that an ingest in progress has reached this
+    table.
+
+    Args:
+        warehouse: The warehouse.
+        table: The table.
+        keep: How many stay.
+        coming: How many will be added before.
+    """
+    ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
+    refs = table.metadata.refs.items()
+    needed = {ref.snapshot_id for name, ref in refs if not (coming and name == MAIN_BRANCH)}
+    needed |= pinned(warehouse, table.name()[-1])
+    found = leases.attempts(warehouse.files, warehouse.attempts)
+    unfinished = {a.id for a in found if leases.JOURNAL in a.parts}
+    return [
+        s.snapshot_id
+        for s in ordered[: max(0, len(ordered) + coming - keep)]
+        if s.snapshot_id not in needed
+        and (s.summary is None or s.summary.get(ATTEMPT) not in unfinished)
+    ]
+
+
+def _expire(warehouse: Warehouse, name: str, attempt: str, keep: int) -> IcebergTable:
+    with exclusive(warehouse.state, "commit"):
+        table = retry.commit(
+            warehouse,
+            name,
+            attempt,
+            lambda now: pyiceberg_private.expire(now, expirable(warehouse, now, keep)),
+            lambda now: not expirable(warehouse, now, keep),
+        )
+        reached(f"maintain-expired:{name}")
+        hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+    return table
+
+
+def _expected(
+    warehouse: Warehouse, name: str, keep: int, target: int, grace: timedelta
+) -> TableReport:
+    table = warehouse.iceberg(name)
+    before = figures(table)
+    planned = compact.plan(table, target)
+    coming = int(bool(planned.groups))
+    after = Figures(
+        before.files - planned.n_files + len(planned.groups),
+        before.bytes,
+        before.rows,
+        before.snapshots + coming - len(expirable(warehouse, table, keep, coming)),
+    )
+    noted = garbage.noted(warehouse)
+    found = garbage.find(warehouse, name, noted, grace.total_seconds())
+    stem = hints.stem(table.metadata_location)
+    return TableReport(
+        name,
+        before,
+        after,
+        len(found.due),
+        sum(e.size for e in found.due),
+        len(found.waiting) - len(found.due),
+        hints.current(warehouse.files, table.location()) != stem,
+    )

@@ -1,0 +1,112 @@
+"""The records of releases and the Iceberg tags that go with them.
+
+A release is a record of snapshots, and an Iceberg tag of the same name on each table, by which
+every other engine honours it too. The record is written first; tags that a kill left out are
+added by ``recover``, and until then expiry honours the record.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pyiceberg.table import Table as IcebergTable
+
+from lakehouse.storage import hints, pyiceberg_private, retry
+from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.files import is_local, join
+from lakehouse.storage.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Release:
+    """One snapshot of every table under one name.
+
+    Attributes:
+        name: Name of the release.
+        created_at: Wall clock, ISO 8601.
+        snapshots: Snapshot of each table; None where the table had no rows yet.
+        rows: Rows of each table then.
+    """
+
+    name: str
+    created_at: str
+    snapshots: dict[str, int | None]
+    rows: dict[str, int]
+
+
+def list_releases(warehouse: Warehouse) -> list[Release]:
+    """Return all releases, oldest first."""
+    found = []
+    for entry in warehouse.files.list(_folder(warehouse), recursive=False):
+        content = warehouse.files.read(entry.location)
+        if content is not None and entry.location.endswith(".json"):
+            found.append(Release(**json.loads(content)))
+    return sorted(found, key=lambda r: (r.created_at, r.name))
+
+
+def pinned(warehouse: Warehouse, table: str) -> set[int]:
+    """Return the snapshots of a table that releases need."""
+    held = {r.snapshots.get(table) for r in list_releases(warehouse)}
+    return {s for s in held if s is not None}
+
+
+def complete(warehouse: Warehouse, attempt: str) -> None:
+    """Add the tags that a kill kept from being set; the commit lock is held.
+
+    Args:
+        warehouse: The warehouse.
+        attempt: The attempt that was killed.
+    """
+    for release in list_releases(warehouse):
+        tag(warehouse, release, attempt)
+
+
+def tag(warehouse: Warehouse, release: Release, attempt: str) -> None:
+    """Tag the snapshots of a release; the commit lock is held."""
+    for table, snapshot in release.snapshots.items():
+        if snapshot is not None:
+            point(warehouse, table, release.name, snapshot, attempt)
+            reached(f"release-tagged:{table}")
+
+
+def point(warehouse: Warehouse, name: str, label: str, snapshot: int | None, attempt: str) -> None:
+    """Point a tag of one table at a snapshot, or remove it; the commit lock is held."""
+
+    def done(table: IcebergTable) -> bool:
+        ref = table.metadata.refs.get(label)
+        return (ref.snapshot_id if ref else None) == snapshot
+
+    table = warehouse.iceberg(name)
+    if done(table):
+        return
+    table = retry.commit(
+        warehouse,
+        name,
+        attempt,
+        lambda now: pyiceberg_private.tag(now, label, snapshot),
+        done,
+    )
+    hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+
+
+def write(warehouse: Warehouse, release: Release) -> None:
+    """Write the record of a release."""
+    content = {
+        "name": release.name,
+        "created_at": release.created_at,
+        "snapshots": release.snapshots,
+        "rows": release.rows,
+    }
+    warehouse.files.replace(
+        location(warehouse, release.name), json.dumps(content, indent=2).encode()
+    )
+
+
+def location(warehouse: Warehouse, name: str) -> str:
+    """Return where the record of a release is."""
+    return join(_folder(warehouse), f"{name}.json")
+
+
+def _folder(warehouse: Warehouse) -> str:
+    return join(warehouse.state, "releases")
