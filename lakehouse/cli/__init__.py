@@ -1,13 +1,17 @@
 """The command line: each command is one call of the API. ``main`` turns errors into one line.
 
+Commands are found by looking into this folder: every module registers its own with ``app``.
+
 Exit codes: 0 done, 1 our fault (run it again, or report it), 2 the user's, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 import typer
@@ -20,6 +24,10 @@ from lakehouse.errors import LakehouseError
 __all__ = ["add", "app", "ask", "keep", "main", "send"]
 
 INTERRUPTED = 130
+
+for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+    if not _module.startswith("_"):
+        import_module(f"{__name__}.{_module}")
 
 
 def main() -> None:

@@ -255,7 +255,7 @@ def formats() -> None:
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the files.")],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 100,
-    years: Annotated[int, typer.Option(min=1, help="Over how many years.")] = 3,
+    years: Annotated[float, typer.Option(min=0.1, help="Over how many years.")] = 3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 1,
     form: Annotated[
         list[str] | None, typer.Option("--format", help="Only these formats; repeatable.")
@@ -264,8 +264,7 @@ def synth(
     """Write a synthetic hospital: made-up patients with believable lives, ready to ingest."""
     from lakehouse.synth import write
 
-    options = {"formats": tuple(form)} if form else {}
-    counts = write(folder, patients=patients, years=years, seed=seed, **options)
+    counts = write(folder, patients, years, seed, form)
     show.table(("what", "number"), sorted(counts.items()))
     show.note(f"Next: [bold]lakehouse ingest {folder}[/bold]")
 

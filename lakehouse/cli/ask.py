@@ -67,6 +67,12 @@ def sql(
     rows: Annotated[
         int, typer.Option(min=0, help="Most rows of a table on a terminal; 0 for all.")
     ] = show.SHOWN_ROWS,
+    min_cell: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Blank groups of fewer patients than N; 11 is usual."
+        ),
+    ] = None,
     as_of: AsOf = None,
     codes: Codes = None,
     views: Views = None,
@@ -76,7 +82,8 @@ def sql(
     """Run one SELECT over tables, views and code sets, and show its rows."""
     text = _statement(query, file)
     with _open(warehouse, catalog, codes, views, as_of) as lake:
-        show.write(lake.sql(text, _parameters(param or [])), form, output, rows)
+        found = lake.sql(text, _parameters(param or []), min_cell=min_cell)
+        show.write(found, form, output, rows)
 
 
 def _statement(query: str | None, file: Path | None) -> str:

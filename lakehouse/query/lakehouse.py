@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query import faults
+from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.place import Place, locate
@@ -111,12 +111,16 @@ class Lakehouse:
         self,
         query: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        min_cell: int | None = None,
     ) -> Result:
         """Return the rows of one SELECT over tables, views and code sets.
 
         Args:
             query: The SELECT. ``?`` or ``$name`` stand for parameters.
             params: Their values, a list or a mapping.
+            min_cell: Blank the figures of rows with fewer patients than this (11 is usual), and
+                of further rows where a total would give them back; the query has to group.
 
         Raises:
             QueryError: It is no SELECT, or names a table, view or column that does not exist.
@@ -125,16 +129,24 @@ class Lakehouse:
             >>> lake.sql("SELECT * FROM qsofa WHERE score >= $least", {"least": 2}).df()
             ... # doctest: +SKIP
         """
+        if min_cell is None:
+            return Result(self._relation(query, params))
+        self._session.check(query)
+        how = smallcells.plan(query, self._session.columns_of, self._session.grains)
+        found = Result(self._relation(how.sql, params)).arrow()
+        blanked = smallcells.suppress(found, how, min_cell)
+        return Result(self._session.con.from_arrow(blanked))
+
+    def _relation(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None
+    ) -> duckdb.DuckDBPyRelation:
         reads = self._session.check(query)
+        given = params if params is None or isinstance(params, Mapping) else list(params)
         try:
-            given = params if params is None or isinstance(params, Mapping) else list(params)
-            relation = self._session.con.sql(query, params=given)
+            return self._session.con.sql(query, params=given)
         except duckdb.Error as error:
-            columns = self._session.columns(reads)
+            columns = {c for name in reads.names for c in self._session.columns_of(name)}
             raise faults.query_error(error, self._session.known, columns) from None
-        if relation is None:
-            raise QueryError("The statement gives no rows.", "Give one SELECT.")
-        return Result(relation)
 
     def tables(self) -> list[str]:
         """Return the names of the tables; the clinical ones first, bookkeeping last."""

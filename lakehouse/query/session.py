@@ -91,14 +91,17 @@ class Session:
         except duckdb.Error as error:
             raise faults.query_error(error, self.known) from None
 
-    def columns(self, reads: Reads) -> set[str]:
-        """Return the columns of what a statement reads, to name near ones."""
+    def columns_of(self, name: str) -> list[str]:
+        """Return the columns of a table or view; none for an unknown name."""
+        if name in self.views:
+            return self.views[name].columns
         tables = load_tables()
-        return {
-            column
-            for name in reads.names
-            for column in (self.views[name].columns if name in self.views else tables[name].columns)
-        }
+        return list(tables[name].columns) if name in tables else []
+
+    @property
+    def grains(self) -> dict[str, tuple[str, ...]]:
+        """The columns that name a row of each view."""
+        return {name: view.grain for name, view in self.views.items()}
 
     def _answerable(self, name: str, profile: str) -> bool:
         return all(self.views[n].available(profile) for n in closure([name], self.views))
