@@ -146,10 +146,10 @@ def _distinct(query: Any, columns_of: Callable[[str], Sequence[str]]) -> Any:
         else:
             columns = columns_of(source.name)
         if "patient_id" in columns or "*" in columns:
-            patient = exp.column("patient_id", table=source.alias_or_name)
+            patient = exp.column("patient_id", table=source.alias_or_name or None)
             return exp.Count(this=exp.Distinct(expressions=[patient]))
         if PATIENTS in columns:
-            return exp.Sum(this=exp.column(PATIENTS, table=source.alias_or_name))
+            return exp.Sum(this=exp.column(PATIENTS, table=source.alias_or_name or None))
     raise QueryError("Nothing in this query tells patients apart.", _REMEDY)
 
 
