@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.resources import resource
-from lakehouse.tables import Column, Table, load_tables
+from lakehouse.tables import Column, Table, add_site_tables, load_tables, read_site_tables
 
 PREVIOUS = "previous "
 """Before a path: the segment of the same kind before the row's own, in the same message."""
@@ -220,6 +220,7 @@ def read_mapping(file: FilePath, tables: dict[str, Table]) -> Mapping:
 @cache
 def load_mappings(folders: Sequence[str] = ()) -> tuple[Mapping, ...]:
     """Return the shipped mappings, then those of a site's own folders."""
+    add_site_tables(read_site_tables(folders))
     tables = load_tables()
     files = sorted(resource("catalog/hl7v2").glob("*.toml"))
     for folder in folders:
@@ -234,4 +235,5 @@ def code_set(name: str) -> dict[str, str]:
     if not file.is_file():
         raise DefinitionError(f"There is no code set {name} in catalog/codes.")
     with file.open(encoding="utf-8", newline="") as rows:
-        return {row["code"].upper(): row["value"] for row in csv.DictReader(rows)}
+        lines = (line for line in rows if not line.startswith("#"))
+        return {row["code"].upper(): row["value"] for row in csv.DictReader(lines)}

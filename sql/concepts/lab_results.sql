@@ -1,0 +1,82 @@
+-- title: Laboratory results
+-- description: Every current laboratory result with the name of its analyte and its value in the analyte's own unit.
+--   Vital signs are in vital_signs.
+-- grain: record_id, ordinal
+-- source: codes.analytes (LOINC and common local codes), codes.unit_conversions
+-- column analyte: name such as creatinine; null when the code is not known
+-- column value: number in `unit`; null when the unit as sent cannot be converted to it
+-- column unit: the analyte's own unit; the unit as sent where the analyte is not known
+-- column source_value: number as sent
+-- column source_unit: unit as sent
+-- column range_low: lower end of the reference range, in `unit`
+-- column range_high: upper end of the reference range, in `unit`
+-- column plausible: whether the value lies within bounds that a living patient can have; null without value or bounds
+WITH named AS (
+    SELECT
+        r.*,
+        coalesce(a.analyte, b.analyte) AS analyte,
+        coalesce(a.kind, b.kind) AS kind,
+        coalesce(a.unit, b.unit) AS analyte_unit,
+        coalesce(a.plausible_low, b.plausible_low) AS plausible_low,
+        coalesce(a.plausible_high, b.plausible_high) AS plausible_high,
+        coalesce(nullif(lower(replace(r.unit, ' ', '')), ''), 'none') AS spelling
+    FROM results_current AS r
+    LEFT JOIN analyte_names AS a
+        ON
+            upper(r.code) = a.code
+            AND CASE
+                WHEN r.code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN r.code_system
+                ELSE 'open'
+            END = a.code_space
+    LEFT JOIN analyte_names AS b
+        ON
+            upper(r.alt_code) = b.code
+            AND CASE
+                WHEN r.alt_code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN r.alt_code_system
+                ELSE 'open'
+            END = b.code_space
+),
+
+converted AS (
+    SELECT
+        n.*,
+        CASE WHEN n.analyte IS NULL THEN 1.0 ELSE f.factor END AS factor,
+        CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift
+    FROM named AS n
+    LEFT JOIN unit_factors AS f ON n.analyte = f.analyte AND n.spelling = f.spelling
+    WHERE
+        coalesce(n.kind, 'laboratory') = 'laboratory'
+        AND (n.analyte IS NOT NULL OR upper(coalesce(n.category, 'LAB')) NOT IN ('VITALS', 'VS', 'VITAL-SIGNS'))
+),
+
+measured AS (
+    SELECT
+        *,
+        value_number * factor + shift AS value
+    FROM converted
+)
+
+SELECT
+    record_id,
+    ordinal,
+    patient_id,
+    encounter_id,
+    order_id,
+    code,
+    code_system,
+    analyte,
+    value,
+    coalesce(analyte_unit, unit) AS unit,
+    comparator,
+    value_code,
+    flag,
+    status,
+    range_low * factor + shift AS range_low,
+    range_high * factor + shift AS range_high,
+    observed_at,
+    reported_at,
+    age_years,
+    value_number AS source_value,
+    unit AS source_unit,
+    value BETWEEN coalesce(plausible_low, value) AND coalesce(plausible_high, value) AS plausible
+FROM measured

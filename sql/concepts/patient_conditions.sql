@@ -1,0 +1,73 @@
+-- title: Diagnoses and problems
+-- description: Every diagnosis or problem that stands today, once a visit and kind: the latest statement of each,
+--   without those that were deleted or entered in error; merged patients are one.
+-- grain: patient_id, encounter_id, code_system, code, kind
+-- source: HL7 v2.9 ch. 6.5.2 (DG1), table 0206 (action); codes.conditions
+-- column code: in capitals, without dot
+-- column condition: name such as diabetes_type_2, the closest in condition_codes; null when the code belongs to none
+-- column rank: 1 is the principal diagnosis
+-- column recorded_at: when it was first made or recorded
+WITH placed AS (
+    SELECT
+        c.record_id,
+        c.ordinal,
+        coalesce(m.patient_id, i.patient_id, c.patient_id) AS patient_id,
+        c.encounter_id,
+        upper(replace(c.code, '.', '')) AS code,
+        c.code_system,
+        c.code_display,
+        c.kind,
+        c.rank,
+        c.present_on_admission,
+        c.status,
+        c.action = 'D' OR lower(c.status) IN ('entered-in-error', 'deleted') AS is_gone,
+        c.age_years,
+        coalesce(m.offset_days, i.offset_days, 0) * INTERVAL '1' DAY AS shift,
+        c.onset_at,
+        c.recorded_at,
+        c.stated_at
+    FROM conditions AS c
+    LEFT JOIN identity_changes AS i ON c.patient_id = i.old_patient_id
+    LEFT JOIN encounter_moves AS m ON c.encounter_id = m.encounter_id AND c.patient_id = m.old_patient_id
+    WHERE c.code IS NOT NULL
+),
+
+-- A deletion that names no kind takes every kind of the code with it.
+latest AS (
+    SELECT
+        *,
+        min(recorded_at + shift) OVER statements AS first_recorded_at,
+        max(CASE WHEN is_gone AND kind IS NULL THEN coalesce(stated_at, recorded_at) + shift END)
+            OVER (PARTITION BY patient_id, encounter_id, code_system, code) AS gone_at
+    FROM placed
+    WINDOW statements AS (PARTITION BY patient_id, encounter_id, code_system, code, kind)
+    QUALIFY row_number() OVER (
+        PARTITION BY patient_id, encounter_id, code_system, code, kind
+        ORDER BY
+            coalesce(stated_at, recorded_at) + shift DESC NULLS LAST,
+            record_id DESC NULLS LAST,
+            ordinal DESC NULLS LAST
+    ) = 1
+)
+
+SELECT
+    l.record_id,
+    l.ordinal,
+    l.patient_id,
+    l.encounter_id,
+    l.code,
+    l.code_system,
+    l.code_display,
+    n.condition,
+    l.first_recorded_at AS recorded_at,
+    l.onset_at + l.shift AS onset_at,
+    l.rank,
+    l.present_on_admission,
+    l.kind,
+    l.status,
+    l.age_years
+FROM latest AS l
+LEFT JOIN condition_codes AS n ON l.code = n.code AND l.code_system = n.code_system AND n.nth = 1
+WHERE
+    NOT coalesce(l.is_gone, FALSE)
+    AND (l.gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > l.gone_at)

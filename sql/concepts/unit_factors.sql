@@ -1,0 +1,44 @@
+-- title: Unit conversions
+-- description: For each analyte and each spelling of a unit, how a value becomes one in the analyte's own unit:
+--   value * factor + shift.
+-- grain: analyte, spelling
+-- source: codes.unit_conversions and codes.unit_spellings; molar masses from IUPAC atomic weights.
+-- column spelling: unit as sent, in lower case and without blanks; `none` where no unit was sent
+-- column shift: what is added after the multiplication
+WITH spelled AS (
+    SELECT
+        spelling,
+        unit
+    FROM codes.unit_spellings
+    UNION
+    -- a unit is always a spelling of itself
+    SELECT
+        lower(unit) AS spelling,
+        unit
+    FROM codes.unit_conversions
+),
+
+own_units AS (
+    SELECT
+        analyte,
+        unit,
+        factor,
+        "offset" AS shift
+    FROM codes.unit_conversions
+    UNION
+    SELECT
+        analyte,
+        unit,
+        1.0 AS factor,
+        0.0 AS shift
+    FROM codes.analyte_units
+)
+
+SELECT
+    o.analyte,
+    coalesce(s.spelling, lower(o.unit)) AS spelling,
+    min(o.factor) AS factor,
+    min(o.shift) AS shift
+FROM own_units AS o
+LEFT JOIN spelled AS s ON o.unit = s.unit
+GROUP BY o.analyte, coalesce(s.spelling, lower(o.unit))
