@@ -24,6 +24,7 @@ _DUMMIES: dict[str, Any] = {
 _MEASURE = re.compile(r"\d{1,3}(?:\.\d{1,2})?(?:mm|cm|ml|s|ms|kv|gy|d|x\d{1,3})?|t[12]w?|[23]d")
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _DATETIME = re.compile(r"(\d{8})(\d{0,6}(?:\.\d{1,6})?)([+-]\d{4})?")
+_CLOCK = re.compile(r"[\d:]{2,8}(?:\.\d{1,6})?|[+-]\d{4}")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 
 
@@ -90,6 +91,16 @@ def shifted_datetime(text: str, days: int) -> str | None:
     match = _DATETIME.fullmatch(text.strip(" \0"))
     day = shifted_date(match[1], days) if match else None
     return None if match is None or day is None else day + match[2] + (match[3] or "")
+
+
+def is_clock(text: str) -> bool:
+    """Return whether a value is a time of day or an offset from UTC, and no other text.
+
+    Examples:
+        >>> is_clock("101500.5"), is_clock("+0130"), is_clock("Smith")
+        (True, True, False)
+    """
+    return _CLOCK.fullmatch(text.strip(" \0")) is not None
 
 
 def top_coded_age(text: str) -> str | None:

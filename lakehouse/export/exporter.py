@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.table import Options
 from lakehouse.export.walker import ObjectDeidentifier
 from lakehouse.formats.dicom.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.values import quiet
 from lakehouse.formats.dicom.window import Unreadable
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.privacy.keys import Secret
@@ -122,8 +122,7 @@ class Exporter:
             Refused: It may show identity where no rule reaches, or cannot be written.
             Unreadable: pydicom cannot read it.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote values
+        with quiet():
             dataset = _read(data)
             if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
                 raise Refused("a DICOMDIR (an index is never copied)")

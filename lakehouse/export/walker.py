@@ -175,7 +175,7 @@ class ObjectDeidentifier:
         elif vr in _DATES:
             self._dates(dataset, element, None)
         elif vr == "TM" or number == 0x00080201:  # whole days: the time of day stays
-            if self._days is None:
+            if self._days is None or not all(dummies.is_clock(str(v)) for v in _values(element)):
                 self._fall_back(dataset, element)
             else:
                 self._count("C", dataset, number)

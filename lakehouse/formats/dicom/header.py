@@ -156,7 +156,7 @@ def _read_group(
             start, length = pos + 8, int.from_bytes(buf[at + 4 : at + 8], "little")
         if window.size is not None and start + length > window.size:
             raise Unreadable("dicom.truncated", "The file ends inside its meta information.")
-        if tag in wanted:
+        if tag in wanted or tag == TRANSFER_SYNTAX:
             buf, base = window.fill(start, length)
-            elements[tag] = (wanted[tag], buf[start - base : start - base + length])
+            elements[tag] = (wanted.get(tag, b"UI"), buf[start - base : start - base + length])
         pos = start + length

@@ -7,9 +7,12 @@ caller leaves the column null and notes a warning.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from struct import Struct
 from typing import Any
 
@@ -42,11 +45,26 @@ def decode(value: bytes, vr: bytes, character_set: Sequence[str]) -> str:
     """Return text in the character set that the object states (ISO 2022 included)."""
     import pydicom.charset as charset
 
-    encodings = charset.convert_encodings(list(character_set))
+    with quiet():
+        encodings = charset.convert_encodings(list(character_set))
     delimiters = {"\r", "\n", "\t", "\f"} | (set() if vr in SINGLE else {"\\"})
     if vr == b"PN":
         delimiters |= {"^", "="}
-    return str(charset.decode_bytes(value, encodings, {ord(d) for d in delimiters}))
+    with quiet():
+        return str(charset.decode_bytes(value, encodings, {ord(d) for d in delimiters}))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings and log lines to themselves, for they quote values."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def parts(vr: bytes, value: Value) -> Sequence[Any]:

@@ -1,0 +1,356 @@
+"""Whole files: what is written, what is refused, and that no token of identity survives."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pydicom
+import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from lakehouse.batch import Source
+from lakehouse.errors import DefinitionError, UserError
+from lakehouse.export import Options, Regions, export_dicom
+from lakehouse.export.table import data_rows
+from lakehouse.formats.dicom import FORMAT
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
+from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.policy import load_policy
+from lakehouse.resources import resource
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+CT = "1.2.840.10008.5.1.4.1.1.2"
+TOKENS = (b"CANARY", b"1.2.826.77", b"19581231", b"20240229")
+"""What must never be seen again: names and texts, UIDs, a birth date, an event's date."""
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
+    return Secret.create(tmp_path_factory.mktemp("key") / "key")
+
+
+def an_object(number: int = 1, **values: Any) -> Dataset:
+    """Return a small CT image."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = values.pop("syntax", ExplicitVRLittleEndian)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = values.pop("sop_class", CT)
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.826.77.1", "1.2.826.77.1.1"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.77.1.1.{number}"
+    ds.Modality, ds.PatientID, ds.PatientName = "CT", "CANARYID", "CANARY^NAME"
+    ds.PatientBirthDate, ds.PatientSex = "19581231", "F"
+    ds.StudyDate, ds.StudyTime, ds.AccessionNumber = "20240229", "101500", "CANARYACC"
+    ds.Rows = ds.Columns = 8
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit, ds.PixelRepresentation, ds.SamplesPerPixel = 7, 0, 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.PixelData = bytes([9]) * 64
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def save(ds: Dataset, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def exported(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.dcm"))
+
+
+def canaries(level: Dataset, depth: int) -> None:
+    """Put a token into every element of the table that can hold one, at several depths."""
+    for row in data_rows(resource("catalog/dicom") / "confidentiality.csv"):
+        if "x" in row["tag"] or row["tag"] == "private" or row["tag"].startswith(("0000", "0002")):
+            continue
+        tag = int(row["tag"], 16)
+        vr = pydicom.datadict.dictionary_VR(tag).split(" or ")[0]
+        if tag in level or vr not in (
+            "AE",
+            "CS",
+            "LO",
+            "LT",
+            "PN",
+            "SH",
+            "ST",
+            "UC",
+            "UT",
+            "UI",
+            "DA",
+        ):
+            continue
+        value = {"UI": f"1.2.826.77.{tag}", "DA": "20240229"}.get(vr, "CANARY" + row["tag"])
+        level.add(DataElement(tag, vr, value))
+    level.add(DataElement(0x00090010, "LO", "CANARYCREATOR"))
+    level.add(DataElement(0x00091001, "LO", "CANARYPRIVATE"))
+    level.add(DataElement(0x00089999, "LO", "CANARYUNKNOWN"))
+    level.add(DataElement(0x60000022, "LO", "CANARYOVERLAY"))
+    level.add(DataElement(0x60004000, "LT", "CANARYOVERLAY"))
+    level.add(DataElement(0x60003000, "OW", b"CANARYOVERLAY!"))
+    level.add(DataElement(0x50003000, "OW", b"CANARYCURVE!"))
+    if depth:
+        for tag in (0x52009229, 0x00081140, 0x00400275, 0x00081115):
+            inner = Dataset()
+            canaries(inner, depth - 1)
+            level.add(DataElement(tag, "SQ", [inner]))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Objects with a token in every place that can hold one."""
+    folder = tmp_path_factory.mktemp("CANARYFOLDER")
+    for number, syntax in enumerate((ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian), 1):
+        ds = an_object(number, syntax=syntax)
+        canaries(ds, depth=2)
+        ds.SOPInstanceUID, ds.StudyInstanceUID = f"1.2.826.77.1.1.{number}", "1.2.826.77.1"
+        ds.BurnedInAnnotation = "NO"
+        ds.file_meta.add(DataElement(0x00020016, "AE", "CANARYAE"))
+        ds.file_meta.add(DataElement(0x00020100, "UI", "1.2.826.77.9"))
+        ds.file_meta.add(DataElement(0x00020102, "OB", b"CANARYMETA"))
+        ds.preamble = b"CANARY".ljust(128, b"\0")
+        save(ds, folder / "CANARYNAME" / f"CANARY{number}.dcm")
+    return folder
+
+
+def everything(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield names and bytes of all files, deflated ones inflated as well."""
+    for path in sorted(folder.rglob("*")):
+        yield "name", str(path.relative_to(folder)).encode()
+        if path.is_file():
+            data = path.read_bytes()
+            yield "bytes", data
+            if DeflatedExplicitVRLittleEndian.encode() in data[:400]:
+                meta = pydicom.filereader.read_file_meta_info(path)
+                start = 132 + 12 + meta.FileMetaInformationGroupLength
+                yield "inflated", zlib.decompressobj(-15).decompress(data[start:])
+
+
+SETS = [
+    Options(),
+    Options(modified_dates=False),
+    Options(descriptors=True, structured_content=True, graphics=True, safe_private=True),
+]
+
+
+@pytest.mark.parametrize("options", SETS, ids=["default", "no dates", "cleaned"])
+def test_no_token_survives_in_exported_files(
+    corpus: Path, tmp_path: Path, secret: Secret, options: Options
+) -> None:
+    report = export_dicom(corpus, tmp_path / "out", secret, options=options)
+    assert report.n_exported == 2
+    seen = 0
+    for kind, data in everything(tmp_path / "out"):
+        for token in TOKENS:
+            assert token not in data, (kind, token, data[max(data.find(token) - 40, 0) :][:80])
+        seen += 1
+    assert seen > 6
+
+
+def test_no_token_survives_in_rows(corpus: Path, secret: Secret) -> None:
+    deidentify = Deidentifier(load_policy("safe_harbor"), secret)
+    for path in sorted(corpus.rglob("*.dcm")):
+        with path.open("rb") as stream:
+            for batch in FORMAT.parse(stream, Source("0" * 32)):
+                for name, table in deidentify(batch).tables.items():
+                    sink = io.BytesIO()
+                    with pa.ipc.new_stream(sink, table.schema) as writer:
+                        writer.write_table(table)
+                    for token in TOKENS[:2]:
+                        assert token not in sink.getvalue(), (name, token)
+                    assert "2024-02-29" not in str(table.to_pylist())
+
+
+def test_copies_agree_with_the_tables(tmp_path: Path, secret: Secret) -> None:
+    save(an_object(IssuerOfPatientID="HOSP"), tmp_path / "in" / "a")
+    export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    (path,) = exported(tmp_path / "out")
+    ds = pydicom.dcmread(path)
+    with (tmp_path / "in" / "a").open("rb") as stream:
+        (batch,) = FORMAT.parse(stream, Source("0" * 32))
+    (row,) = (
+        Deidentifier(load_policy("safe_harbor"), secret)(batch)
+        .tables["imaging_instances"]
+        .to_pylist()
+    )
+    assert ds.PatientID == row["patient_id"] == pseudonym(secret, "patient", "HOSP", "CANARYID")
+    assert ds.StudyInstanceUID == row["study_uid"] == new_uid(secret, "1.2.826.77.1")
+    assert ds.SOPInstanceUID == row["instance_uid"] == path.stem
+    assert ds.StudyDate == row["study_at"].strftime("%Y%m%d")
+    assert ds.AccessionNumber == row["accession_id"][:16]
+    assert path.parts[-4] == row["patient_id"]
+
+
+def test_it_is_the_same_again_and_in_another_process(tmp_path: Path, secret: Secret) -> None:
+    for number in (1, 2):
+        save(an_object(number), tmp_path / "in" / str(number))
+    export_dicom(tmp_path / "in", tmp_path / "one", secret)
+    export_dicom(tmp_path / "in" / "2", tmp_path / "two", secret)
+    report = export_dicom(tmp_path / "in" / "2", tmp_path / "two", secret)
+    assert report.n_replaced == 1
+    (again,) = exported(tmp_path / "two")
+    twin = tmp_path / "one" / again.relative_to(tmp_path / "two")
+    assert twin.read_bytes() == again.read_bytes()
+    assert len(exported(tmp_path / "one")) == 2
+
+
+def test_meta_and_preamble_are_ours(corpus: Path, tmp_path: Path, secret: Secret) -> None:
+    export_dicom(corpus, tmp_path / "out", secret)
+    for path in exported(tmp_path / "out"):
+        ds = pydicom.dcmread(path)
+        assert ds.preamble == bytes(128)
+        assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
+        assert {e.tag.element for e in ds.file_meta} == {0, 1, 2, 3, 0x10, 0x12, 0x13}
+
+
+RISKY = {
+    "stated": an_object(BurnedInAnnotation="YES"),
+    "capture": an_object(sop_class="1.2.840.10008.5.1.4.1.1.7"),
+    "ultrasound": an_object(sop_class="1.2.840.10008.5.1.4.1.1.6.1"),
+    "multi-frame ultrasound": an_object(sop_class="1.2.840.10008.5.1.4.1.1.3.1"),
+    "angiography": an_object(sop_class="1.2.840.10008.5.1.4.1.1.12.1"),
+    "photograph": an_object(sop_class="1.2.840.10008.5.1.4.1.1.77.1.4"),
+    "by modality": an_object(Modality="US"),
+    "screen": an_object(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]),
+    "document": an_object(
+        sop_class="1.2.840.10008.5.1.4.1.1.104.1", EncapsulatedDocument=b"%PDF CANARY "
+    ),
+    "report": an_object(sop_class="1.2.840.10008.5.1.4.1.1.88.33"),
+}
+
+
+@pytest.mark.parametrize("kind", RISKY)
+def test_objects_that_may_show_identity_are_refused(
+    kind: str, tmp_path: Path, secret: Secret
+) -> None:
+    save(RISKY[kind], tmp_path / "in" / "a")
+    report = export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    assert report.n_exported == 0
+    ((status, reason),) = report.outcomes
+    assert status == "refused"
+    assert reason
+    assert not exported(tmp_path / "out")
+    manifest = (tmp_path / "out" / "manifest.csv").read_text()
+    assert "refused" in manifest
+    assert "CANARY" not in manifest
+
+
+def test_an_overlay_inside_the_pixels_is_refused(tmp_path: Path, secret: Secret) -> None:
+    ds = an_object()
+    ds.add(DataElement(0x60000100, "US", 16))
+    save(ds, tmp_path / "in" / "a")
+    report = export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    assert list(report.outcomes) == [("refused", "an image with an overlay inside its pixels")]
+
+
+REGIONS = """
+[[device]]
+manufacturer = "ACME"
+model = "Sono 1"
+regions = [[0, 0, 8, 2], [6, 6, 9, 9]]
+"""
+
+
+def test_named_regions_of_named_devices_are_blanked(tmp_path: Path, secret: Secret) -> None:
+    (tmp_path / "regions.toml").write_text(REGIONS)
+    known = an_object(1, Modality="US", Manufacturer="ACME", ManufacturerModelName="Sono 1")
+    save(known, tmp_path / "in" / "known")
+    save(an_object(2, Modality="US", Manufacturer="OTHER"), tmp_path / "in" / "unknown")
+    report = export_dicom(
+        tmp_path / "in", tmp_path / "out", secret, regions=Regions.load(tmp_path / "regions.toml")
+    )
+    assert report.n_exported == 1
+    (path,) = exported(tmp_path / "out")
+    ds = pydicom.dcmread(path)
+    lines = [ds.PixelData[i : i + 8] for i in range(0, 64, 8)]
+    assert lines[:2] == [bytes(8)] * 2
+    assert lines[2:6] == [bytes([9]) * 8] * 4
+    assert lines[6:] == [bytes([9]) * 6 + bytes(2)] * 2
+    assert ds.BurnedInAnnotation == "NO"
+    codes = [i.CodeValue for i in ds.DeidentificationMethodCodeSequence]
+    assert "113101" in codes
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[[device]]\nmodel = 'x'", "[[device", "[[device]]\nmanufacturer='a'\nmodel='b'\nregions=[]"],
+)
+def test_a_regions_file_that_is_at_fault_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "regions.toml").write_text(text)
+    with pytest.raises(DefinitionError):
+        Regions.load(tmp_path / "regions.toml")
+
+
+def test_dates_cannot_be_kept_and_moved() -> None:
+    with pytest.raises(UserError):
+        Options(full_dates=True)
+
+
+def test_age_is_top_coded_even_where_it_is_kept(tmp_path: Path, secret: Secret) -> None:
+    save(an_object(PatientAge="093Y"), tmp_path / "in" / "a")
+    options = Options(patient_characteristics=True)
+    export_dicom(tmp_path / "in", tmp_path / "out", secret, options=options)
+    (path,) = exported(tmp_path / "out")
+    assert pydicom.dcmread(path).PatientAge == "090Y"
+    assert pydicom.dcmread(path).PatientSex == "F"
+
+
+def test_reports_lose_their_texts(tmp_path: Path, secret: Secret) -> None:
+    items = []
+    for kind, keyword, value in (
+        ("TEXT", "TextValue", "CANARY"),
+        ("PNAME", "PersonName", "CANARY"),
+        ("DATE", "Date", "20240229"),
+        ("UIDREF", "UID", "1.2.826.77.5"),
+    ):
+        item = Dataset()
+        item.ValueType, item.RelationshipType = kind, "CONTAINS"
+        setattr(item, keyword, value)
+        items.append(item)
+    ds = an_object(sop_class="1.2.840.10008.5.1.4.1.1.88.33", ContentSequence=items)
+    del ds.PixelData
+    save(ds, tmp_path / "in" / "a")
+    options = Options(structured_content=True)
+    assert export_dicom(tmp_path / "in", tmp_path / "out", secret, options=options).n_exported == 1
+    (path,) = exported(tmp_path / "out")
+    left = pydicom.dcmread(path).ContentSequence
+    assert [i.ValueType for i in left] == ["DATE", "UIDREF"]
+    days = offset_days(secret, "", "CANARYID")
+    assert left[0].Date != "20240229"
+    assert days > 36_000
+    assert left[1].UID == new_uid(secret, "1.2.826.77.5")
+
+
+def test_archives_are_unpacked_and_other_files_passed_over(tmp_path: Path, secret: Secret) -> None:
+    save(an_object(), tmp_path / "object")
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "CANARY.zip", "w") as archive:
+        archive.write(tmp_path / "object", "CANARY/a")
+        archive.writestr("notes.txt", "CANARY")
+    report = export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    assert report.outcomes == {("exported", ""): 1, ("skipped", "not DICOM"): 1}
+
+
+def test_every_sample_is_written_or_refused(
+    shared_data: Path, tmp_path: Path, secret: Secret
+) -> None:
+    everything_on = Options(structured_content=True, graphics=True, descriptors=True)
+    report = export_dicom(shared_data / "dicom", tmp_path / "out", secret, options=everything_on)
+    assert report.n_files >= 300
+    assert report.n_exported > 80
+    assert sum(report.outcomes.values()) == report.n_files
+    for path in exported(tmp_path / "out"):
+        ds = pydicom.dcmread(path)
+        assert not [e for e in ds.iterall() if e.tag.is_private]
+        assert ds.PatientIdentityRemoved == "YES"
+        assert ds.SOPInstanceUID.startswith("2.25.")
