@@ -8,9 +8,10 @@ added by ``recover``, and until then expiry honours the record.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.storage import hints, pyiceberg_private, retry
 from lakehouse.storage.crashpoints import reached
@@ -52,14 +53,35 @@ def pinned(warehouse: Warehouse, table: str) -> set[int]:
 
 
 def complete(warehouse: Warehouse, attempt: str) -> None:
-    """Add the tags that a kill kept from being set; the commit lock is held.
+    """Make records and tags agree after a kill; the commit lock is held.
+
+    A tag that is missing is added. Where a tag points elsewhere than the record, erasure has put
+    another snapshot into its place, and the record follows.
 
     Args:
         warehouse: The warehouse.
-        attempt: The attempt that was killed.
+        attempt: The attempt at work, or the one that was killed.
     """
     for release in list_releases(warehouse):
-        tag(warehouse, release, attempt)
+        now = replace(release, snapshots=dict(release.snapshots), rows=dict(release.rows))
+        for name, snapshot in release.snapshots.items():
+            if snapshot is None:
+                continue
+            table = warehouse.iceberg(name)
+            ref = table.metadata.refs.get(release.name)
+            if ref is None:
+                point(warehouse, name, release.name, snapshot, attempt)
+            elif ref.snapshot_id != snapshot:
+                now.snapshots[name] = ref.snapshot_id
+                now.rows[name] = rows_in(table.snapshot_by_id(ref.snapshot_id))
+        if now != release:
+            write(warehouse, now)
+
+
+def rows_in(snapshot: Snapshot | None) -> int:
+    """Return how many rows a table has in a snapshot."""
+    summary = snapshot.summary if snapshot is not None else None
+    return int(summary.get("total-records") or 0) if summary is not None else 0
 
 
 def tag(warehouse: Warehouse, release: Release, attempt: str) -> None:

@@ -64,10 +64,7 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             name,
             datetime.now(UTC).isoformat(timespec="seconds"),
             {n: s.snapshot_id if s else None for n, s in current.items()},
-            {
-                n: int(s.summary.get("total-records") or 0) if s and s.summary else 0
-                for n, s in current.items()
-            },
+            {n: pins.rows_in(s) for n, s in current.items()},
         )
         pins.write(warehouse, release)
         reached("release-recorded")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from lakehouse.errors import WarehouseError
+from lakehouse.tables import add_site_tables
 
 NAME = "lakehouse.json"
 VERSION = 1
@@ -37,6 +38,7 @@ class Settings:
         created_at: Wall clock, ISO 8601.
         software: Version that made it.
         definitions: SHA-256 of the table definitions that the tables have.
+        site_tables: Definitions of the site's own tables (``lakehouse.tables``).
     """
 
     profile: str
@@ -51,10 +53,11 @@ class Settings:
     created_at: str = ""
     software: str = ""
     definitions: str = ""
+    site_tables: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Return the content of ``lakehouse.json``."""
-        known = asdict(self)
+        known = asdict(replace(self, site_tables=dict(self.site_tables)))
         if isinstance(self.catalog, Mapping):
             known["catalog"] = dict(self.catalog)
         return json.dumps({"version": VERSION, **known}, indent=2).encode() + b"\n"
@@ -75,6 +78,7 @@ class Settings:
             raise WarehouseError(
                 f"{NAME} in {where} is damaged.", "Restore it from a backup of the warehouse."
             ) from error
+        add_site_tables(settings.site_tables)
         if version > VERSION:
             raise WarehouseError(
                 f"The warehouse {where} was made by a later version ({settings.software}).",

@@ -28,7 +28,7 @@ from lakehouse.storage.datafiles import FIELD_ID, TableSpec, WriteSpec
 from lakehouse.storage.files import Files, is_local, join, normalise
 from lakehouse.storage.locks import exclusive
 from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
-from lakehouse.tables import Table, load_tables
+from lakehouse.tables import Table, load_tables, site_tables
 
 INGEST_ID = "lakehouse.ingest-id"
 """Snapshot property: the ingest that made it."""
@@ -82,6 +82,7 @@ class Warehouse:
             created_at=settings.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
             software=settings.software or version("clinical-lakehouse"),
             definitions=schemas.fingerprint(load_tables()),
+            site_tables=site_tables(),
         )
         connected = connect(root, chosen)
         warehouse = cls(root, settings, connected)
@@ -128,7 +129,7 @@ class Warehouse:
         warehouse = cls(
             root, settings, connect(root, catalog if catalog is not None else settings.catalog)
         )
-        warehouse._upgrade()
+        warehouse.upgrade()
         return warehouse
 
     @staticmethod
@@ -295,7 +296,7 @@ class Warehouse:
                 "Choose another catalog, or another namespace in it.",
             )
 
-    def _upgrade(self) -> None:
+    def upgrade(self) -> None:
         """Add the tables and columns that the definitions have gained since."""
         known = load_tables()
         wanted = schemas.fingerprint(known)
@@ -306,7 +307,9 @@ class Warehouse:
                 self._create_tables(known)
                 for table in known.values():
                     self._add_columns(table)
-                self.settings = replace(self.settings, definitions=wanted)
+                self.settings = replace(
+                    self.settings, definitions=wanted, site_tables=site_tables()
+                )
                 self.files.replace(join(self.path, NAME), self.settings.to_json())
         except PermissionError:
             # Someone who may only read sees the tables as they are.

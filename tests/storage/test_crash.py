@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse.storage import Warehouse, hints, recover
+from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.releases import create_release, list_releases
 
 from .cases import SETTINGS, content, ingest, unreferenced
 
@@ -30,13 +32,16 @@ POINTS = [
 
 # Processes forked from a server that has the imports: each starts in milliseconds, dies for real.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["lakehouse.storage.commit", "pyiceberg.catalog.sql"])
+CONTEXT.set_forkserver_preload(
+    [f"lakehouse.storage.{m}" for m in ("maintenance", "erasure", "releases")]
+    + ["pyiceberg.catalog.sql", "pyiceberg_core"]
+)
 
 
-def run(path: Path, crash_at: str = "") -> int | None:
-    """Ingest in a process of its own, killed at a point; return its exit code."""
+def run(path: Path, crash_at: str = "", command: str = "ingest") -> int | None:
+    """Run a command in a process of its own, killed at a point; return its exit code."""
     script = str(Path(__file__).with_name("killed.py"))
-    given = {"path": str(path), "crash_at": crash_at}
+    given = {"path": str(path), "command": command, "crash_at": crash_at}
     process = CONTEXT.Process(target=runpy.run_path, args=(script, given))
     process.start()
     process.join(120)
@@ -99,4 +104,82 @@ def test_a_commit_that_died_in_the_catalog_leaves_no_manifest(
     assert unreferenced(warehouse) != set()
     assert run(path) == 0
     assert {t: content(warehouse, t) for t in warehouse.tables()} == clean
+    assert unreferenced(warehouse) == set()
+
+
+def some_history(warehouse: Warehouse) -> dict[str, list[tuple[object, ...]]]:
+    """Ingest a few times, with a release between; return the rows of all tables."""
+    for name in ("a", "b", "c"):
+        ingest(warehouse, name, 4)
+        if name == "b":
+            create_release(warehouse, "first")
+    return {t: content(warehouse, t) for t in warehouse.tables()}
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "maintain-written:observations",
+        "replacing:observations",
+        "maintain-committed:observations",
+        "maintain-expired:patients",
+        "maintain-noted:patients",
+        "maintain-deleting",
+    ],
+)
+def test_a_kill_while_maintaining_costs_no_row_and_leaves_no_file(
+    warehouse: Warehouse, point: str
+) -> None:
+    before = some_history(warehouse)
+    path = Path(warehouse.path)
+    assert run(path, point, "maintain") == -signal.SIGKILL
+    assert {t: content(warehouse, t) for t in warehouse.tables()} == before
+    assert run(path, command="maintain") == 0
+    assert run(path, command="maintain") == 0
+    assert {t: content(warehouse, t) for t in warehouse.tables()} == before
+    assert unreferenced(warehouse) == set()
+    assert warehouse.files.list(warehouse.attempts) == []
+    assert [t.after.files for t in maintain(warehouse).tables if t.before.rows] == [1] * 4
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "erase-written:observations",
+        "erasing:observations",
+        "erase-committed:observations",
+        "maintain-deleting",
+        "erase-before-releases",
+    ],
+)
+def test_a_kill_while_erasing_is_made_good_by_the_next_run(
+    warehouse: Warehouse, point: str
+) -> None:
+    some_history(warehouse)
+    path = Path(warehouse.path)
+    assert run(path, point, "erase") == -signal.SIGKILL
+    assert run(path, command="erase") == 0
+    for table in ("patients", "observations"):
+        assert len(content(warehouse, table)) == 9
+    assert unreferenced(warehouse) == set()
+    assert warehouse.files.list(warehouse.attempts) == []
+    (release,) = list_releases(warehouse)
+    assert release.rows["patients"] == 6
+    for table, snapshot in release.snapshots.items():
+        held = warehouse.iceberg(table)
+        assert snapshot is None or held.metadata.refs["first"].snapshot_id == snapshot
+
+
+@pytest.mark.parametrize("point", ["release-recorded", "release-tagged:observations"])
+def test_a_kill_while_releasing_is_completed(warehouse: Warehouse, point: str) -> None:
+    ingest(warehouse, "a")
+    path = Path(warehouse.path)
+    assert run(path, point, "release") == -signal.SIGKILL
+    ingest(warehouse, "b")
+    recover(warehouse)
+    (release,) = list_releases(warehouse)
+    for table in ("patients", "observations", "ingests"):
+        refs = warehouse.iceberg(table).metadata.refs
+        assert refs["first"].snapshot_id == release.snapshots[table]
+    assert release.rows["patients"] == 3
     assert unreferenced(warehouse) == set()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse.errors import CommitError
+from lakehouse.storage import IngestTransaction, Warehouse
+from lakehouse.storage.erasure import erase
+from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.releases import create_release, list_releases
+
+from .cases import content, ingest, patient, unreferenced
+
+WHO = patient(2)
+
+
+def holding(warehouse: Warehouse, value: str) -> list[str]:
+    """Return every file of the warehouse in which a value can be found, decoded or plain."""
+    found = []
+    for path in Path(warehouse.path).rglob("*"):
+        if path.is_file():
+            hit = value.encode() in path.read_bytes()
+            if path.suffix == ".parquet":
+                hit |= value in repr(pq.read_table(path).to_pylist())
+            found += [path.name] if hit else []
+    return found
+
+
+def test_no_file_holds_an_erased_patient(warehouse: Warehouse) -> None:
+    for name in ("a", "b"):
+        ingest(warehouse, name)
+    create_release(warehouse, "first")
+    ingest(warehouse, "c")
+    maintain(warehouse)
+    others = [r for r in content(warehouse, "patients") if WHO not in r]
+    assert holding(warehouse, WHO), "the search must be able to find it"
+    report = {e.table: e for e in erase(warehouse, {"patient_id": {WHO}})}
+    assert holding(warehouse, WHO) == []
+    assert report["patients"].rows == report["observations"].rows == 3
+    assert content(warehouse, "patients") == others
+    assert unreferenced(warehouse) == set()
+
+
+def test_a_release_goes_on_without_the_patient(warehouse: Warehouse) -> None:
+    ingest(warehouse, "a", 4)
+    create_release(warehouse, "first")
+    ingest(warehouse, "b", 4)
+    erase(warehouse, {"patient_id": {WHO}})
+    (release,) = list_releases(warehouse)
+    snapshot = release.snapshots["patients"]
+    held = warehouse.iceberg("patients").scan(snapshot_id=snapshot).to_arrow()
+    assert sorted(held["record_id"].to_pylist()) == ["a-00000000", "a-00000001", "a-00000003"]
+    assert release.rows["patients"] == 3
+    assert "first" in warehouse.snapshots("patients")["release"].to_pylist()
+    assert set(warehouse.iceberg("patients").metadata.refs) == {"main", "first"}
+
+
+def test_several_columns_together_name_a_row(warehouse: Warehouse) -> None:
+    ingest(warehouse, "a", 3)
+    key = ("record_id", "ordinal")
+    erase(warehouse, {key: {("a-00000001", 0), ("a-00000002", 7)}})
+    kept = warehouse.iceberg("patients").scan().to_arrow()["record_id"].to_pylist()
+    assert sorted(kept) == ["a-00000000", "a-00000002"]
+
+
+def test_a_value_that_nobody_has_changes_nothing(warehouse: Warehouse) -> None:
+    ingest(warehouse, "a")
+    ingest(warehouse, "b")
+    before = {t: warehouse.iceberg(t).metadata_location for t in warehouse.tables()}
+    assert erase(warehouse, {"patient_id": {patient(99)}}) == []
+    assert {t: warehouse.iceberg(t).metadata_location for t in warehouse.tables()} == before
+
+
+def test_erasing_everything_leaves_an_empty_table(warehouse: Warehouse) -> None:
+    ingest(warehouse, "a", 2)
+    erase(warehouse, {"patient_id": {patient(1), patient(2)}})
+    assert content(warehouse, "patients") == []
+    ingest(warehouse, "b", 2)
+    assert len(content(warehouse, "patients")) == 2
+
+
+def test_erasure_waits_for_no_ingest_but_refuses(warehouse: Warehouse) -> None:
+    ingest(warehouse, "a")
+    with IngestTransaction(warehouse, "b"), pytest.raises(CommitError, match="is running"):
+        erase(warehouse, {"patient_id": {WHO}})
+    assert len(content(warehouse, "patients")) == 3
