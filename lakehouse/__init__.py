@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.ingest import ingest as ingest
+    from lakehouse.init import Made as Made
+    from lakehouse.init import init as init
     from lakehouse.query.evaluate import evaluate_view as evaluate_view
     from lakehouse.query.lakehouse import Lakehouse as Lakehouse
     from lakehouse.query.lakehouse import open as open
@@ -29,8 +31,10 @@ _HOME = {
     "LakehouseDatasink": "doors",
     "LakehouseError": "errors",
     "UserError": "errors",
+    "Made": "init",
     "evaluate_view": "query.evaluate",
     "ingest": "ingest",
+    "init": "init",
     "open": "query.lakehouse",
     "replay": "replay",
 }

@@ -33,6 +33,7 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
+from lakehouse.tables import add_site_tables, read_site_tables
 from lakehouse.work import AUTO, Job, Outcome, Processed, Work, choose, driver, uninterrupted
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -47,6 +48,7 @@ def process(files: Iterable[FileToRead], job: Job) -> Iterator[Processed]:
         InputError: A file changed or vanished after it was listed.
         KeyFileError: The secret is not there, or not fit.
     """
+    add_site_tables(read_site_tables(job.terms.mappings))
     secret = Secret.load(job.key_path)
     deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.terms.time_zone)
     for parsed in joined(read(files, job.terms, secret)):
@@ -105,9 +107,12 @@ def ingest(
     begun, started_at = time.monotonic(), datetime.now(UTC)
     if format is not None:
         format_named(format)
+    add_site_tables(read_site_tables(mappings))
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
             warehouse = stack.enter_context(Warehouse.open(warehouse))
+        else:
+            warehouse.upgrade()
         secret, key_path = fitting_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))

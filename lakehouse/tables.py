@@ -7,6 +7,7 @@ not been told about.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -159,11 +160,21 @@ def read_table(path: Path) -> Table:
     Raises:
         DefinitionError: The file is not TOML, or a column lacks type, PHI class or doc.
     """
-    where = f"{path.parent.name}/{path.name}"
+    return _table(path.stem, _read(path), _where(path))
+
+
+def _where(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"{where} is not valid TOML: {error}.") from error
+        raise DefinitionError(f"{_where(path)} is not valid TOML: {error}.") from error
+
+
+def _table(name: str, spec: Mapping[str, Any], where: str) -> Table:
     names = set(spec.get("columns", {}))
     columns = {n: _column(where, n, c, names) for n, c in spec.get("columns", {}).items()}
     for key in ("grain", "sort"):
@@ -172,7 +183,7 @@ def read_table(path: Path) -> Table:
     if not columns or not spec.get("doc") or not spec.get("grain"):
         raise DefinitionError(f"{where}: `doc`, `grain` and columns are required.")
     return Table(
-        path.stem,
+        name,
         spec["doc"],
         tuple(spec["grain"]),
         tuple(spec.get("sort", ())),
@@ -182,11 +193,60 @@ def read_table(path: Path) -> Table:
 
 
 @cache
+def _shipped() -> dict[str, Table]:
+    return {p.stem: read_table(p) for p in sorted(resource("catalog/tables").glob("*.toml"))}
+
+
+_SITE: dict[str, dict[str, Any]] = {}
+
+
 def load_tables() -> dict[str, Table]:
-    """Return every table by name: each file in ``catalog/tables`` is one.
+    """Return every table by name: each file in ``catalog/tables``, and a site's own.
 
     Examples:
         >>> load_tables()["observations"].columns["patient_id"].phi
         'patient'
     """
-    return {p.stem: read_table(p) for p in sorted(resource("catalog/tables").glob("*.toml"))}
+    site = {name: _table(name, spec, f"site table {name}") for name, spec in _SITE.items()}
+    return _shipped() | site
+
+
+def read_site_tables(folders: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """Return the tables that a site's own mapping files define, by name.
+
+    A mapping file with a part ``[definition]`` makes the table that it feeds; the part reads as a
+    file of ``catalog/tables`` does, each column with its PHI class.
+
+    Raises:
+        DefinitionError: A folder or definition is at fault, or it takes the name of a shipped
+            table.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DefinitionError(f"The mappings folder {folder} does not exist.")
+        for path in sorted(folder.glob("*.toml")):
+            spec = _read(path)
+            if "definition" in spec:
+                name = str(spec.get("table", ""))
+                if not name.isidentifier() or name in _shipped():
+                    raise DefinitionError(
+                        f"{_where(path)}: a site's own table needs a name of its own."
+                    )
+                _table(name, spec["definition"], _where(path))
+                found[name] = spec["definition"]
+    return found
+
+
+def add_site_tables(definitions: Mapping[str, dict[str, Any]]) -> None:
+    """Make a site's own tables known to this process.
+
+    Args:
+        definitions: What ``read_site_tables`` returned, here or when the warehouse was told.
+    """
+    _SITE.update({name: definitions[name] for name in definitions})
+
+
+def site_tables() -> dict[str, dict[str, Any]]:
+    """Return the definitions of the site's own tables that this process knows."""
+    return dict(_SITE)

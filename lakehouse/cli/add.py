@@ -18,9 +18,10 @@ from lakehouse.cli.app import (
     app,
     example,
 )
-from lakehouse.errors import InputError, WarehouseError
+from lakehouse.errors import InputError
 
 if TYPE_CHECKING:
+    from lakehouse.init import Made
     from lakehouse.reports import IngestReport
     from lakehouse.storage.warehouse import Warehouse as Opened
 
@@ -51,7 +52,9 @@ def init(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Make a warehouse, and a key for it when none is named."""
-    made, key_path, key_made = _make(
+    from lakehouse.init import init as init_warehouse
+
+    made = init_warehouse(
         path or warehouse,
         profile=profile,
         data_use_agreement=data_use_agreement,
@@ -60,64 +63,22 @@ def init(
         catalog=catalog,
         key_file=key_file,
     )
-    with made:
-        _say_made(made, key_path, key_made)
+    _say_made(made)
 
 
-def _make(
-    path: str,
-    *,
-    profile: str = PROFILE,
-    data_use_agreement: str | None = None,
-    authority: str = "",
-    buckets: int = 0,
-    catalog: str | None = None,
-    key_file: Path | None = None,
-) -> tuple[Opened, Path, bool]:
-    from lakehouse.privacy.keyring import obtain
-    from lakehouse.privacy.policy import load_policy
-    from lakehouse.storage.settings import Settings
-    from lakehouse.storage.warehouse import Warehouse as Opened
-
-    policy = load_policy(profile)
-    if policy.needs_agreement and not data_use_agreement:
-        raise WarehouseError(
-            f"The profile {profile} needs a data use agreement.",
-            "Give its reference: --data-use-agreement REFERENCE.",
-        )
-    if Opened.exists(path, catalog):
-        raise WarehouseError(
-            f"There is a warehouse in {path} already.", "Choose another folder, or use it."
-        )
-    key_path, secret, key_made = obtain(key_file)
-    try:
-        settings = Settings(
-            profile=profile,
-            key_id=secret.key_id,
-            policy_sha256=policy.sha256,
-            buckets=buckets,
-            authority=authority,
-            data_use_agreement=data_use_agreement,
-        )
-        return Opened.create(path, settings, catalog), key_path, key_made
-    except BaseException:
-        if key_made:
-            key_path.unlink(missing_ok=True)  # a key that nothing was made with
-        raise
-
-
-def _say_made(made: Opened, key_path: Path, key_made: bool) -> None:
+def _say_made(made: Made) -> None:
     show.note(
-        f"Made the warehouse [bold]{made.path}[/bold] (profile {made.settings.profile}, "
-        f"{len(made.tables())} tables)."
+        f"Made the warehouse [bold]{made.path}[/bold] (profile {made.profile}, "
+        f"{made.n_tables} tables)."
     )
-    if key_made:
+    if made.key_is_new:
         show.note(
-            f"Made its key [bold]{key_path}[/bold]. Back it up apart from the warehouse: without "
-            "it no later file can be joined to these patients, and with it records can be traced."
+            f"Made its key [bold]{made.key_file}[/bold]. Back it up apart from the warehouse: "
+            "without it no later file can be joined to these patients, and with it records can be "
+            "traced."
         )
     else:
-        show.note(f"Its key is [bold]{key_path}[/bold].")
+        show.note(f"Its key is [bold]{made.key_file}[/bold].")
 
 
 @app.command(
@@ -181,13 +142,13 @@ def _expect(paths: list[str]) -> None:
 
 
 def _open_or_make(warehouse: str, catalog: str | None, key_file: Path | None) -> Opened:
+    from lakehouse.init import init as init_warehouse
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     if Opened.exists(warehouse, catalog):
         return Opened.open(warehouse, catalog)
-    made, key_path, key_made = _make(warehouse, catalog=catalog, key_file=key_file)
-    _say_made(made, key_path, key_made)
-    return made
+    _say_made(init_warehouse(warehouse, catalog=catalog, key_file=key_file))
+    return Opened.open(warehouse, catalog)
 
 
 def _report(report: IngestReport) -> None:
