@@ -320,12 +320,6 @@ class Content(io.RawIOBase):
         return self._hasher.hexdigest()
 
 
-def unwritten(file: FileToRead) -> bool:
-    """Return whether the stored file shows that nobody wrote to it since it was looked at."""
-    settled = file.seen - file.modified > SETTLED_NS
-    return settled and stored_state(file) == (file.stored_size, file.modified)
-
-
 def buffered(content: Content, size: int) -> io.BufferedReader:
     """Return the content as the stream that formats get; when it goes, it closes the content."""
     return io.BufferedReader(cast(Any, content), size)

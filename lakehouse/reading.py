@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
 from lakehouse.content import (
     BROKEN,
+    SETTLED_NS,
     BrokenContent,
     Content,
     FileToRead,
     Opener,
     buffered,
-    unwritten,
+    stored_state,
 )
 from lakehouse.discover import identify
 from lakehouse.errors import EngineError, LakehouseError
@@ -236,7 +237,7 @@ class _Reader:
             if content.complete and not content.closed:
                 same = content.digest() == file.file_id
             else:
-                same = unwritten(file) or self._identified(file) == file.file_id
+                same = self._unchanged(file)
         except BrokenContent:
             same = False
         if not same:
@@ -244,9 +245,14 @@ class _Reader:
                 "changed while it was being read", "Run the command again once it is written."
             )
 
-    def _identified(self, file: FileToRead) -> str:
+    def _unchanged(self, file: FileToRead) -> bool:
+        size, modified = stored_state(file)
+        if size != file.stored_size:
+            return False
+        if modified == file.modified and file.seen - modified > SETTLED_NS:
+            return True
         with Opener() as opener:
-            return identify(opener, file, self._secret).file_id
+            return identify(opener, file, self._secret).file_id == file.file_id
 
 
 def _report(known: Format | None, file: FileToRead) -> FileReport:
