@@ -1,21 +1,19 @@
 """What a person's SQL may be: one SELECT that names tables, views and code sets, nothing else.
 
-The statement is judged by DuckDB's own syntax tree (``json_serialize_sql``, which has a tree for a
-SELECT only), so no second parser can be led astray. A connection that runs it is besides
+The statement is judged by DuckDB's own syntax tree. A connection that runs it is besides
 locked: no file access outside the warehouse's tables, no settings, no extensions.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query import faults
+from lakehouse.query import faults, tree
+from lakehouse.query.tree import Reference
 
 TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
@@ -46,13 +44,10 @@ class Reads:
     everything: bool = False
 
 
-def check(
-    con: duckdb.DuckDBPyConnection, sql: str, known: Set[str], codes: Set[str] = frozenset()
-) -> Reads:
+def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
     """Return what a statement reads, when it is one that may run.
 
     Args:
-        con: Any connection; it parses, and runs nothing of the statement.
         sql: The statement.
         known: Names of tables, views and macros.
         codes: Names of code sets.
@@ -61,28 +56,27 @@ def check(
         QueryError: It is not one SELECT, or reads something else than those names.
 
     Examples:
-        >>> sorted(check(duckdb.connect(), "SELECT count(*) FROM patients", {"patients"}).names)
+        >>> sorted(check("SELECT count(*) FROM patients", {"patients"}).names)
         ['patients']
     """
-    row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    tree = json.loads(row[0]) if row else {}
-    if tree.get("error"):
-        raise _refusal(con, sql)
-    statements = tree["statements"]
+    statements = tree.parse(sql)
+    if statements is None:
+        raise _refusal(sql)
     if len(statements) != 1:
         raise QueryError(
             "There is no SQL to run." if not statements else "This is more than one statement.",
             "Give one SELECT.",
         )
     reads = Reads()
-    _Walk(reads, known, codes).node(statements[0], frozenset())
+    for reference in tree.references(statements[0]):
+        _judge(reference, reads, known, codes)
     return reads
 
 
-def _refusal(con: duckdb.DuckDBPyConnection, sql: str) -> QueryError:
+def _refusal(sql: str) -> QueryError:
     """Return why a statement has no tree: it does not parse, or is no SELECT."""
     try:
-        kinds = [statement.type.name for statement in con.extract_statements(sql)]
+        kinds = tree.statement_kinds(sql)
     except duckdb.Error as error:
         return faults.query_error(error)
     if kinds[-2:] == ["CREATE", "SELECT"]:
@@ -90,88 +84,46 @@ def _refusal(con: duckdb.DuckDBPyConnection, sql: str) -> QueryError:
             "PIVOT needs the values it makes columns of.", "Write PIVOT ... ON x IN ('a', 'b')."
         )
     kind = kinds[0] if kinds[0] != "SELECT" else "PRAGMA"
+    article = "an" if kind[0] in "AEIOU" else "a"
     return QueryError(
-        f"Only a SELECT can run here, and this is {_article(kind)}.",
+        f"Only a SELECT can run here, and this is {article} {kind}.",
         "Rows change by `lakehouse ingest` and `lakehouse forget`; a query reads.",
     )
 
 
-def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
+def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
+    if reference.kind == tree.TABLE:
+        _table(reference, reads, known, codes)
+    elif reference.kind == tree.LISTING:
+        reads.everything = True
+    elif reference.kind == tree.SCALAR and reference.name in BARRED_FUNCTIONS:
+        raise QueryError(f"The function {reference.name} is not available in a query.")
+    elif reference.kind == tree.FUNCTION and reference.name in known:
+        reads.names.add(reference.name)
+    elif reference.kind == tree.FUNCTION and reference.name not in TABLE_FUNCTIONS:
+        raise QueryError(
+            f"The table function {reference.name} is not available in a query.",
+            "A query names tables and views of the warehouse; it reads no file.",
+        )
 
 
-@dataclass
-class _Walk:
-    """Walks DuckDB's syntax tree with the CTE names that are in scope."""
-
-    reads: Reads
-    known: Set[str]
-    codes: Set[str]
-
-    def node(self, node: Any, scope: frozenset[str]) -> None:
-        if isinstance(node, list):
-            for child in node:
-                self.node(child, scope)
-        elif isinstance(node, dict):
-            scope = self._with_ctes(node, scope)
-            self._judge(node, scope)
-            for key, child in node.items():
-                if key != "cte_map":
-                    self.node(child, scope)
-
-    def _with_ctes(self, node: Mapping[str, Any], scope: frozenset[str]) -> frozenset[str]:
-        """Walk a node's CTEs, each of which sees the ones before it (itself, if recursive)."""
-        for name, body in _ctes(node):
-            recursive = body["node"]["type"] == "RECURSIVE_CTE_NODE"
-            self.node(body, scope | {name} if recursive else scope)
-            scope |= {name}
-        return scope
-
-    def _judge(self, node: Mapping[str, Any], scope: frozenset[str]) -> None:
-        kind = node.get("type")
-        if kind == "BASE_TABLE":
-            self._table(node, scope)
-        elif kind == "TABLE_FUNCTION":
-            self._table_function(str(node["function"]["function_name"]).lower())
-        elif kind == "SHOW_REF" and not node.get("query"):  # with one, it is DESCRIBE name
-            self.reads.everything = True
-        elif node.get("class") == "FUNCTION" and node["function_name"].lower() in BARRED_FUNCTIONS:
-            raise QueryError(f"The function {node['function_name']} is not available in a query.")
-
-    def _table(self, node: Mapping[str, Any], scope: frozenset[str]) -> None:
-        name, schema = str(node["table_name"]).lower(), str(node.get("schema_name", "")).lower()
-        if node.get("at_clause"):
-            raise QueryError(
-                "AT (...) is not available in a query.",
-                "Open the warehouse as of a time: lakehouse.open(path, as_of=...), or --as-of.",
-            )
-        if not schema and name in scope:
-            return
-        if schema == "information_schema" and name in INFORMATION:
-            self.reads.everything = True
-        elif schema == "codes" and name in self.codes:
-            self.reads.codes.add(name)
-        elif schema in ("", "main") and name in self.known and not node.get("catalog_name"):
-            self.reads.names.add(name)
-        else:
-            asked = f"{schema}.{name}" if schema else name
-            near = did_you_mean(asked, [*self.known, *(f"codes.{c}" for c in self.codes)])
-            raise QueryError(
-                f"There is no table or view named {asked}.",
-                near or "`lakehouse tables` and `lakehouse views` list what there is.",
-            )
-
-    def _table_function(self, name: str) -> None:
-        if name in self.known:
-            self.reads.names.add(name)
-        elif name not in TABLE_FUNCTIONS:
-            raise QueryError(
-                f"The table function {name} is not available in a query.",
-                "A query names tables and views of the warehouse; it reads no file.",
-            )
-
-
-def _ctes(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    entries = node.get("cte_map") or {}
-    for entry in entries.get("map", []):
-        yield str(entry["key"]).lower(), entry["value"]["query"]
+def _table(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
+    name, schema = reference.name, reference.schema
+    if reference.at:
+        raise QueryError(
+            "AT (...) is not available in a query.",
+            "Open the warehouse as of a time: lakehouse.open(path, as_of=...), or --as-of.",
+        )
+    if schema == "information_schema" and name in INFORMATION:
+        reads.everything = True
+    elif schema == "codes" and name in codes:
+        reads.codes.add(name)
+    elif schema in ("", "main") and name in known and not reference.catalog:
+        reads.names.add(name)
+    else:
+        asked = f"{schema}.{name}" if schema else name
+        near = did_you_mean(asked, [*known, *(f"codes.{c}" for c in codes)])
+        raise QueryError(
+            f"There is no table or view named {asked}.",
+            near or "`lakehouse tables` and `lakehouse views` list what there is.",
+        )

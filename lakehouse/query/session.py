@@ -8,7 +8,7 @@ Pinned to snapshots (``as_of``), it sees those instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
 from lakehouse.query.place import EMPTY, Place
-from lakehouse.query.views import CODES, View, closure, comments, ddl, literal
+from lakehouse.query.views import CODES, closure, ddl, literal
 from lakehouse.storage.files import is_local
 from lakehouse.tables import Table, load_tables
 
@@ -57,7 +57,7 @@ class Session:
         Raises:
             QueryError: The statement may not run.
         """
-        reads = check(self.con, sql, self.known, frozenset(code_set_names(self.place.codes)))
+        reads = check(sql, self.known, frozenset(code_set_names(self.place.codes)))
         if reads.everything:
             profile = self.place.profile
             names = {n for n in self.known if n not in self.views or self._answerable(n, profile)}
@@ -183,8 +183,3 @@ _DUCKDB_TYPES = {
 
 def _duckdb_type(arrow: Any) -> str:
     return _DUCKDB_TYPES[str(arrow)]
-
-
-def published(view: View, views: Mapping[str, View]) -> list[str]:
-    """Return the statements that make a view with its docs."""
-    return [ddl(view), *comments(view, views)]

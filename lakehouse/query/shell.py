@@ -24,8 +24,17 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.place import Place
-from lakehouse.query.session import published, table_statements
-from lakehouse.query.views import View, closure, comment_on, create, literal
+from lakehouse.query.session import table_statements
+from lakehouse.query.views import (
+    View,
+    closure,
+    column_docs,
+    comment_on,
+    comments,
+    create,
+    ddl,
+    literal,
+)
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
 
@@ -135,15 +144,20 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
         con.register("_empty", table.schema.empty_table())
         con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
         con.unregister("_empty")
+    docs: dict[str, dict[str, str]] = {}
     for name in closure(views, views):
+        view = views[name]
+        barred = [n for n in closure([name], views) if not views[n].available(place.profile)]
+        statements = (
+            _stub(view, barred[0])
+            if barred
+            else [ddl(view), *comments(view, column_docs(view, views, docs))]
+        )
         try:
-            barred = [n for n in closure([name], views) if not views[n].available(place.profile)]
-            for statement in (
-                _stub(views[name], barred[0]) if barred else published(views[name], views)
-            ):
+            for statement in statements:
                 con.execute(statement)
         except duckdb.Error as error:
-            raise DefinitionError(f"{views[name].where}: {faults.text_of(error)}") from None
+            raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
     for statement in load_statements():
         con.execute(statement)
     for name, value in place.settings.items():

@@ -27,9 +27,10 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.query import tree
+from lakehouse.query.guard import TABLE_FUNCTIONS
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
 
@@ -99,7 +100,7 @@ class View:
     @cached_property
     def depends_on(self) -> frozenset[str]:
         """Names the SELECT reads: tables, views, macros, and ``codes.<stem>``."""
-        return frozenset(sources(self.query))
+        return frozenset(sources(self.sql))
 
     @property
     def columns(self) -> list[str]:
@@ -118,26 +119,19 @@ def _first(error: SqlglotError) -> str:
     return f"{details[0]['description']} (line {details[0]['line']})."
 
 
-def sources(query: Any) -> set[str]:
-    """Return the tables, views, macros and ``codes.<stem>`` that a query reads; no CTE names.
+def sources(sql: str) -> set[str]:
+    """Return the tables, views, macros and ``codes.<stem>`` that a SELECT reads; no CTE names.
 
     Examples:
-        >>> import sqlglot
-        >>> q = "WITH x AS (SELECT a FROM t) SELECT a FROM x JOIN codes.units USING (a)"
-        >>> sorted(sources(sqlglot.parse_one(q, dialect="duckdb")))
+        >>> sorted(sources("WITH x AS (FROM t) SELECT a FROM x JOIN codes.units USING (a)"))
         ['codes.units', 't']
     """
     found = set()
-    for scope in traverse_scope(query):
-        for table in scope.tables:
-            if isinstance(table.this, exp.Anonymous):
-                found.add(str(table.this.this).lower())
-            elif not isinstance(table.this, exp.Identifier):
-                continue  # range(...), unnest(...): a function of DuckDB
-            elif table.db:
-                found.add(f"{table.db}.{table.name}".lower())
-            elif not isinstance(scope.sources.get(table.alias_or_name), Scope):
-                found.add(table.name.lower())
+    for reference in tree.references(tree.parse(sql) or []):
+        if reference.kind == tree.TABLE:
+            found.add(".".join(filter(None, (reference.schema, reference.name))))
+        elif reference.kind == tree.FUNCTION and reference.name not in TABLE_FUNCTIONS:
+            found.add(reference.name)
     return found
 
 
@@ -321,35 +315,44 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def column_docs(view: View, views: Mapping[str, View]) -> dict[str, str]:
+def column_docs(
+    view: View, views: Mapping[str, View], known: dict[str, dict[str, str]] | None = None
+) -> dict[str, str]:
     """Return what each column holds: its own doc, else that of the input it is passed on from.
 
     An input's doc counts when every input that has a column of the name says the same of it.
+
+    Args:
+        view: The view.
+        views: All views.
+        known: What is known already, by view; filled on the way.
     """
-    docs = {}
+    known = {} if known is None else known
+    if view.name in known:
+        return known[view.name]
     tables = load_tables()
+    inputs: list[Mapping[str, str]] = []
+    for source in view.depends_on:
+        if source in tables:
+            inputs.append({c.name: c.doc for c in tables[source].columns.values()})
+        elif source in views:
+            docs = column_docs(views[source], views, known)
+            inputs.append({c: docs.get(c, "") for c in views[source].columns})
+    known[view.name] = dict(view.docs)
     for name in view.columns:
-        if name in view.docs:
-            docs[name] = view.docs[name]
-            continue
-        said = set()
-        for source in view.depends_on:
-            if source in tables and name in tables[source].columns:
-                said.add(tables[source].columns[name].doc)
-            elif source in views and name in views[source].columns:
-                said.add(column_docs(views[source], views).get(name, ""))
-        if len(said) == 1 and said != {""}:
-            docs[name] = said.pop()
-    return docs
+        said = {docs[name] for docs in inputs if name in docs}
+        if name not in view.docs and len(said) == 1 and said != {""}:
+            known[view.name][name] = said.pop()
+    return known[view.name]
 
 
-def comments(view: View, views: Mapping[str, View]) -> list[str]:
-    """Return the COMMENT statements that publish a view's front matter."""
+def comments(view: View, docs: Mapping[str, str]) -> list[str]:
+    """Return the COMMENT statements that publish a view's front matter and its column docs."""
     about = f"{view.title}. {view.description}" + (f" Source: {view.source}" if view.source else "")
     statements = [comment_on(view, literal(about))]
     if not view.parameters:
         statements += [
             f'COMMENT ON COLUMN {view.name}."{column}" IS {literal(doc)}'
-            for column, doc in column_docs(view, views).items()
+            for column, doc in docs.items()
         ]
     return statements

@@ -115,40 +115,40 @@ ESCAPES = [
 
 @pytest.mark.parametrize("sql", ALLOWED)
 def test_a_select_may_run_and_says_what_it_reads(sql: str) -> None:
-    assert check(duckdb.connect(), sql, KNOWN, CODES).names == ALLOWED[sql]
+    assert check(sql, KNOWN, CODES).names == ALLOWED[sql]
 
 
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "FROM information_schema.columns"])
 def test_listings_read_everything(sql: str) -> None:
-    assert check(duckdb.connect(), sql, KNOWN, CODES).everything
+    assert check(sql, KNOWN, CODES).everything
 
 
 def test_code_sets_are_read_by_their_schema() -> None:
-    assert check(duckdb.connect(), "FROM codes.units", KNOWN, CODES).codes == {"units"}
+    assert check("FROM codes.units", KNOWN, CODES).codes == {"units"}
     with pytest.raises(QueryError, match=r"codes\.unit\. Did you mean codes\.units"):
-        check(duckdb.connect(), "FROM codes.unit", KNOWN, CODES)
+        check("FROM codes.unit", KNOWN, CODES)
 
 
 @pytest.mark.parametrize("sql", WRITES + ESCAPES)
 def test_nothing_else_may_run(sql: str) -> None:
     with pytest.raises(QueryError):
-        check(duckdb.connect(), sql, KNOWN, CODES)
+        check(sql, KNOWN, CODES)
 
 
 @pytest.mark.parametrize("sql", ["", " -- nothing", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE t"])
 def test_exactly_one_statement(sql: str) -> None:
     with pytest.raises(QueryError):
-        check(duckdb.connect(), sql, KNOWN, CODES)
+        check(sql, KNOWN, CODES)
 
 
 def test_a_write_is_named() -> None:
     with pytest.raises(QueryError, match="this is an INSERT"):
-        check(duckdb.connect(), "INSERT INTO patients VALUES (1)", KNOWN, CODES)
+        check("INSERT INTO patients VALUES (1)", KNOWN, CODES)
 
 
 def test_pivot_without_values_says_what_to_write() -> None:
     with pytest.raises(QueryError, match="ON x IN"):
-        check(duckdb.connect(), "PIVOT patients ON sex USING count(*)", KNOWN, CODES)
+        check("PIVOT patients ON sex USING count(*)", KNOWN, CODES)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from lakehouse.query.views import (
     load_views,
     parse_view,
     read_folder,
-    sources,
     validate,
 )
 
@@ -186,4 +185,4 @@ def test_views_in_a_circle_are_refused(tmp_path: Path) -> None:
 )
 def test_sources(sql: str, read: set[str]) -> None:
     view = parse_view(GOOD[: GOOD.index("SELECT")] + sql, "risk", "x")
-    assert sources(view.query) == read
+    assert view.depends_on == read

@@ -1,0 +1,114 @@
+"""DuckDB's own syntax tree of a SELECT, and the names in it.
+
+``json_serialize_sql`` has a tree for SELECT statements only, and it is the tree that DuckDB runs:
+no second parser can be led astray. It also takes a twentieth of the time of one written in Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+
+TABLE, FUNCTION, SCALAR, LISTING = "table", "function", "scalar", "listing"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One name that a SELECT uses.
+
+    Attributes:
+        kind: ``table``, ``function`` (a table function or macro), ``scalar`` (any other function)
+            or ``listing`` (SHOW).
+        name: In lower case.
+        schema: As written, in lower case; empty when there is none.
+        catalog: As written; empty when there is none.
+        at: Whether it is a table ``AT`` a version or time.
+    """
+
+    kind: str
+    name: str
+    schema: str = ""
+    catalog: str = ""
+    at: bool = False
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:")
+
+
+def parse(sql: str) -> list[Mapping[str, Any]] | None:
+    """Return the trees of the statements in a text, or None when one is no SELECT.
+
+    Examples:
+        >>> len(parse("SELECT 1; SELECT 2")), parse("DROP TABLE t")
+        (2, None)
+    """
+    # As a literal: a parameter would make DuckDB's client import pandas, for half a second.
+    quoted = "'" + sql.replace("'", "''") + "'"
+    row = _parser().cursor().execute(f"SELECT json_serialize_sql({quoted})").fetchone()
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    return None if tree.get("error") else tree["statements"]
+
+
+def statement_kinds(sql: str) -> list[str]:
+    """Return what kind each statement in a text is: SELECT, INSERT, ...
+
+    Raises:
+        duckdb.Error: It does not parse.
+    """
+    return [statement.type.name for statement in _parser().cursor().extract_statements(sql)]
+
+
+def references(tree: Any) -> list[Reference]:
+    """Return the names that a tree uses; names of its own CTEs are none.
+
+    Examples:
+        >>> (tree,) = parse("WITH x AS (FROM t) SELECT upper(a) FROM x JOIN codes.c USING (a)")
+        >>> [(r.kind, r.schema, r.name) for r in references(tree)]
+        [('table', '', 't'), ('table', 'codes', 'c'), ('scalar', '', 'upper')]
+    """
+    found: list[Reference] = []
+    ahead: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
+    while ahead:
+        node, scope = ahead.pop()
+        if isinstance(node, list):
+            ahead.extend((child, scope) for child in node if isinstance(child, (dict, list)))
+            continue
+        inner = scope
+        for name, body in _ctes(node):
+            # A CTE sees the ones before it, and itself when it is recursive.
+            recursive = body["node"]["type"] == "RECURSIVE_CTE_NODE"
+            ahead.append((body, inner | {name} if recursive else inner))
+            inner |= {name}
+        found.extend(_own(node, inner))
+        for key, child in node.items():
+            if child and key != "cte_map" and isinstance(child, (dict, list)):
+                ahead.append((child, inner))
+    return sorted(found, key=lambda r: (r.kind != TABLE, r.schema, r.name))
+
+
+def _ctes(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for entry in (node.get("cte_map") or {}).get("map", []):
+        yield str(entry["key"]).lower(), entry["value"]["query"]
+
+
+def _own(node: Mapping[str, Any], scope: frozenset[str]) -> Iterator[Reference]:
+    """Yield what a node itself names."""
+    kind = node.get("type")
+    if kind == "BASE_TABLE":
+        name, schema = str(node["table_name"]).lower(), str(node.get("schema_name", "")).lower()
+        if schema or name not in scope:
+            catalog = str(node.get("catalog_name", ""))
+            yield Reference(TABLE, name, schema, catalog, bool(node.get("at_clause")))
+    elif kind == "TABLE_FUNCTION":
+        yield Reference(FUNCTION, str(node["function"]["function_name"]).lower())
+    elif kind == "SHOW_REF" and not node.get("query"):  # with one, it is DESCRIBE name
+        yield Reference(LISTING, str(node.get("table_name", "")))
+    elif node.get("class") == "FUNCTION":
+        yield Reference(SCALAR, str(node["function_name"]).lower())
