@@ -92,7 +92,8 @@ class Body:
         if value is None:
             middle = spec.male if self.person.sex == "M" else spec.female
             value = middle * max(0.3, self.rng.gauss(1, spec.between))
-            if key == "creatinine" and (age := self.person.age(time)) < 18:
+            age = (time - self.person.birth) / clock.YEAR
+            if key == "creatinine" and age < 18:
                 value *= 0.35 + 0.65 * age / 18
             self._base[key] = value
         for onset, grade, effects in self.labs:
@@ -119,7 +120,7 @@ class Body:
         if value is None:
             value = spec.female * self.rng.gauss(1, spec.between)
             self._base[name] = value
-        value = _for_age(key, value, self.person.age(time))
+        value = _for_age(key, value, (time - self.person.birth) / clock.YEAR)
         for onset, grade, effects in self.signs:
             if onset <= time and key in effects:
                 value = _apply(value, effects[key], grade)
@@ -179,7 +180,7 @@ def _apply(value: float, change: Change, strength: float) -> float:
     return float(value * amount**strength)
 
 
-def _for_age(key: str, value: float, age: int) -> float:
+def _for_age(key: str, value: float, age: float) -> float:
     if key == "systolic_bp":
         return value + max(0, age - 40) * 0.3 - max(0, 16 - age) * 1.9
     if key == "diastolic_bp":

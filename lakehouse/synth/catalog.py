@@ -115,6 +115,7 @@ def keyed(name: str) -> dict[str, dict[str, str]]:
     return {row["key"]: row for row in table(name)}
 
 
+@cache
 def conditions() -> dict[str, dict[str, Any]]:
     """Return long-lasting conditions; those that depend on others come after them."""
     found = document("conditions")
