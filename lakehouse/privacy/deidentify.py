@@ -16,6 +16,7 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy.actions import ACTIONS, Rows
+from lakehouse.privacy.answers import answers_settled
 from lakehouse.privacy.columns import Distinct, whole
 from lakehouse.privacy.identity import normal_identities, pseudonyms
 from lakehouse.privacy.keys import Secret
@@ -26,6 +27,9 @@ from lakehouse.tables import load_tables
 
 DROPPED = "dropped"
 """Ends the name of a count where no action kept the values."""
+
+OWN_NOTE = "_"
+"""Begins the name of a column that a format keeps for itself and validation; never stored."""
 
 UNDEFINED = "(undefined)"
 """Stands in counts for a table or column that no definition names; its name may be from data."""
@@ -115,6 +119,8 @@ class Deidentifier:
             columns = {}
             for column in table.column_names:
                 if column not in types:
+                    if column.startswith(OWN_NOTE):
+                        continue
                     lost = len(table) - table[column].null_count
                     counts[f"{name}.{UNDEFINED}:{DROPPED}"] += lost
                     continue
@@ -164,4 +170,5 @@ class Deidentifier:
             if raw is not None and raw.null_count < made.null_count:
                 lost = made.null_count - raw.null_count
                 counts[f"{rows.definition.name}.{column.name}:{name}"] += lost
-        return pa.table(stored)
+        with _no_values(rows.definition.name, "the answers"):
+            return pa.table(answers_settled(rows, stored, self.policy, counts))

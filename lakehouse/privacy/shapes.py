@@ -39,12 +39,12 @@ IDENTIFYING = "|".join(
         r"(?:^|[^0-9])(?:18|19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?:$|[^0-9])",  # date: 2024-01-31
         r"(?:^|[^0-9/])[0-9]{1,2}/[0-9]{1,2}/(?:[0-9]{4}|[0-9]{2})(?:$|[^0-9/])",  # 1/31/2024
         r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])(?:[01][0-9]|2[0-3])[0-5][0-9]",
-        r"^[0-9]{2,3}(?:\.[0-9]{1,3}){3}$",  # IP address; 1.1.1.2 is a sub-id
         r"[0-9]{19}",  # longer than any code's number
     )
 )
 """Matches where a value holds something that identifies a person or a time."""
 
+_IP = r"(?:^|[^0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:$|[^0-9.])"  # some codes look like one
 _CONTROLS = r"[\x00-\x1f\x7f-\x{9f}]"
 # several codes of one DICOM element stand side by side, parted by a backslash
 _CODE = rf"^[^\\]{{0,{MAX_CODE}}}(?:\\[^\\]{{0,{MAX_CODE}}}){{0,15}}$"
@@ -74,7 +74,8 @@ def code_shaped(values: pa.Array) -> pa.Array:
 
 def text_shaped(values: pa.Array) -> pa.Array:
     """Return which strings could be the text of a code."""
-    return pc.and_(pc.less_equal(pc.utf8_length(values), MAX_TEXT), clean_of_identity(values))
+    plain = pc.and_not(clean_of_identity(values), pc.match_substring_regex(values, _IP))
+    return pc.and_(pc.less_equal(pc.utf8_length(values), MAX_TEXT), plain)
 
 
 @cache

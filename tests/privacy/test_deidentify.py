@@ -387,7 +387,7 @@ def test_a_class_that_no_profile_lists_is_dropped(phi: str) -> None:
 
 def test_undefined_tables_and_columns_are_dropped_and_counted() -> None:
     done = clean({
-        "patients": {"patient_id": ids("1", "2"), "nickname": ["Jane", None]},
+        "patients": {"patient_id": ids("1", "2"), "nickname": ["Jane", None], "_at": [1, 2]},
         "diaries": {"text": ["Dear diary"]},
     })  # fmt: skip
     assert set(done.tables) == {"patients"}

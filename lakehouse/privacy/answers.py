@@ -1,0 +1,166 @@
+"""Results that answer an identifying question: the patient's age, birth date, phone number.
+
+A result column holds whatever was asked for, so its PHI class alone cannot tell. What is asked is
+named by the code beside it: ``catalog/codes/identifying_questions.csv`` gives such codes, and the
+texts that sources give to local ones, the PHI class of their answers. The profile's action for
+that class decides: an age is top-coded where ages are, and what is not kept is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.privacy.actions import Rows
+from lakehouse.privacy.ages import TOP_AGE
+from lakehouse.privacy.columns import Bools, distinct, mapped
+from lakehouse.privacy.facts import rows as facts
+from lakehouse.privacy.policy import Policy
+from lakehouse.privacy.terminology import shape_of
+from lakehouse.resources import resource
+from lakehouse.tables import Table
+
+QUESTIONS = ("code", "concept_code")
+"""Columns that may name the question of a row."""
+
+ANSWER = "value_"
+"""Begins the names of the columns that hold the answer."""
+
+NO_ANSWERS = {"value_type", "value_separator"}
+
+YEARS = {
+    **dict.fromkeys(("mo", "month", "months", "mon"), 1 / 12),
+    **dict.fromkeys(("wk", "week", "weeks", "w"), 7 / 365.25),
+    **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 1 / 8766),
+    **dict.fromkeys(("min", "minute", "minutes"), 1 / 525_960),
+}
+"""Years of a unit of age; every other unit, and none, is taken for years."""
+
+_STATED_AGE = re.compile(r"\D{0,3}0*(\d+)(?:\.\d*)?\s*([A-Za-z]*).*")
+
+
+@cache
+def _questions() -> list[dict[str, str]]:
+    return facts(resource("catalog/codes") / "identifying_questions.csv")
+
+
+def question_of(definition: Table) -> str | None:
+    """Return the column that names what the answers of a table answer, or None.
+
+    Examples:
+        >>> from lakehouse.tables import load_tables
+        >>> tables = load_tables()
+        >>> question_of(tables["observations"]), question_of(tables["orders"])
+        ('code', None)
+    """
+    if not any(name.startswith(ANSWER) for name in definition.columns):
+        return None
+    return next((name for name in QUESTIONS if name in definition.columns), None)
+
+
+def asked(rows: Rows, question: str) -> dict[str, Bools]:
+    """Return by PHI class which rows answer a question of that class."""
+    found: dict[str, Bools] = {}
+
+    def add(phi: str, mask: pa.Array) -> None:
+        where = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
+        if where.any():
+            found[phi] = found.get(phi, False) | where
+
+    stem = question.removesuffix("_code")
+    code, text = rows.raw(question), rows.raw(f"{stem}_display")
+    system = rows.raw(f"{stem}_system")
+    if code is not None:
+        at, codes = distinct(pc.utf8_trim_whitespace(code))
+        for row in _questions():
+            place = codes.index(row["code"]).as_py() if row["code"] else -1
+            if place >= 0:
+                add(row["phi"], pc.and_(pc.equal(at, place), _speaks(system, row["code_system"])))
+    if text is not None:
+        at, texts = distinct(text)
+        for row in _questions():
+            if row["text"]:
+                add(row["phi"], pc.match_substring_regex(texts, row["text"]).take(at))
+    return found
+
+
+def _speaks(system: pa.Array | None, wanted: str) -> pa.Array | pa.Scalar:
+    """Return where the code may be one of a system: it says so, or names no other public one."""
+    if system is None:
+        return pa.scalar(True)
+    fits = mapped(
+        system,
+        lambda names: pa.array(
+            [name == wanted or shape_of(name) is None for name in names.to_pylist()], pa.bool_()
+        ),
+    )
+    return pc.fill_null(fits, True)
+
+
+def answers_settled(
+    rows: Rows, stored: dict[str, pa.Array], policy: Policy, counts: Counter[str]
+) -> dict[str, pa.Array]:
+    """Return the columns to store, the answers to identifying questions settled by the profile."""
+    question = question_of(rows.definition)
+    if question is None:
+        return stored
+    settled = dict(stored)
+    answers = [
+        name
+        for name in rows.definition.columns
+        if name.startswith(ANSWER) and name not in NO_ANSWERS and not name.endswith("_system")
+    ]
+    for phi, where in asked(rows, question).items():
+        action = policy.action(phi)
+        if action.startswith("keep"):
+            continue
+        top = _over_90(rows, where) if action == "top_code_90" else None
+        for name in answers:
+            kind = rows.definition.columns[name].type
+            if top is None:
+                gone, put = where, pa.scalar(None, kind)
+            elif pa.types.is_floating(kind):
+                years = _years(rows)
+                values = settled[name].to_numpy(zero_copy_only=False)
+                gone, put = where & (values * years >= TOP_AGE), pa.array(TOP_AGE / years)
+            else:
+                gone, put = top, pa.scalar(None, kind)
+            lost = pc.and_(pa.array(gone), pc.is_valid(settled[name]))
+            if lost.true_count:
+                settled[name] = pc.if_else(lost, put, settled[name])
+                counts[f"{rows.definition.name}.{name}:{phi}"] += lost.true_count
+    return settled
+
+
+def _years(rows: Rows) -> npt.NDArray[np.float64]:
+    """Return how many years the unit of each row is."""
+    unit = rows.raw("unit")
+    if unit is None:
+        return np.ones(len(rows.table))
+    factors = mapped(
+        unit,
+        lambda names: pa.array([YEARS.get(n.strip().lower(), 1.0) for n in names.to_pylist()]),
+    )
+    return pc.fill_null(factors.cast(pa.float64()), 1.0).to_numpy(zero_copy_only=False)
+
+
+def _over_90(rows: Rows, where: Bools) -> Bools:
+    """Return which rows state an age of 90 or over as a code (``93``, ``093Y``)."""
+    coded = rows.raw("value_code")
+    if coded is None:
+        return np.zeros(len(rows.table), dtype=bool)
+
+    def age(text: str) -> float:
+        stated = _STATED_AGE.fullmatch(text)
+        return float(stated[1]) * YEARS.get(stated[2].lower(), 1.0) if stated else 0.0
+
+    ages = mapped(coded, lambda v: pa.array([age(t) for t in v.to_pylist()], pa.float64()))
+    stated = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
+    return where & (stated * _years(rows) >= TOP_AGE)
