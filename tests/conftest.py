@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lakehouse.formats import formats
 from lakehouse.privacy.keys import Secret
@@ -18,6 +19,9 @@ from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("lakehouse", deadline=None)  # a busy machine is no failure
+settings.load_profile("lakehouse")
 
 
 @pytest.fixture(scope="session")

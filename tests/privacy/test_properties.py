@@ -52,7 +52,7 @@ def deidentified(rows: list[tuple[str, str, datetime]]) -> dict[str, list[tuple[
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(events, st.integers(1, 24))
 def test_intervals_survive_across_messages_files_runs_and_tables(
     rows: list[tuple[str, str, datetime]], cut: int
@@ -74,7 +74,7 @@ def test_intervals_survive_across_messages_files_runs_and_tables(
     assert len(lines) == len({number.strip().upper() for _, number, _ in rows})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(events)
 def test_the_limited_profile_keeps_true_times(rows: list[tuple[str, str, datetime]]) -> None:
     raw = pa.table({
@@ -85,7 +85,7 @@ def test_the_limited_profile_keeps_true_times(rows: list[tuple[str, str, datetim
     assert clean.tables["observations"]["observed_at"].to_pylist() == [w for *_, w in rows]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_rows_do_not_depend_on_their_neighbours(data: st.DataObject) -> None:
     """Any division into batches gives the same rows: what exactly-once stands on."""
@@ -149,7 +149,7 @@ def _qualified(phi: str) -> bool:
     return phi in ("patient", "provider", "facility") or phi.startswith("identifier.")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text("0123456789", min_size=1, max_size=9), st.text("ABC", max_size=3))
 def test_the_engine_gives_what_the_scalar_doors_give(number: str, authority: str) -> None:
     secret = Secret(KEY)
