@@ -183,7 +183,7 @@ class Judge:
             return self.inner_is_clean(after)
         if vr in ("DA", "DT"):
             return after.value == self.moved(before)
-        return vr == "TM" and not changed or not holds_canary(after)
+        return (vr == "TM" and not changed) or not holds_canary(after)
 
 
 def test_ours_is_the_published_table(table: list[dict[str, str]]) -> None:
