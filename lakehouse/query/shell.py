@@ -23,6 +23,7 @@ from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.extensions import load_statements
+from lakehouse.query.library import fill_empty
 from lakehouse.query.place import Place
 from lakehouse.query.session import table_statements
 from lakehouse.query.views import (
@@ -140,10 +141,7 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
     """
     views = place.views
     create_codes(con, code_set_names(place.codes), place.codes)
-    for table in load_tables().values():
-        con.register("_empty", table.schema.empty_table())
-        con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
-        con.unregister("_empty")
+    fill_empty(con, ())
     docs: dict[str, dict[str, str]] = {}
     for name in closure(views, views):
         view = views[name]

@@ -1,0 +1,47 @@
+"""Commands that explain the library: lineage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli import show
+from lakehouse.cli.app import ASK, Views, app, example
+from lakehouse.errors import UserError
+
+
+@app.command(rich_help_panel=ASK, epilog=example("lakehouse lineage news2.score --svg news2.svg"))
+def lineage(
+    column: Annotated[str, typer.Argument(metavar="VIEW.COLUMN", help="A column of a view.")],
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into this file instead.")
+    ] = None,
+    folders: Views = None,
+) -> None:
+    """Show where a column of a view comes from, down to the tables."""
+    from lakehouse.query.lineage import drawn
+    from lakehouse.query.lineage import lineage as follow
+
+    origin = follow(column, tuple(folders or ()))
+    if svg is None:
+        typer.echo(drawn(origin))
+        return
+    from lakehouse.query.picture import lineage_svg
+    from lakehouse.tables import load_tables
+
+    save(svg, lineage_svg(origin, load_tables()))
+
+
+def save(path: Path, text: str) -> None:
+    """Write a picture or a text to a file and say so.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({type(error).__name__}).") from None
+    show.note(f"Wrote {path}.")

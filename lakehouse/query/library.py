@@ -1,0 +1,73 @@
+"""What every table, view and code set looks like, for whoever rewrites or explains their SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.errors import DefinitionError
+from lakehouse.query import faults
+from lakehouse.query.codes import code_set_names, create_codes
+from lakehouse.query.evaluate import connect
+from lakehouse.query.views import CODES, View, closure, ddl, load_views
+from lakehouse.tables import load_tables
+
+MAIN = "main"
+
+Columns = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Schema (``main`` or ``codes``) -> relation -> column -> DuckDB type."""
+
+
+@cache
+def columns(
+    roots: tuple[str, ...] = (), folders: tuple[Path, ...] = (), codes: tuple[Path, ...] = ()
+) -> Columns:
+    """Return the columns of what a query can name, with their DuckDB types.
+
+    Args:
+        roots: Only these views and what they stand on; all views when empty.
+        folders: A site's folders with views.
+        codes: A site's folders with code sets.
+
+    Raises:
+        DefinitionError: A view does not bind.
+
+    Examples:
+        >>> columns()["main"]["observations"]["value_number"]
+        'DOUBLE'
+    """
+    views = load_views(folders)
+    order = closure(roots or views, views)
+    read = {d for n in order for d in views[n].depends_on}
+    sets = {d.partition(".")[2] for d in read if d.startswith(f"{CODES}.")}
+    with connect() as con:
+        create_codes(con, sorted(sets) if roots else code_set_names(codes), codes)
+        fill_empty(con, [views[n] for n in order])
+        rows = con.execute(
+            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE NOT internal ORDER BY column_index"
+        ).fetchall()
+    found: dict[str, dict[str, dict[str, str]]] = {MAIN: {}, CODES: {}}
+    for schema, relation, column, kind in rows:
+        found[schema].setdefault(relation, {})[column] = kind
+    return found
+
+
+def fill_empty(con: duckdb.DuckDBPyConnection, views: Iterable[View]) -> None:
+    """Create every table, empty, and views over them, inputs first.
+
+    Raises:
+        DefinitionError: A view does not bind.
+    """
+    for table in load_tables().values():
+        con.register("_empty", table.schema.empty_table())
+        con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
+        con.unregister("_empty")
+    for view in views:
+        try:
+            con.execute(ddl(view))
+        except duckdb.Error as error:
+            raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
