@@ -18,8 +18,8 @@ SELECT
     avg(ready::INT) AS share_ready,
     count(DISTINCT patient_id) FILTER (WHERE ready) AS n_patients_ready,
     sum(size_mb) FILTER (WHERE ready) / 1e3 AS ready_gb,
-    sum(size_point) AS with_size,
-    sum(description_point) AS with_description,
-    sum(completed_point) AS with_completed
+    sum(size_point)::BIGINT AS with_size,
+    sum(description_point)::BIGINT AS with_description,
+    sum(completed_point)::BIGINT AS with_completed
 FROM ai_training_candidates
 GROUP BY modality

@@ -50,8 +50,8 @@ studies AS (
         max(institution) AS institution,
         count(DISTINCT coalesce(series_uid, record_id)) AS n_series,
         count(*) AS n_instances,
-        sum(frames) AS n_frames,
-        sum(file_size) AS size_bytes,
+        sum(frames)::BIGINT AS n_frames,
+        sum(file_size)::BIGINT AS size_bytes,
         bool_or(contrast) AS contrast,
         coalesce(bool_or(modality = 'SR'), FALSE) AS has_report
     FROM imaging_instances_current
