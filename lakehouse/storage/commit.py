@@ -18,15 +18,20 @@ import pyarrow as pa
 from lakehouse.errors import CommitError
 from lakehouse.storage import journal, leases, pins
 from lakehouse.storage.claims import claim
+from lakehouse.storage.compact import compact
 from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import WrittenFile, write_tables
+from lakehouse.storage.datafiles import TARGET_BYTES, WrittenFile, write_tables
+from lakehouse.storage.faults import told
 from lakehouse.storage.files import join
 from lakehouse.storage.journal import Journal
-from lakehouse.storage.ledger import FILES, TAKEN, completed
+from lakehouse.storage.ledger import FILES, INGESTS, TAKEN, completed
 from lakehouse.storage.locks import exclusive
 from lakehouse.storage.rollforward import roll_forward
 from lakehouse.storage.sweep import clear_data, sweep_metadata
 from lakehouse.storage.warehouse import Warehouse
+
+LEDGER_FILES = 50
+"""Data files of a ledger table beyond which an ingest makes them one."""
 
 LEDGER_TASK = 99_999
 """Task number of the files that the driver writes itself."""
@@ -57,7 +62,8 @@ class IngestTransaction:
     def __init__(self, warehouse: Warehouse, ingest_id: str) -> None:
         self.ingest_id = ingest_id
         self._warehouse = warehouse
-        self._lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
+        with told():
+            self._lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
         self.attempt = self._lease.attempt
         self._claimed: set[str] = set()
         self._claims = 0
@@ -107,21 +113,36 @@ class IngestTransaction:
             CommitError: A table could not be committed; running the command again completes it.
         """
         reached("files-written")
+        with told():
+            return self._commit(files, ledger)
+
+    def _commit(
+        self, files: Sequence[WrittenFile], ledger: Mapping[str, pa.Table]
+    ) -> dict[str, int]:
         self._claim_rest(ledger)
         spec = self._warehouse.write_spec()
         listed = [*files, *write_tables(spec, ledger, self.attempt, LEDGER_TASK)]
         entry = Journal(self.ingest_id, self.attempt, tuple(listed))
         with exclusive(self._warehouse.state, "commit"):
-            if not self._lease.held:
-                raise CommitError("This ingest was taken for dead.", "Run the same command again.")
-            journal.write(self._warehouse.files, self._warehouse.attempts, entry)
-            self._journaled = True
+            self._write_journal(entry)
             reached("journal-written")
             roll_forward(self._warehouse, entry)
         clear_data(self._warehouse, self.attempt, keep=journal.writes(entry))
+        _tidy_ledger(self._warehouse, self.attempt)
         self._ended = True
         _forget(self._warehouse, self.attempt, self._lease)
         return {n: sum(f.rows for f in fs) for n, fs in entry.by_table().items()}
+
+    def _write_journal(self, entry: Journal) -> None:
+        # Set first: when writing fails it is not known whether a journal is there, and files
+        # that a journal lists are left to `recover`.
+        self._journaled = True
+        journal.write(self._warehouse.files, self._warehouse.attempts, entry)
+        # Whoever takes this process for dead removes the lease before it looks for a journal. So
+        # either they find it, or the lease is gone by now.
+        if not self._lease.held:
+            self._warehouse.files.delete(journal.location(self._warehouse.attempts, self.attempt))
+            raise CommitError("This ingest was taken for dead.", "Run the same command again.")
 
     def _claim_rest(self, ledger: Mapping[str, pa.Table]) -> None:
         stored = set(ledger[FILES]["file_id"].to_pylist()) if FILES in ledger else set()
@@ -155,14 +176,15 @@ def leased(warehouse: Warehouse, kind: str) -> Iterator[str]:
     Yields:
         The id of the attempt.
     """
-    lease = leases.Lease(warehouse.files, warehouse.attempts, kind)
-    try:
-        yield lease.attempt
-    except BaseException:
-        lease.release(remove=False)
-        recover(warehouse)
-        raise
-    _forget(warehouse, lease.attempt, lease)
+    with told():
+        lease = leases.Lease(warehouse.files, warehouse.attempts, kind)
+        try:
+            yield lease.attempt
+        except BaseException:
+            lease.release(remove=False)
+            recover(warehouse)
+            raise
+        _forget(warehouse, lease.attempt, lease)
 
 
 def recover(warehouse: Warehouse) -> list[str]:
@@ -184,34 +206,40 @@ def recover(warehouse: Warehouse) -> list[str]:
         if leases.alive(warehouse.files, warehouse.attempts, attempt):
             continue
         with exclusive(warehouse.state, "commit"):
+            _mark_dead(warehouse, attempt.id)
             entry = journal.read(warehouse.files, warehouse.attempts, attempt.id)
+            # An ingest in the ledger is in every table, though later commits may have dropped
+            # the snapshots that would say so.
             if entry is not None:
-                _complete(warehouse, entry)
+                if not completed(warehouse, [entry.ingest_id]):
+                    roll_forward(warehouse, entry)
                 rolled.append(entry.ingest_id)
             pins.complete(warehouse, attempt.id)
             for table in warehouse.tables():
                 sweep_metadata(warehouse, table, attempt.id)
             warehouse.refresh_hints()
-            _clear(warehouse, attempt.id, entry)
+            kept = journal.writes(entry) if entry is not None else ()
+            clear_data(warehouse, attempt.id, kept, check=True)
+            reached("recover-swept")
+            _forget(warehouse, attempt.id)
     return rolled
 
 
-def _complete(warehouse: Warehouse, entry: Journal) -> None:
-    # An ingest in the ledger is in every table, though later commits may have dropped the
-    # snapshots that would say so.
-    if not completed(warehouse, [entry.ingest_id]):
-        roll_forward(warehouse, entry)
-
-
-def _clear(warehouse: Warehouse, attempt: str, entry: Journal | None) -> None:
+def _mark_dead(warehouse: Warehouse, attempt: str) -> None:
     # The note outlives the lease, so that a second death in here is cleared as well. The lease
     # goes before the files, so that a worker still writing notices.
     warehouse.files.replace(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"), b"")
     warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.LEASE}"))
     reached("recover-noted")
-    clear_data(warehouse, attempt, journal.writes(entry) if entry is not None else (), check=True)
-    reached("recover-swept")
-    _forget(warehouse, attempt)
+
+
+def _tidy_ledger(warehouse: Warehouse, attempt: str) -> None:
+    """Keep the ledger in few files: every ingest reads it, and thousands of small ones are slow."""
+    for name in (FILES, INGESTS):
+        snapshot = warehouse.iceberg(name).current_snapshot()
+        summary = snapshot.summary if snapshot is not None else None
+        if summary is not None and int(summary.get("total-data-files") or 0) > LEDGER_FILES:
+            compact(warehouse, name, attempt, TARGET_BYTES)
 
 
 def _forget(warehouse: Warehouse, attempt: str, lease: leases.Lease | None = None) -> None:

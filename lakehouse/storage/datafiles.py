@@ -8,7 +8,6 @@ by their folder.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.batch import conform
 from lakehouse.errors import CommitError
+from lakehouse.storage.faults import told
 from lakehouse.storage.files import Files, join
 from lakehouse.storage.metrics import Metrics, metrics
 
@@ -126,18 +126,10 @@ def write_tables(
         CommitError: The storage is full or refuses, or the attempt is closed.
     """
     written: list[WrittenFile] = []
-    try:
+    with told():
         for name, rows in tables.items():
             if rows.num_rows:
                 written += _write_table(spec, spec.tables[name], rows, attempt, task)
-    except OSError as error:
-        full = error.errno == errno.ENOSPC or "No space left" in str(error)
-        raise CommitError(
-            "The warehouse's storage is full."
-            if full
-            else "The warehouse's storage refused a data file.",
-            "Nothing was changed; mend it and run the same command again.",
-        ) from None
     # Whoever takes this attempt for dead removes its lease first and its files second. Looking
     # for the lease after writing closes the gap: either they saw the files, or we see no lease.
     if not spec.files.exists(lease_location(spec.attempts, attempt)):

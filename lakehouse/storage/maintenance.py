@@ -131,8 +131,9 @@ def _table(
     table = warehouse.iceberg(name)
     stale = hints.refresh(warehouse.files, table)
     before = figures(table)
-    compact.compact(warehouse, name, attempt, target)
-    table = _expire(warehouse, name, attempt, keep)
+    if before.snapshots:
+        compact.compact(warehouse, name, attempt, target)
+        table = _expire(warehouse, name, attempt, keep)
     noted = garbage.noted(warehouse)
     found = garbage.find(warehouse, name, noted, grace.total_seconds(), attempt)
     folder = warehouse.location(name) + "/"

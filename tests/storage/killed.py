@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import ingest, patient
+from cases import ingest, ledger, patient, rows
 
-from lakehouse.storage import Warehouse, known_files, recover
+from lakehouse.storage import IngestTransaction, Warehouse, known_files, recover, write_tables
 from lakehouse.storage.erasure import erase
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
@@ -26,6 +26,16 @@ def main(path: str, command: str, crash_at: str) -> None:
             recover(warehouse)
             if not known_files(warehouse, ["file-of-one"]):
                 ingest(warehouse, "one")
+        elif command.startswith("many:"):
+            for i in range(4):
+                recover(warehouse)
+                ingest(warehouse, f"{command[5:]}-{i}")
+        elif command == "claim":
+            with IngestTransaction(warehouse, f"{os.getpid()}") as transaction:
+                if transaction.claim(["the-file"]):
+                    spec = warehouse.write_spec()
+                    written = write_tables(spec, rows("one"), transaction.attempt, 0)
+                    transaction.commit(written, ledger(transaction.ingest_id, ["the-file"]))
         elif command == "maintain":
             maintain(warehouse, keep=1, grace=timedelta())
         elif command == "erase":

@@ -1,0 +1,176 @@
+"""Two processes at once, lost answers, failing disks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from lakehouse.errors import CommitError
+from lakehouse.storage import Warehouse, commit, hints, leases, recover, retry
+from lakehouse.storage.files import join
+
+from .cases import content, ingest, unreferenced
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def start(path: str, command: str) -> Any:
+    script = str(Path(__file__).with_name("killed.py"))
+    given = {"path": path, "command": command, "crash_at": ""}
+    process = CONTEXT.Process(target=runpy.run_path, args=(script, given))
+    process.start()
+    return process
+
+
+def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:
+    running = [start(warehouse.path, f"many:{name}") for name in "ab"]
+    running.append(start(warehouse.path, "maintain"))
+    for process in running:
+        process.join(180)
+    assert [p.exitcode for p in running] == [0, 0, 0]
+    ids = warehouse.iceberg("patients").scan().to_arrow()["record_id"].to_pylist()
+    assert len(ids) == len(set(ids)) == 2 * 4 * 3
+    assert warehouse.iceberg("ingests").scan().to_arrow().num_rows == 8
+    for table in warehouse.tables():
+        held = hints.current(warehouse.files, warehouse.location(table))
+        assert held == hints.stem(warehouse.iceberg(table).metadata_location)
+    assert warehouse.files.list(warehouse.attempts) == []
+
+
+def test_two_processes_with_one_file_store_it_once(warehouse: Warehouse) -> None:
+    running = [start(warehouse.path, "claim") for _ in "ab"]
+    for process in running:
+        process.join(180)
+    assert [p.exitcode for p in running] == [0, 0]
+    assert len(content(warehouse, "patients")) == 3
+    assert len(content(warehouse, "ingest_files")) == 1
+    assert unreferenced(warehouse) == set()
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_an_answer_that_is_lost_is_neither_a_loss_nor_a_double(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, landed: bool
+) -> None:
+    """The real catalog commits (or not) and then fails, once per table."""
+    real, failed = warehouse.catalog.commit_table, set()
+
+    def flaky(table: Any, requirements: Any, updates: Any) -> Any:
+        name = table.name()[-1]
+        if name not in failed:
+            failed.add(name)
+            if landed:
+                real(table, requirements, updates)
+            raise OperationalError("COMMIT", {}, OSError("connection lost"))
+        return real(table, requirements, updates)
+
+    monkeypatch.setattr(warehouse.catalog, "commit_table", flaky)
+    ingest(warehouse, "one")
+    assert failed == {"patients", "observations", "ingest_files", "ingests"}
+    for table in failed:
+        assert [s["ingest_id"] for s in warehouse.snapshots(table).to_pylist()] == ["one"]
+    assert unreferenced(warehouse) == set()
+
+
+def test_a_catalog_that_stays_away_is_told_and_the_next_run_completes(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> Any:
+        raise OperationalError("COMMIT", {}, OSError("secret address"))
+
+    monkeypatch.setattr(retry, "FAILURES", 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(warehouse.catalog, "commit_table", gone)
+        with pytest.raises(CommitError) as told:
+            ingest(warehouse, "one")
+    assert "run the same command again" in str(told.value)
+    assert "secret" not in str(told.value)
+    assert content(warehouse, "patients") == []
+    assert recover(warehouse) == ["one"]
+    assert len(content(warehouse, "patients")) == 3
+    assert unreferenced(warehouse) == set()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(warehouse: Warehouse) -> None:
+    """A real refusal of the system: files may not grow beyond a few hundred bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
+    try:
+        with pytest.raises(CommitError, match="is full"):
+            ingest(warehouse, "one")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    recover(warehouse)
+    assert content(warehouse, "patients") == []
+    assert unreferenced(warehouse) == set()
+    ingest(warehouse, "one")
+    assert len(content(warehouse, "patients")) == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_told(warehouse: Warehouse) -> None:
+    folder = Path(warehouse.path)
+    try:
+        (folder / "state").mkdir(exist_ok=True)
+        (folder / "state").chmod(0o500)
+        with pytest.raises(CommitError, match="cannot be written"):
+            ingest(warehouse, "one")
+    finally:
+        (folder / "state").chmod(0o700)
+
+
+def test_a_process_elsewhere_lives_as_long_as_its_heart_beats(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
+    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
+    monkeypatch.setattr(leases, "machine", lambda: "another machine")
+    assert leases.alive(warehouse.files, warehouse.attempts, attempt)
+    location = Path(join(warehouse.attempts, f"{attempt.id}.lease"))
+    long_ago = location.stat().st_mtime - leases.DEAD_AFTER_SECONDS - 1
+    os.utime(location, (long_ago, long_ago))
+    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
+    assert not leases.alive(warehouse.files, warehouse.attempts, attempt)
+    lease.beat()
+    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
+    assert leases.alive(warehouse.files, warehouse.attempts, attempt)
+    lease.release()
+
+
+def test_a_number_that_a_later_process_got_is_no_sign_of_life() -> None:
+    assert leases.started(os.getpid()) == leases.started(os.getpid())
+    assert leases.started(os.getpid()) != leases.started(1)
+    assert leases.started(2**22 + 1) is None
+
+
+def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse) -> None:
+    from lakehouse.storage import IngestTransaction, write_tables
+
+    from .cases import ledger, rows
+
+    with IngestTransaction(warehouse, "one") as transaction:
+        written = write_tables(warehouse.write_spec(), rows("one"), transaction.attempt, 0)
+        warehouse.files.delete(join(warehouse.attempts, f"{transaction.attempt}.lease"))
+        with pytest.raises(CommitError):
+            transaction.commit(written, ledger("one"))
+    recover(warehouse)
+    assert content(warehouse, "patients") == []
+    assert unreferenced(warehouse) == set()
+
+
+def test_the_ledger_stays_in_few_files(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "LEDGER_FILES", 2)
+    for i in range(6):
+        ingest(warehouse, f"ingest-{i}")
+    for table in ("ingests", "ingest_files"):
+        assert len(list(warehouse.iceberg(table).scan().plan_files())) <= 3
+        assert len(content(warehouse, table)) == 6
+    assert len(list(warehouse.iceberg("patients").scan().plan_files())) == 6
