@@ -1,0 +1,190 @@
+"""The Ray engine gives the tables of the local one; the public doors stand by themselves."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import lakehouse
+from lakehouse.discover import discover
+from lakehouse.errors import InputError, UserError, WarehouseError
+from lakehouse.privacy.keys import Secret
+from lakehouse.progress import Quiet
+from lakehouse.reading import Terms
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.warehouse import Warehouse
+from lakehouse.tables import load_tables
+from lakehouse.work import Job, Work
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+
+Rows = Callable[[Warehouse], dict[str, list[Any]]]
+New = Callable[..., Warehouse]
+
+
+def mixed(folder: Path) -> Path:
+    """Write files of every fate: rows, rejects, unreadable, not recognised, packed, twice."""
+    folder.mkdir()
+    for number in range(40):
+        body = "\n".join(f"DOE-{number}-{i};2024-05-0{i + 1};{i}.5" for i in range(9))
+        (folder / f"{number:02}.lines").write_text(f"LINES\n{body}\nbad\n")
+        card = f"CARD DOE-{number};1960-01-02;{number}\n".encode().ljust(64)
+        (folder / f"{number:02}.card").write_bytes(card + b"pixels")
+    (folder / "crash.lines").write_text("LINES\nDOE-1;2024-05-01;1\ncrash\n")
+    (folder / "crash.card").write_bytes(b"CARD crash\n".ljust(64))
+    (folder / "broken.gz").write_bytes(gzip.compress(b"LINES\n" * 9999)[:-5])
+    (folder / "packed.gz").write_bytes(gzip.compress(b"LINES\nDOE-77;2024-05-01;7\n"))
+    (folder / "twice.lines").write_bytes((folder / "01.lines").read_bytes())
+    (folder / "notes.txt").write_text("nobody knows this")
+    return folder
+
+
+def test_both_engines_give_the_same_tables(
+    tmp_path: Path, new_warehouse: New, rows_of: Rows, plugin: ModuleType
+) -> None:
+    feed = mixed(tmp_path / "feed")
+    local, remote = new_warehouse("local"), new_warehouse("ray")
+    by_local = lakehouse.ingest(feed, local, engine="local")
+    by_ray = lakehouse.ingest(feed, remote, engine="ray")
+    assert by_ray.engine == "ray"
+    for name in ("n_files", "n_known", "n_unrecognised", "n_unreadable", "n_records", "rows"):
+        assert getattr(by_ray, name) == getattr(by_local, name), name
+    assert by_ray.n_unreadable == 3
+    here, there = rows_of(local), rows_of(remote)
+    here.pop("ingests"), there.pop("ingests")
+    assert there == here
+    assert lakehouse.ingest(feed, remote, engine="ray").ingest_id is None
+
+
+def test_both_engines_read_the_tutorial_alike(
+    shared_data: Path, new_warehouse: New, rows_of: Rows
+) -> None:
+    folder = shared_data / "hl7v2" / "tutorial"
+    local, remote = new_warehouse("local"), new_warehouse("ray")
+    lakehouse.ingest(folder, local, engine="local")
+    lakehouse.ingest(folder, remote, engine="ray")
+    assert rows_of(remote) == rows_of(local)
+    assert len(rows_of(remote)["records"]) == 300
+
+
+def test_an_error_in_a_worker_is_the_error_of_the_call(
+    tmp_path: Path,
+    new_warehouse: New,
+    rows_of: Rows,
+    capfd: pytest.CaptureFixture[str],
+    plugin: ModuleType,
+) -> None:
+    feed = mixed(tmp_path / "feed")
+    warehouse = new_warehouse()
+    empty = rows_of(warehouse)
+    from lakehouse.engines import ray as engine
+    from lakehouse.privacy.keys import KEY_FILE  # noqa: F401 - the fixture has set it
+
+    with IngestTransaction(warehouse, "test") as transaction:
+        key = Path(__import__("os").environ["LAKEHOUSE_KEY_FILE"])
+        files = discover(feed, Secret.load(key)).files
+        (feed / "05.lines").write_text("LINES\nROE;2024-05-01;1\n")  # after it was listed
+        job = Job(Terms("test"), str(key), "safe_harbor")
+        work = Work(files, job, warehouse.write_spec(), transaction.attempt)
+        with pytest.raises(InputError, match="changed while it was being read") as caught:
+            engine.run(work, Quiet())
+    assert "05.lines" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert rows_of(warehouse) == empty
+    assert not list(Path(warehouse.path).rglob("*.parquet"))
+    told = "".join(capfd.readouterr())
+    assert "05.lines" not in told
+    assert "DOE" not in told
+
+
+# ------------------------------------------------------------------ the public doors
+
+
+def test_a_datasource_yields_typed_rows_of_one_table(shared_data: Path, secret: Secret) -> None:
+    import ray
+
+    source = lakehouse.HL7Datasource(shared_data / "hl7v2" / "tutorial", table="medications")
+    dataset = ray.data.read_datasource(source)
+    assert dataset.count() == 100
+    rows = dataset.take_all()
+    assert set(rows[0]) == set(load_tables()["medications"].columns)
+    assert all(len(row["patient_id"]) == 32 for row in rows)
+
+
+def test_a_datasource_has_a_main_table_and_rejects(
+    tmp_path: Path, secret: Secret, plugin: ModuleType
+) -> None:
+    import ray
+
+    feed = mixed(tmp_path / "feed")
+    cls = lakehouse.LINESDatasource
+    assert cls is lakehouse.LINESDatasource
+    assert ray.data.read_datasource(cls(str(feed / "0*.lines"))).count() == 90
+    rejects = ray.data.read_datasource(cls(str(feed / "0*.lines"), table="rejects"))
+    assert {r["rule"] for r in rejects.take_all()} == {"lines.bad"}
+    with pytest.raises(UserError, match="observations"):
+        cls(feed, table="observation")
+    with pytest.raises(AttributeError):
+        lakehouse.NothingDatasource  # noqa: B018
+
+
+def test_the_sink_stores_what_a_datasource_packs(
+    tmp_path: Path, new_warehouse: New, rows_of: Rows, plugin: ModuleType
+) -> None:
+    import ray
+
+    feed = mixed(tmp_path / "feed")
+    local, remote = new_warehouse("local"), new_warehouse("doors")
+    lakehouse.ingest(str(feed / "*.lines"), local, engine="local")
+
+    def pipe(**options: Any) -> None:
+        source = lakehouse.LINESDatasource(str(feed / "*.lines"), table=None, **options)
+        ray.data.read_datasource(source).write_datasink(lakehouse.LakehouseDatasink(remote.path))
+
+    pipe()
+    here, there = rows_of(local), rows_of(remote)
+    here.pop("ingests"), there.pop("ingests")
+    assert there == here
+    with pytest.raises(Exception, match="in this warehouse already"):
+        pipe()
+    assert rows_of(remote)["records"] == here["records"]
+    assert not list(Path(remote.path).rglob("*.lease"))
+
+
+def test_the_sink_refuses_what_is_not_packed_or_not_its_own(
+    tmp_path: Path, new_warehouse: New, key_file: Path, plugin: ModuleType
+) -> None:
+    import ray
+
+    feed = mixed(tmp_path / "feed")
+    warehouse = new_warehouse()
+    sink = lakehouse.LakehouseDatasink(warehouse.path)
+    with pytest.raises(Exception, match="packed blocks only"):
+        ray.data.from_items([{"name": "DOE"}]).write_datasink(sink)
+    Secret.create(tmp_path / "other.key")
+    source = lakehouse.LINESDatasource(
+        str(feed / "*.lines"), table=None, key_file=tmp_path / "other.key"
+    )
+    with pytest.raises(Exception, match="second pseudonym"):
+        ray.data.read_datasource(source).write_datasink(lakehouse.LakehouseDatasink(warehouse.path))
+    assert not list(Path(warehouse.path).rglob("*.parquet"))
+    with pytest.raises(WarehouseError):
+        lakehouse.LakehouseDatasink(tmp_path / "nowhere")
+
+
+def test_no_file_name_travels_in_the_clear(
+    tmp_path: Path, secret: Secret, plugin: ModuleType
+) -> None:
+    from ray import cloudpickle
+
+    feed = mixed(tmp_path / "feed")
+    (feed / "DOE_JOHN_1950.lines").write_text("LINES\nDOE;2024-05-01;1\n")
+    for task in lakehouse.LINESDatasource(feed, table=None).get_read_tasks(2):
+        assert b"DOE_JOHN" not in cloudpickle.dumps(task)
+        assert b"pixels" not in cloudpickle.dumps(task)
