@@ -12,6 +12,10 @@ import signal
 
 VARIABLE = "LAKEHOUSE_CRASH_AT"
 
+ONCE = "LAKEHOUSE_CRASH_ONCE"
+"""Names a file that does not exist yet: only the process that can make it dies, so that a worker
+which is started again in its place lives."""
+
 
 def reached(name: str) -> None:
     """Kill the process if the test asked for it at this point.
@@ -23,5 +27,11 @@ def reached(name: str) -> None:
     Examples:
         >>> reached("journal-written")
     """
-    if os.environ.get(VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get(VARIABLE) != name:
+        return
+    if mark := os.environ.get(ONCE):
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+    os.kill(os.getpid(), signal.SIGKILL)
