@@ -41,7 +41,7 @@ OWNERS = {
     "duckdb": "query",
     "sqlglot": "query",
     "ray": "engines/ray",
-    "pydicom": ("formats/dicom", "export", "synth/dicom"),
+    "pydicom": ("formats/dicom", "export"),
     "typer": "cli",
 }
 """The one place that may import a library."""

@@ -3,6 +3,7 @@
 --   result that belong together, and the time between them. What is missing shows what never happened, or was never
 --   sent.
 -- grain: accession_id
+-- source: HL7 0074 (sections of imaging) and the DICOM modalities that senders put in its place
 -- column ordered_at: when the order was entered or asked for
 -- column order_status: latest status of the order (HL7 0038)
 -- column order_code: code of what was ordered
@@ -49,7 +50,10 @@ placed AS (
         max(category) AS category,
         min(reported_at) FILTER (WHERE result_status IN ('P', 'F', 'C')) AS reported_at,
         bool_or(
-            category IN ('RAD', 'RUS', 'RX', 'CT', 'NMR', 'NMS', 'IMG', 'XRC', 'VUS', 'OUS', 'CUS', 'RT', 'MAM')
+            upper(category) IN (
+                'RAD', 'RUS', 'RX', 'RC', 'RT', 'CT', 'NMR', 'NMS', 'IMG', 'XRC', 'VUS', 'OUS', 'CUS', 'MAM',
+                'MR', 'CR', 'DX', 'DR', 'US', 'MG', 'PT', 'NM', 'XA', 'RF', 'SR'
+            )
         ) AS is_imaging
     FROM stated
     GROUP BY accession_id

@@ -170,7 +170,8 @@ def test_a_file_cut_anywhere_is_a_row_or_a_reject() -> None:
 def test_pixels_that_are_cut_off_are_a_warning() -> None:
     batch = parse(sample()[:-4])
     assert batch.tables["imaging_instances"].num_rows == 1
-    assert [(r.rule, r.level) for r in batch.rejects] == [("dicom.pixels", "warning")]
+    found = [(r.rule, r.level) for r in batch.rejects if r.rule != "dicom.missing"]
+    assert found == [("dicom.pixels", "warning")]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -204,7 +205,8 @@ def test_no_reject_holds_a_value() -> None:
         explicit(0x00280010, b"US", b"\1"),
     )
     batch = parse(data)
-    assert {r.location for r in batch.rejects} == {"(0008,0020)", "(0020,0013)"}
+    found = {r.location for r in batch.rejects if r.rule == "dicom.value"}
+    assert found == {"(0008,0020)", "(0020,0013)"}
     assert all("CANARY" not in r.message for r in batch.rejects)
 
 
@@ -231,7 +233,7 @@ def test_the_pixel_data_is_never_read(tmp_path: Path) -> None:
         assert batch.tables["imaging_instances"]["file_size"].to_pylist() == [
             len(head) + 500_000_000
         ]
-        assert not batch.rejects
+        assert {r.level for r in batch.rejects} == {"warning"}
     with Counting(path, "rb") as stream:
         mark = FORMAT.fingerprint(stream, path.stat().st_size)
         assert mark is not None

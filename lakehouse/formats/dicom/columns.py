@@ -89,7 +89,10 @@ class Columns:
             return pa.array(days, pa.int32()).cast(pa.date32())
         if feed.kind == "age":
             return pa.array(self.pick(feed.keys, _age), feed.type)
-        return pa.array(self.pick(feed.keys, _converter(feed)), feed.type)
+        found = self.pick(feed.keys, _converter(feed))
+        if "else" in feed.options:
+            found = [feed.options["else"] if value is None else value for value in found]
+        return pa.array(found, feed.type)
 
     @staticmethod
     def _else(first: list[Any], second: list[Any]) -> list[Any]:
@@ -202,9 +205,8 @@ def _converter(feed: Feed) -> Convert:
         listed = options["values"]
         return lambda vr, value: listed.get(text(vr, value, part))
     if "names" in options:
-        table, otherwise = names(options["names"]), options.get("else")
-        if options["names"] == "coding_schemes":
-            otherwise = "local"
+        table = names(options["names"])
+        otherwise = "local" if options["names"] == "coding_schemes" else None
         return lambda vr, value: table.get(text(vr, value, part) or "", otherwise)
     if pa.types.is_floating(feed.type):
         factor = float(options.get("scale", 1))

@@ -15,6 +15,7 @@ from lakehouse.formats.dicom.mapping import wanted
 from lakehouse.formats.dicom.model_json import looks_like_json, read_json
 from lakehouse.formats.dicom.record import Record, from_header
 from lakehouse.formats.dicom.trees import TreeRows, tree_tags
+from lakehouse.formats.dicom.walk import tag_name
 from lakehouse.formats.dicom.window import Unreadable
 
 BATCH_RECORDS = 2_000
@@ -26,6 +27,8 @@ BATCH_TREE_ROWS = 100_000
 DIRECTORY = "1.2.840.10008.1.3.10"
 _SOP_CLASS, _MEDIA_CLASS = 0x00080016, 0x00020002
 _IDENTITY = (0x00080018, 0x00020003, 0x0020000D, 0x0020000E, 0x00080060, 0x00100020)
+_NEEDED = (0x00080018, 0x00100020, 0x0020000D, 0x0020000E)
+"""Instance, patient, study and series: without them an instance joins nothing."""
 
 
 class _Batch:
@@ -114,6 +117,11 @@ def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | U
     try:
         header = read_header(stream, _wanted())
         record = from_header(header, source)
+        for tag in _NEEDED:
+            if tag not in record.values:
+                record.warnings.append(
+                    ("dicom.missing", "The object lacks an identifier.", tag_name(tag))
+                )
         if header.truncated:
             record.warnings.append(
                 ("dicom.pixels", "The file ends inside its pixel data.", "(7FE0,0010)")
