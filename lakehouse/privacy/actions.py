@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,12 @@ from lakehouse.tables import Column, Table
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """0001-01-01 and 9999-12-31: what a time may be after a shift. Other readers know no more."""
 
+SHIFTED_FROM = date(2050, 1, 1)
+"""No shifted time lies before it, and no true time after it: so a stored time proves by itself
+that it was shifted. An offset of 100 years and more carries all since 1950 across; an older event
+would tell an age of about 90 anyway (45 CFR 164.514(b)(2)(i)(C)) and is dropped."""
+
+_SHIFTED_FROM_DAY = (SHIFTED_FROM - date(1970, 1, 1)).days
 
 NO_TEXT = pa.scalar(None, pa.string())
 
@@ -142,6 +149,7 @@ def shift(rows: Rows, column: Column) -> pa.Array | None:
     unit = DAY_US if pa.types.is_timestamp(column.type) else 1
     # compared before adding, for the sum of extremes would overflow
     fits = (values >= FIRST_DAY * unit) & (values < (LAST_DAY + 1 - days) * unit)
+    fits &= values >= (_SHIFTED_FROM_DAY - days) * unit
     stays = valid & named & fits
     return integers(np.where(stays, values, 0) + days * unit, stays, column.type)
 

@@ -97,9 +97,17 @@ def test_times_at_the_ends_of_the_calendar() -> None:
     column_ = pa.chunked_array([times(*true), extremes.cast(pa.timestamp("us", "UTC"))])
     done = clean({"observations": {"patient_id": ids(*["1"] * 7), "observed_at": column_}})
     moved = column(done, "observations", "observed_at")
-    assert moved[:4] == [None, last, None, at("0001-01-01") + timedelta(days=days)]
-    assert moved[4:] == [None, None, None]
-    assert done.counts == {"observations.observed_at:shift": 5}
+    assert moved == [None, last, None, None, None, None, None]
+    assert done.counts == {"observations.observed_at:shift": 6}
+
+
+def test_no_shifted_time_lies_before_the_line_that_tells_it_from_a_true_one() -> None:
+    days = offset_days(SECRET, "HOSP", "1")
+    first = at("2050-01-01") - timedelta(days=days)
+    true = [first - timedelta(microseconds=1), first, at("1950-01-01")]
+    done = clean({"observations": {"patient_id": ids(*["1"] * 3), "observed_at": times(*true)}})
+    moved = column(done, "observations", "observed_at")
+    assert moved == [None, at("2050-01-01"), at("1950-01-01") + timedelta(days=days)]
 
 
 def test_limited_keeps_true_times_and_names_of_facilities() -> None:

@@ -22,7 +22,7 @@ INSTANT = pa.timestamp("us", "UTC")
 FEEDERS = {"observations": "observed_at", "encounters": "admitted_at", "records": "recorded_at"}
 """Tables and one of their times: statements of three kinds of messages."""
 
-instants = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+instants = st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 events = st.lists(
     st.tuples(st.sampled_from(list(FEEDERS)), st.sampled_from(NUMBERS), instants),
     min_size=2,
