@@ -1,0 +1,98 @@
+-- title: Result statements
+-- description: Every statement of a result or vital sign, corrections and repetitions included, under the patient it
+--   belongs to today and on that patient's time line.
+-- grain: record_id, ordinal
+-- column order_key: the filler's order number, else the placer's
+-- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
+WITH corrected_orders AS (
+    SELECT DISTINCT
+        record_id,
+        order_id
+    FROM orders
+    WHERE result_status = 'C'
+),
+
+-- An order whose last word is "cancelled" takes its earlier results with it.
+ever_cancelled AS (
+    SELECT DISTINCT order_id
+    FROM orders
+    WHERE result_status = 'X'
+),
+
+cancelled_orders AS (
+    SELECT
+        o.order_id,
+        max(CASE WHEN o.result_status = 'X' THEN o.stated_at END) AS cancelled_at
+    FROM orders AS o
+    INNER JOIN ever_cancelled AS e ON o.order_id = e.order_id
+    GROUP BY o.order_id
+    HAVING
+        max(CASE WHEN o.result_status = 'X' THEN o.stated_at END)
+        >= max(CASE WHEN o.result_status IS NOT NULL THEN o.stated_at END)
+),
+
+placed AS (
+    SELECT
+        o.*,
+        coalesce(m.patient_id, i.patient_id, o.patient_id) AS owner_id,
+        coalesce(m.offset_days, i.offset_days, 0) AS offset_days,
+        CASE
+            WHEN x.order_id IS NOT NULL AND coalesce(o.stated_at <= x.cancelled_at, TRUE) THEN 'cancelled'
+            WHEN c.order_id IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
+            ELSE o.status
+        END AS order_status
+    FROM observations AS o
+    LEFT JOIN identity_changes AS i ON o.patient_id = i.old_patient_id
+    LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
+    LEFT JOIN corrected_orders AS c ON o.order_id = c.order_id AND o.record_id = c.record_id
+    LEFT JOIN cancelled_orders AS x ON o.order_id = x.order_id
+)
+
+SELECT
+    record_id,
+    ordinal,
+    owner_id AS patient_id,
+    encounter_id,
+    order_id,
+    placer_order_id,
+    coalesce(order_id, placer_order_id) AS order_key,
+    specimen_id,
+    panel_code,
+    panel_system,
+    code,
+    code_system,
+    code_display,
+    alt_code,
+    alt_code_system,
+    sub_id,
+    category,
+    value_type,
+    value_number,
+    comparator,
+    value_high,
+    value_separator,
+    value_code,
+    value_code_system,
+    value_code_display,
+    unit,
+    range_low,
+    range_high,
+    flag,
+    order_status AS status,
+    CASE
+        WHEN offset_days = 0 THEN observed_at
+        ELSE observed_at + offset_days * INTERVAL '1' DAY
+    END AS observed_at,
+    CASE
+        WHEN offset_days = 0 THEN reported_at
+        ELSE reported_at + offset_days * INTERVAL '1' DAY
+    END AS reported_at,
+    CASE
+        WHEN offset_days = 0 THEN stated_at
+        ELSE stated_at + offset_days * INTERVAL '1' DAY
+    END AS stated_at,
+    performer_id,
+    performer_facility,
+    method_code,
+    age_years
+FROM placed
