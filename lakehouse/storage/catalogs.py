@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakehouse.errors import WarehouseError
-from lakehouse.storage.files import is_local, join
+from lakehouse.storage.files import environment, is_local, join
 from lakehouse.storage.settings import Catalog
 
 EMBEDDED = "catalog.db"
@@ -58,8 +58,11 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
             Path(root).mkdir(parents=True, exist_ok=True)
             return load_catalog(NAME, type="sql", uri=embedded_uri(root))
         if isinstance(catalog, Mapping):
-            return load_catalog(NAME, **{str(k): str(v) for k, v in catalog.items()})
-        return load_catalog(catalog)
+            loaded = load_catalog(NAME, **{str(k): str(v) for k, v in catalog.items()})
+        else:
+            loaded = load_catalog(catalog)
+        loaded.properties = {**environment(), **loaded.properties}
+        return loaded
     except PermissionError as error:
         raise WarehouseError(
             f"The folder {root} cannot be written.", "Choose another, or mend its rights."

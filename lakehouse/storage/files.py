@@ -68,6 +68,14 @@ def join(*parts: str) -> str:
     return "/".join(p.rstrip("/") if i == 0 else p.strip("/") for i, p in enumerate(parts))
 
 
+def environment() -> dict[str, str]:
+    """Return where AWS's own variables say that the object store is, as pyiceberg names it."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    found = {"s3.endpoint": endpoint, "s3.region": region}
+    return {k: v for k, v in found.items() if v}
+
+
 @dataclass(frozen=True)
 class Files:
     """Access to locations; travels to workers.
@@ -87,7 +95,7 @@ class Files:
         # costs a second.
         from pyiceberg.io.pyarrow import PyArrowFileIO
 
-        io = PyArrowFileIO(dict(self.properties))
+        io = PyArrowFileIO({**environment(), **self.properties})
         try:
             scheme, netloc, path = io.parse_location(location, io.properties)
             return io.fs_by_scheme(scheme, netloc), path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -113,8 +114,7 @@ class Warehouse:
             WarehouseError: There is none, or its catalog cannot be reached.
         """
         root = normalise(path)
-        files = Files() if catalog is None else Files(_properties(root, catalog))
-        content = files.read(join(root, NAME))
+        content = _settings(root, catalog)
         if content is None:
             raise WarehouseError(
                 f"There is no warehouse in {root}.",
@@ -135,9 +135,7 @@ class Warehouse:
     @staticmethod
     def exists(path: str | os.PathLike[str], catalog: Catalog | None = None) -> bool:
         """Return whether there is a warehouse at a folder or URI."""
-        root = normalise(path)
-        files = Files() if catalog is None else Files(_properties(root, catalog))
-        return files.exists(join(root, NAME))
+        return _settings(normalise(path), catalog) is not None
 
     def __enter__(self) -> Warehouse:
         return self
@@ -311,9 +309,10 @@ class Warehouse:
                     self.settings, definitions=wanted, site_tables=site_tables()
                 )
                 self.files.replace(join(self.path, NAME), self.settings.to_json())
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             # Someone who may only read sees the tables as they are.
-            return
 
     def _add_columns(self, table: Table) -> None:
         for _ in range(5):
@@ -353,10 +352,22 @@ _SNAPSHOTS = pa.schema(
 )
 
 
-def _properties(root: str, catalog: Catalog) -> dict[str, str]:
-    if is_local(root):
-        return {}
-    return {k: str(v) for k, v in connect(root, catalog).properties.items()}
+def _settings(root: str, catalog: Catalog | None) -> bytes | None:
+    """Return the content of ``lakehouse.json``, or None when there is no warehouse."""
+    files = Files()
+    if catalog is not None and not is_local(root):
+        # The catalog's properties say how its object store is reached.
+        known = connect(root, catalog)
+        files = Files({k: str(v) for k, v in known.properties.items()})
+        known.close()
+    try:
+        return files.read(join(root, NAME))
+    except OSError as error:
+        raise WarehouseError(
+            f"The storage of the warehouse {root} cannot be reached.",
+            "Check the address, the network and the credentials (AWS_* variables or the "
+            "catalog's entry in .pyiceberg.yaml).",
+        ) from error
 
 
 def _same(one: str, other: str) -> bool:

@@ -7,20 +7,25 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+os.environ.update(environment)  # noqa: F821
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pyiceberg.catalog
 from cases import ingest, ledger, patient, rows
+from pyiceberg.utils.config import Config
 
 from lakehouse.storage import IngestTransaction, Warehouse, known_files, recover, write_tables
 from lakehouse.storage.erasure import erase
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
 
+# Read when it was imported, before the environment was set.
+pyiceberg.catalog._ENV_CONFIG = Config()
+
 
 def main(path: str, command: str, crash_at: str) -> None:
     """Do what the command of that name does."""
-    if crash_at:
-        os.environ["LAKEHOUSE_CRASH_AT"] = crash_at
+    os.environ["LAKEHOUSE_CRASH_AT"] = crash_at
     with Warehouse.open(path) as warehouse:
         if command == "ingest":
             recover(warehouse)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,7 @@ from lakehouse.storage import Warehouse, commit, hints, leases, recover, retry
 from lakehouse.storage.files import join
 
 from .cases import content, ingest, unreferenced
-
-CONTEXT = multiprocessing.get_context("forkserver")
-
-
-def start(path: str, command: str) -> Any:
-    script = str(Path(__file__).with_name("killed.py"))
-    given = {"path": path, "command": command, "crash_at": ""}
-    process = CONTEXT.Process(target=runpy.run_path, args=(script, given))
-    process.start()
-    return process
+from .processes import start
 
 
 def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import runpy
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +11,7 @@ from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
 
 from .cases import SETTINGS, content, ingest, unreferenced
+from .processes import run
 
 POINTS = [
     "files-written",
@@ -30,24 +28,6 @@ POINTS = [
 ]
 
 
-# Processes forked from a server that has the imports: each starts in milliseconds, dies for real.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [f"lakehouse.storage.{m}" for m in ("maintenance", "erasure", "releases")]
-    + ["pyiceberg.catalog.sql", "pyiceberg_core"]
-)
-
-
-def run(path: Path, crash_at: str = "", command: str = "ingest") -> int | None:
-    """Run a command in a process of its own, killed at a point; return its exit code."""
-    script = str(Path(__file__).with_name("killed.py"))
-    given = {"path": str(path), "command": command, "crash_at": crash_at}
-    process = CONTEXT.Process(target=runpy.run_path, args=(script, given))
-    process.start()
-    process.join(120)
-    return process.exitcode
-
-
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[object, ...]]]:
     """The rows of one undisturbed ingest."""
@@ -61,9 +41,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[obje
 def test_a_kill_and_a_second_run_equal_one_clean_run(
     warehouse: Warehouse, clean: dict[str, list[tuple[object, ...]]], point: str
 ) -> None:
-    path = Path(warehouse.path)
-    assert run(path, point) == -signal.SIGKILL
-    assert run(path) == 0
+    assert run(warehouse.path, crash_at=point) == -signal.SIGKILL
+    assert run(warehouse.path) == 0
     assert {t: content(warehouse, t) for t in warehouse.tables()} == clean
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
@@ -77,10 +56,9 @@ def test_a_kill_and_a_second_run_equal_one_clean_run(
 def test_a_second_kill_while_recovering_loses_nothing(
     warehouse: Warehouse, clean: dict[str, list[tuple[object, ...]]], point: str, again: str
 ) -> None:
-    path = Path(warehouse.path)
-    assert run(path, point) == -signal.SIGKILL
-    assert run(path, again) == -signal.SIGKILL
-    assert run(path) == 0
+    assert run(warehouse.path, crash_at=point) == -signal.SIGKILL
+    assert run(warehouse.path, crash_at=again) == -signal.SIGKILL
+    assert run(warehouse.path) == 0
     assert {t: content(warehouse, t) for t in warehouse.tables()} == clean
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
@@ -88,7 +66,7 @@ def test_a_second_kill_while_recovering_loses_nothing(
 
 def test_readers_see_nothing_of_a_commit_that_died_half_way(warehouse: Warehouse) -> None:
     before = {t: hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()}
-    assert run(Path(warehouse.path), "committed:observations") == -signal.SIGKILL
+    assert run(warehouse.path, crash_at="committed:observations") == -signal.SIGKILL
     after = {t: hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()}
     assert after == before
     assert recover(warehouse) == ["one"]
@@ -99,10 +77,9 @@ def test_a_commit_that_died_in_the_catalog_leaves_no_manifest(
     warehouse: Warehouse, clean: dict[str, list[tuple[object, ...]]]
 ) -> None:
     """Killed after the manifests are written and before the catalog is asked."""
-    path = Path(warehouse.path)
-    assert run(path, "appending:observations") == -signal.SIGKILL
+    assert run(warehouse.path, crash_at="appending:observations") == -signal.SIGKILL
     assert unreferenced(warehouse) != set()
-    assert run(path) == 0
+    assert run(warehouse.path) == 0
     assert {t: content(warehouse, t) for t in warehouse.tables()} == clean
     assert unreferenced(warehouse) == set()
 
@@ -131,11 +108,10 @@ def test_a_kill_while_maintaining_costs_no_row_and_leaves_no_file(
     warehouse: Warehouse, point: str
 ) -> None:
     before = some_history(warehouse)
-    path = Path(warehouse.path)
-    assert run(path, point, "maintain") == -signal.SIGKILL
+    assert run(warehouse.path, "maintain", point) == -signal.SIGKILL
     assert {t: content(warehouse, t) for t in warehouse.tables()} == before
-    assert run(path, command="maintain") == 0
-    assert run(path, command="maintain") == 0
+    assert run(warehouse.path, "maintain") == 0
+    assert run(warehouse.path, "maintain") == 0
     assert {t: content(warehouse, t) for t in warehouse.tables()} == before
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
@@ -156,9 +132,8 @@ def test_a_kill_while_erasing_is_made_good_by_the_next_run(
     warehouse: Warehouse, point: str
 ) -> None:
     some_history(warehouse)
-    path = Path(warehouse.path)
-    assert run(path, point, "erase") == -signal.SIGKILL
-    assert run(path, command="erase") == 0
+    assert run(warehouse.path, "erase", point) == -signal.SIGKILL
+    assert run(warehouse.path, "erase") == 0
     for table in ("patients", "observations"):
         assert len(content(warehouse, table)) == 9
     assert unreferenced(warehouse) == set()
@@ -173,8 +148,7 @@ def test_a_kill_while_erasing_is_made_good_by_the_next_run(
 @pytest.mark.parametrize("point", ["release-recorded", "release-tagged:observations"])
 def test_a_kill_while_releasing_is_completed(warehouse: Warehouse, point: str) -> None:
     ingest(warehouse, "a")
-    path = Path(warehouse.path)
-    assert run(path, point, "release") == -signal.SIGKILL
+    assert run(warehouse.path, "release", point) == -signal.SIGKILL
     ingest(warehouse, "b")
     recover(warehouse)
     (release,) = list_releases(warehouse)
