@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 import pyarrow as pa
@@ -37,3 +38,9 @@ def stored_rows(
         found.append(batch.filter(pc.is_in(origin, wanted)))
     rows = pa.Table.from_batches(found, reader.schema)
     return rows.select(list(columns))
+
+
+def ledger_rows(warehouse: Warehouse) -> list[dict[str, int]]:
+    """Return, per ingest and erasure, the rows it added to each table (erased: negative)."""
+    table = warehouse.iceberg("ingests").scan(selected_fields=("n_rows",)).to_arrow()
+    return [json.loads(text) for text in table["n_rows"].to_pylist() if text]

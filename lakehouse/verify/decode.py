@@ -1,0 +1,151 @@
+"""Every byte of a file, decoded: what a leak scanner must look through, since files compress.
+
+A Parquet file gives its footer, statistics, pages and values; an Avro file its header and blocks;
+SQLite its rows; gzip and zip what they pack. Each file also gives its bytes as they lie there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sqlite3
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.verify.pages import pages
+
+Piece = tuple[str, bytes]
+"""Part of a file, and its decoded bytes."""
+
+
+class Undecodable(Exception):
+    """A file says what it is and cannot be decoded as that."""
+
+
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    zlib.error,
+    pa.ArrowException,
+    sqlite3.Error,
+    zipfile.BadZipFile,
+)
+
+
+def decoded(data: bytes) -> Iterator[Piece]:
+    """Yield the parts of a file, decoded.
+
+    Raises:
+        Undecodable: It cannot be; a scanner must not take it for clean.
+
+    Examples:
+        >>> [part for part, _ in decoded(gzip.compress(b"text"))]
+        ['bytes', 'gzip: bytes']
+    """
+    yield "bytes", data
+    for magic, kind, decode in _DECODERS:
+        if data.startswith(magic):
+            try:
+                for part, piece in decode(data):
+                    yield f"{kind}: {part}", piece
+            except _DAMAGE as error:
+                raise Undecodable(kind) from error
+
+
+def _parquet(data: bytes) -> Iterator[Piece]:
+    file = pq.ParquetFile(io.BytesIO(data))
+    footer = file.metadata
+    yield "footer", repr(footer.metadata).encode() + repr(footer.schema).encode()
+    for group in (footer.row_group(i) for i in range(footer.num_row_groups)):
+        for chunk in (group.column(i) for i in range(group.num_columns)):
+            if chunk.is_stats_set and chunk.statistics.has_min_max:
+                bounds = f"{chunk.statistics.min}\n{chunk.statistics.max}"
+                yield f"bounds of {chunk.path_in_schema}", bounds.encode()
+    for column, page in pages(data):
+        yield f"pages of {column}", page
+    for name in file.schema_arrow.names:
+        for batch in file.iter_batches(columns=[name]):
+            yield f"values of {name}", _text(batch.column(0))
+
+
+def _text(values: pa.Array) -> bytes:
+    """Return the values as lines of text."""
+    if not pa.types.is_string(values.type):
+        values = values.cast(pa.string())
+    lines: bytes = "\n".join(v for v in values.to_pylist() if v is not None).encode()
+    return lines
+
+
+_SYNC = 16
+
+
+def _avro(data: bytes) -> Iterator[Piece]:
+    """Yield header and blocks of an object container file (Apache Avro 1.11 specification)."""
+    stream = io.BytesIO(data)
+    stream.seek(4)
+    codec = b"null"
+    while count := _long(stream):
+        if count < 0:
+            _long(stream)
+        for _ in range(abs(count)):
+            key, value = stream.read(_long(stream)), stream.read(_long(stream))
+            if key == b"avro.codec":
+                codec = value
+            yield "header", key + b" " + value
+    stream.read(_SYNC)
+    while stream.tell() < len(data):
+        _long(stream)
+        block = stream.read(_long(stream))
+        if codec == b"deflate":
+            block = zlib.decompress(block, -15)
+        elif codec == b"zstandard":
+            block = pa.input_stream(pa.BufferReader(block), compression="zstd").read()
+        elif codec != b"null":
+            raise ValueError("codec")
+        yield "blocks", block
+        stream.read(_SYNC)
+
+
+def _long(stream: io.BytesIO) -> int:
+    value = shift = 0
+    while True:
+        byte = stream.read(1)[0]
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return (value >> 1) ^ -(value & 1)
+        shift += 7
+
+
+def _sqlite(data: bytes) -> Iterator[Piece]:
+    with sqlite3.connect(":memory:") as database:
+        database.deserialize(data)
+        for line in database.iterdump():
+            yield "rows", line.encode()
+    database.close()
+
+
+def _gzip(data: bytes) -> Iterator[Piece]:
+    yield from decoded(gzip.decompress(data))
+
+
+def _zip(data: bytes) -> Iterator[Piece]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            yield "name", info.filename.encode()
+            yield from decoded(archive.read(info))
+
+
+_DECODERS = (
+    (b"PAR1", "parquet", _parquet),
+    (b"Obj\x01", "avro", _avro),
+    (b"SQLite format 3\x00", "sqlite", _sqlite),
+    (b"\x1f\x8b", "gzip", _gzip),
+    (b"PK\x03\x04", "zip", _zip),
+)

@@ -1,0 +1,116 @@
+"""The pages of a Parquet file, decompressed one by one.
+
+A reader of columns shows values; what a page holds beyond them (an unused dictionary entry, say)
+it does not. So pages are walked by their headers (Apache Parquet format, Thrift compact protocol).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_BOOL, _BYTE, _INTS, _DOUBLE = (1, 2), 3, (4, 5, 6), 7
+_BINARY, _LIST, _STRUCT = 8, (9, 10), 12
+
+
+class _Thrift:
+    """Reads integers of nested structs; everything else is passed over."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.at = 0
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.data[self.at]
+            self.at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+
+    def zigzag(self) -> int:
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def struct(self) -> dict[int, object]:
+        """Return the integers and structs of a struct by field id."""
+        found: dict[int, object] = {}
+        field = 0
+        while True:
+            head = self.data[self.at]
+            self.at += 1
+            if head == 0:
+                return found
+            field = field + (head >> 4) if head >> 4 else self.zigzag()
+            found[field] = self.value(head & 15)
+
+    def value(self, kind: int) -> object:
+        if kind in _BOOL:
+            return kind == 1
+        if kind == _BYTE:
+            self.at += 1
+        elif kind in _INTS:
+            return self.zigzag()
+        elif kind == _DOUBLE:
+            self.at += 8
+        elif kind == _BINARY:
+            size = self.varint()
+            self.at += size
+        elif kind in _LIST:
+            head = self.data[self.at]
+            self.at += 1
+            size = head >> 4 if head >> 4 < 15 else self.varint()
+            for _ in range(size):
+                self.value(head & 15)
+        elif kind == _STRUCT:
+            return self.struct()
+        return None
+
+
+def pages(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield (column, decompressed page) for every page of a Parquet file.
+
+    Raises:
+        pa.ArrowInvalid: It is no Parquet file, or a page is damaged.
+    """
+    footer = pq.read_metadata(io.BytesIO(data))
+    view = memoryview(data)
+    for group in (footer.row_group(i) for i in range(footer.num_row_groups)):
+        for chunk in (group.column(i) for i in range(group.num_columns)):
+            start = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+                start = min(start, chunk.dictionary_page_offset)
+            end = start + chunk.total_compressed_size
+            while start < end:
+                header = _Thrift(view[start:end])
+                fields = header.struct()
+                body = start + header.at
+                size = _number(fields[3])
+                yield chunk.path_in_schema, _page(view[body : body + size], fields, chunk)
+                start = body + size
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise pa.ArrowInvalid("A page header of the Parquet file cannot be read.")
+    return value
+
+
+def _page(body: memoryview, fields: dict[int, object], chunk: pq.ColumnChunkMetaData) -> bytes:
+    full = _number(fields[2])
+    plain = 0
+    second = fields.get(8)
+    if isinstance(second, dict):  # a data page of version 2 keeps its levels uncompressed
+        plain = _number(second.get(5, 0)) + _number(second.get(6, 0))
+        if second.get(7) is False:
+            return bytes(body)
+    if chunk.compression == "UNCOMPRESSED" or full == plain:
+        return bytes(body)
+    codec = pa.Codec(chunk.compression.lower())
+    levels = bytes(body[:plain])
+    return levels + codec.decompress(body[plain:], full - plain, asbytes=True)
