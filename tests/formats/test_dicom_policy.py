@@ -1,0 +1,65 @@
+"""Tables and exported copies follow one policy: each column's class fits Table E.1-1."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from lakehouse.batch import BIRTH_DATE
+from lakehouse.export.table import Options, action
+from lakehouse.formats.dicom.mapping import mappings
+from lakehouse.privacy.policy import load_policy
+from lakehouse.resources import resource
+from lakehouse.tables import load_tables
+
+FEEDS = [(m.table, f) for m in mappings() for f in m.feeds if f.column != BIRTH_DATE]
+
+# Keeps what the Retain Patient Characteristics option keeps, as 164.514(b) allows.
+OPTIONS = Options(patient_characteristics=True)
+
+SAFE = {
+    "K": {"none", "code", "age", "identifier.*", "uid", "facility", "text"},
+    "C": {"date", "text", "identifier.*", "none"},
+    "U": {"uid"},
+    "X": {"text", "name", "identifier.*", "facility", "birth_date", "patient"},
+    "Z": {"text", "name", "identifier.*", "facility", "birth_date", "patient"},
+    "D": {"text", "name", "identifier.*", "facility", "patient"},
+}
+"""Classes that do to a column no less than the table does to its attribute."""
+
+HARMLESS = {
+    "series_description_length": "a number of characters",
+    "contrast": "whether there is a value",
+    "study_hour": "an hour of the day",
+    "acquired_hour": "an hour of the day",
+    "recorded_hour": "an hour of the day",
+    "ethnicity": "one of three codes",
+}
+
+
+@pytest.mark.parametrize(("table", "feed"), FEEDS, ids=[f"{t}.{f.column}" for t, f in FEEDS])
+def test_a_column_does_no_less_than_table_e11(table: str, feed: object) -> None:
+    keys = [*feed.keys, *feed.more, *feed.at]  # type: ignore[attr-defined]
+    column = feed.column  # type: ignore[attr-defined]
+    phi = load_tables()[table].columns[column].phi
+    family = "identifier.*" if phi.startswith("identifier.") else phi
+    for key in keys:
+        tag = key if isinstance(key, int) else key[-1]
+        letter = action(tag, OPTIONS)
+        if letter is None or column in HARMLESS:
+            continue
+        assert family in SAFE[letter], f"{tag:08X} is {letter}, the column {phi}"
+
+
+def test_free_text_is_stored_under_no_profile() -> None:
+    for profile in ("safe_harbor", "limited"):
+        assert load_policy(profile).action("text") == "drop"
+
+
+def test_every_feed_names_a_column_and_every_column_of_instances_is_fed() -> None:
+    spec = tomllib.loads((resource("catalog/dicom") / "imaging_instances.toml").read_text())
+    made = {"record_id", "ordinal", "file_size"}
+    assert set(spec["columns"]) - {BIRTH_DATE} | made == set(
+        load_tables()["imaging_instances"].columns
+    )
