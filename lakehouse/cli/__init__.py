@@ -47,6 +47,8 @@ def run(arguments: list[str]) -> int:
     except LakehouseError as error:
         return complain(str(error), error.exit_code)
     except Exit as error:
+        if error.exit_code == INTERRUPTED:  # typer's form of Ctrl-C
+            return complain("interrupted", INTERRUPTED)
         return int(error.exit_code)
     except (KeyboardInterrupt, Abort):
         return complain("interrupted", INTERRUPTED)

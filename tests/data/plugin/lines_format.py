@@ -11,6 +11,8 @@ read. Many are parsed in one batch.
 from __future__ import annotations
 
 import datetime as dt
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
@@ -24,6 +26,9 @@ CARD_BYTES = 64
 
 on_record: list[Callable[[], None]] = []
 """Called before each record: where a test changes the world under the parser's feet."""
+
+if pause := os.environ.get("LINES_SECONDS_PER_RECORD"):
+    on_record.append(lambda: time.sleep(float(pause)))
 
 
 def tables(rows: list[tuple[str, int, str]], source_format: str) -> dict[str, pa.Table]:

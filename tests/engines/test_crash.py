@@ -1,0 +1,164 @@
+"""A real SIGKILL at each step of a real command, then the same command again: as if once, clean."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import lakehouse
+from lakehouse.storage.warehouse import Warehouse
+
+from .command import finish, ingest, leftovers, start, without_runs
+
+Rows = Callable[[Warehouse], dict[str, list[Any]]]
+New = Callable[..., Warehouse]
+
+POINTS = [
+    "parsing",
+    "files-written",
+    "journal-written",
+    "committed:observations",
+    "committed:records",
+    "committed:rejects",
+    "committed:ingest_files",
+    "before-ledger",
+    "committed:ingests",
+    "before-hint",
+]
+RAY_POINTS = ["files-written", "journal-written", "committed:observations", "before-ledger"]
+
+
+def write_feed(folder: Path) -> Path:
+    """Write files with rows, rejects and an unreadable one."""
+    folder.mkdir()
+    for number in range(6):
+        body = "\n".join(f"DOE-{number};2024-05-0{i + 1};{i}" for i in range(7))
+        (folder / f"{number}.lines").write_text(f"LINES\n{body}\nbad\n")
+    (folder / "crash.lines").write_text("LINES\nDOE-1;2024-05-01;1\ncrash\n")
+    return folder
+
+
+@pytest.fixture
+def feed(tmp_path: Path, plugin: ModuleType) -> Iterator[Path]:
+    yield write_feed(tmp_path / "feed")
+
+
+_clean: dict[str, list[Any]] = {}
+
+
+@pytest.fixture
+def clean(feed: Path, new_warehouse: New, rows_of: Rows) -> dict[str, list[Any]]:
+    """The rows of one undisturbed ingest; the feed is always the same, so one is enough."""
+    if not _clean:
+        warehouse = new_warehouse("clean")
+        lakehouse.ingest(feed, warehouse, engine="local")
+        _clean.update(rows_of(warehouse))
+    return _clean
+
+
+def check_second_run(
+    warehouse: Warehouse, feed: Path, clean: dict[str, list[Any]], rows_of: Rows, *options: str
+) -> None:
+    code, said = ingest(warehouse, feed, *options)
+    assert code == 0, said
+    rows = rows_of(warehouse)
+    assert without_runs(rows) == without_runs(clean)
+    assert len(rows["ingests"]) == 1
+    assert leftovers(warehouse) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_and_the_same_command_again(
+    point: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+) -> None:
+    warehouse = new_warehouse()
+    code, said = ingest(warehouse, feed, "--engine", "local", LAKEHOUSE_CRASH_AT=point)
+    assert code == -signal.SIGKILL, said
+    check_second_run(warehouse, feed, clean, rows_of)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("point", RAY_POINTS)
+def test_a_kill_of_the_driver_of_ray_and_the_same_command_again(
+    point: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+) -> None:
+    warehouse = new_warehouse()
+    code, said = ingest(warehouse, feed, "--engine", "ray", LAKEHOUSE_CRASH_AT=point)
+    assert code == -signal.SIGKILL, said
+    check_second_run(warehouse, feed, clean, rows_of, "--engine", "ray")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_kill_while_workers_of_ray_are_parsing(
+    feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows, tmp_path: Path
+) -> None:
+    warehouse = new_warehouse()
+    mark = tmp_path / "a-worker-parsed"
+    process = start(
+        warehouse,
+        feed,
+        "--engine",
+        "ray",
+        LINES_SECONDS_PER_RECORD="0.3",
+        LAKEHOUSE_CRASH_AT="parsing",
+        LAKEHOUSE_CRASH_ONCE=str(mark),
+    )
+    end = time.monotonic() + 120
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)  # while Ray starts the task of the dead worker again
+    code, said = finish(process)
+    assert mark.exists(), said
+    assert code == -signal.SIGKILL, said
+    check_second_run(warehouse, feed, clean, rows_of)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_worker_of_ray_that_dies_costs_nothing(
+    feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows, tmp_path: Path
+) -> None:
+    warehouse = new_warehouse()
+    mark = tmp_path / "a-worker-died"
+    code, said = ingest(
+        warehouse,
+        feed,
+        "--engine",
+        "ray",
+        LAKEHOUSE_CRASH_AT="parsing",
+        LAKEHOUSE_CRASH_ONCE=str(mark),
+    )
+    assert code == 0, said
+    assert mark.exists()
+    rows = rows_of(warehouse)
+    assert without_runs(rows) == without_runs(clean)
+    assert leftovers(warehouse) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_half_visible(
+    feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+) -> None:
+    warehouse = new_warehouse()
+    empty = rows_of(warehouse)
+    process = start(warehouse, feed, "--engine", "local", LINES_SECONDS_PER_RECORD="0.5")
+    end = time.monotonic() + 60
+    while not warehouse.files.list(warehouse.attempts) and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    code, said = finish(process)
+    assert code == 130, said
+    assert said.strip().splitlines() == ["lakehouse: interrupted"]
+    assert rows_of(warehouse) == empty
+    assert leftovers(warehouse) == []
+    check_second_run(warehouse, feed, clean, rows_of)
