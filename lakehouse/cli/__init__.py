@@ -47,8 +47,6 @@ def run(arguments: list[str]) -> int:
     except LakehouseError as error:
         return complain(str(error), error.exit_code)
     except Exit as error:
-        if error.exit_code == INTERRUPTED:  # typer's form of Ctrl-C
-            return complain("interrupted", INTERRUPTED)
         return int(error.exit_code)
     except (KeyboardInterrupt, Abort):
         return complain("interrupted", INTERRUPTED)
@@ -56,6 +54,8 @@ def run(arguments: list[str]) -> int:
         return complain(_usage(error), 2)
     except Exception as error:
         return complain(_unexpected(error), 1)
+    if code == INTERRUPTED:  # typer has caught Ctrl-C itself
+        return complain("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
