@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lakehouse.doors import LakehouseDatasink as LakehouseDatasink
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
+    from lakehouse.export import export_dicom as export_dicom
     from lakehouse.ingest import ingest as ingest
     from lakehouse.init import Made as Made
     from lakehouse.init import init as init
@@ -33,6 +34,7 @@ _HOME = {
     "UserError": "errors",
     "Made": "init",
     "evaluate_view": "query.evaluate",
+    "export_dicom": "export",
     "ingest": "ingest",
     "init": "init",
     "open": "query.lakehouse",

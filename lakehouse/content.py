@@ -1,7 +1,7 @@
 """The content of an input file: opened, unpacked, and proved to be what was announced.
 
-A file is plain, gzip (by its first bytes, whatever its name), or a member of a zip archive, of
-which one may lie in another. What a format reads is always the unpacked content, and what names
+A file is plain, gzip (by its first bytes, whatever its name), or a member of a zip or tar archive,
+of which one may lie in another. What a format reads is always the unpacked content, and what names
 a file is the keyed digest of that: the same messages are the same file however they are packed.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,11 +22,10 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 
 from pyarrow import fs
 
+from lakehouse.archives import Archive, open_archive
 from lakehouse.errors import InputError
 
-GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-ZIP_DEPTH = 3
+ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""
 CHUNK = 1 << 20
 SETTLED_NS = 2_000_000_000
@@ -171,7 +171,7 @@ class Opener:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._held: tuple[str, str, tuple[int, ...]] | None = None
-        self._archive: zipfile.ZipFile | None = None
+        self._archive: Archive | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +184,7 @@ class Opener:
     ) -> None:
         self._stack.close()
 
-    def archive(self, file: FileToRead, members: tuple[int, ...]) -> zipfile.ZipFile:
+    def archive(self, file: FileToRead, members: tuple[int, ...]) -> Archive:
         """Return the archive that the members lead to (none: the stored file itself).
 
         Raises:
@@ -196,10 +196,10 @@ class Opener:
             self._archive = None
             stored: Any = self._stack.enter_context(open_stored(file))
             with packing_faults():
-                archive = self._stack.enter_context(zipfile.ZipFile(stored))
+                archive = self._stack.enter_context(open_archive(stored))
                 for position in members:
-                    inner = self._stack.enter_context(archive.open(archive.infolist()[position]))
-                    archive = self._stack.enter_context(zipfile.ZipFile(inner))
+                    inner = self._stack.enter_context(archive.open(position))
+                    archive = self._stack.enter_context(open_archive(inner))
             self._archive, self._held = archive, wanted
         return self._archive
 
@@ -209,7 +209,7 @@ class Opener:
             return open_stored(file)
         archive = self.archive(file, file.members[:-1])
         with packing_faults():
-            return cast(BinaryIO, archive.open(archive.infolist()[file.members[-1]]))
+            return archive.open(file.members[-1])
 
     def open(self, file: FileToRead, hasher: Hasher | None = None) -> Content:
         """Return the unpacked content, not yet read."""
@@ -219,6 +219,7 @@ class Opener:
 _FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
+    tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
     EOFError,

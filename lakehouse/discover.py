@@ -21,13 +21,12 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import fs
 
+from lakehouse.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
 from lakehouse.content import (
+    ARCHIVE_DEPTH,
     BROKEN,
     GZIP,
-    GZIP_MAGIC,
     PLAIN,
-    ZIP_DEPTH,
-    ZIP_MAGIC,
     BrokenContent,
     FileToRead,
     Opener,
@@ -38,7 +37,7 @@ from lakehouse.content import (
     storage_faults,
 )
 from lakehouse.errors import InputError, LakehouseError
-from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
+from lakehouse.formats import SNIFF_BYTES, IndexFormat, ManyFilesFormat, recognise
 from lakehouse.privacy.keys import Secret
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
@@ -116,7 +115,8 @@ def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
     else:
         raise InputError(f"{typed} does not exist.", "Check the path.")
     walk = _Walk(typed, exclude)
-    files = [file for hit in hits for file in walk.below(os.path.abspath(hit))]
+    indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit))]
+    files = [file for hit in (*hits, *indexed) for file in walk.below(os.path.abspath(hit))]
     return _not_empty(typed, Discovery(files, walk.n_hidden))
 
 
@@ -125,6 +125,27 @@ def _not_empty(typed: str, found: Discovery) -> Discovery:
         but = f" but {found.n_hidden} whose name begins with a dot" if found.n_hidden else ""
         raise InputError(f"{typed} holds no file{but}.", "Check the path.")
     return found
+
+
+def _indexed(path: str) -> list[str]:
+    """Return the files that an index names (a DICOMDIR), when the path is one; never above it."""
+    if not os.path.isfile(path):
+        return []
+    with storage_faults(_local(path, path)), open(path, "rb") as stream:
+        known = recognise(stream.read(SNIFF_BYTES), _extension(path))
+        if not isinstance(known, IndexFormat):
+            return []
+        stream.seek(0)
+        named = known.references(stream)
+    folder = os.path.dirname(path)
+    there = {os.path.relpath(f, folder).casefold(): f for f in _below(folder)} if named else {}
+    wanted = (os.path.join(*parts).casefold() for parts in named)  # a disk may be of small letters
+    return [there[name] for name in wanted if name in there]
+
+
+def _below(folder: str) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names)
 
 
 class _Walk:
@@ -261,29 +282,28 @@ def _identified(file: FileToRead, secret: Secret) -> tuple[list[FileToRead], int
 def _contents(
     opener: Opener, file: FileToRead, secret: Secret, depth: int
 ) -> tuple[list[FileToRead], int]:
-    if depth == ZIP_DEPTH or not _head(opener, file).startswith(ZIP_MAGIC):
+    if depth == ARCHIVE_DEPTH or not is_archive(_head(opener, file)):
         return [identify(opener, file, secret)], 0
     files: list[FileToRead] = []
     n_hidden = 0
-    members = list(enumerate(opener.archive(file, file.members).infolist()))
-    for position, info in members:
-        if info.is_dir():
+    for position, info in enumerate(opener.archive(file, file.members).members):
+        if not info.is_file:
             continue
-        if any(part.startswith(".") for part in info.filename.split("/")):
+        if any(part.startswith(".") for part in info.name.removeprefix("./").split("/")):
             n_hidden += 1
             continue
         member = replace(
             file,
             members=(*file.members, position),
-            extension=_extension(info.filename),
-            size=info.compress_size,
-            content_size=info.file_size,
+            extension=_extension(info.name),
+            size=info.packed,
+            content_size=info.size,
         )
         try:
             below, hidden = _contents(opener, member, secret, depth + 1)
         except BrokenContent:
             # An encrypted or damaged member is named by its place: its content cannot be read.
-            below, hidden = [_named_by_place(member, info.CRC, secret)], 0
+            below, hidden = [_named_by_place(member, info.check, secret)], 0
         files += below
         n_hidden += hidden
     return files, n_hidden
@@ -347,4 +367,4 @@ def _path_id(file: FileToRead, secret: Secret) -> str:
 
 def _head(opener: Opener, file: FileToRead) -> bytes:
     with opener.raw(file) as stream, storage_faults(file), packing_faults():
-        return stream.read(len(ZIP_MAGIC[0]))
+        return stream.read(HEAD_BYTES)

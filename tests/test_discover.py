@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -245,3 +246,32 @@ def test_what_travels_shows_no_name(tmp_path: Path, secret: Secret, plugin: Modu
     write(tmp_path, "DOE_JOHN.lines")
     (file,) = discover(tmp_path, secret).files
     assert "DOE" not in repr(file)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["tar", "tar.gz"])
+def test_members_of_a_tar_are_files_like_others(
+    tmp_path: Path, secret: Secret, packed: bool
+) -> None:
+    (tmp_path / "plain").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "plain" / name).write_bytes(BODY + name.encode())
+    (tmp_path / "packed").mkdir()
+    with tarfile.open(tmp_path / "packed" / "all", "w:gz" if packed else "w") as archive:
+        archive.add(tmp_path / "plain", ".")
+    plain = {f.file_id for f in discover(tmp_path / "plain", secret).files}
+    found = discover(tmp_path / "packed", secret)
+    assert {f.file_id for f in found.files} == plain
+    with Opener() as opener:
+        contents = sorted(opener.open(f).read() for f in found.files)
+    assert contents == [BODY + b"a", BODY + b"b"]
+
+
+def test_a_truncated_tar_is_broken(tmp_path: Path, secret: Secret) -> None:
+    (tmp_path / "body").write_bytes(BODY * 100)
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path / "body", "body")
+    data = (tmp_path / "all.tar").read_bytes()
+    (tmp_path / "body").unlink()
+    (tmp_path / "all.tar").write_bytes(data[: 512 + len(BODY)])
+    (file,) = discover(tmp_path, secret).files
+    assert file.packing == BROKEN

@@ -21,6 +21,7 @@ from lakehouse.errors import InputError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.table import Options
 from lakehouse.export.walker import ObjectDeidentifier
+from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet
 from lakehouse.formats.dicom.window import Unreadable
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 IMPLEMENTATION_UID = "2.25.139382713098217420517236125104871296127"
 IMPLEMENTATION_NAME = "CLIN_LAKEHOUSE_1"
-DIRECTORY = "1.2.840.10008.1.3.10"
 MANIFEST = "manifest.csv"
 NOBODY = "no-patient"
 

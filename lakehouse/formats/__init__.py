@@ -77,6 +77,15 @@ class ManyFilesFormat(Format, Protocol):
         ...
 
 
+@runtime_checkable
+class IndexFormat(Format, Protocol):
+    """What a format offers besides when some of its files are an index of others."""
+
+    def references(self, stream: BinaryIO) -> list[tuple[str, ...]]:
+        """Return the files that an index names, each as the parts of its path from there."""
+        ...
+
+
 @cache
 def formats() -> dict[str, Format]:
     """Return every format by name: those of this folder, then those of entry points."""

@@ -15,7 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from lakehouse.batch import RawBatch, Source
+from lakehouse.discover import discover
 from lakehouse.formats.dicom import FORMAT
+from lakehouse.privacy.keys import Secret
 from lakehouse.resources import resource
 
 SPEC = tomllib.loads((resource("catalog/dicom") / "imaging_instances.toml").read_text())["columns"]
@@ -242,3 +244,42 @@ def test_the_patient_is_named_by_the_issuer_or_else_by_the_ingest(tmp_path: Path
     ds.save_as(tmp_path / "b", implicit_vr=False, little_endian=True, enforce_file_format=False)
     batch = read([tmp_path / "a", tmp_path / "b"], authority="HOSP")[0]
     assert batch.tables["patients"]["patient_id"].to_pylist() == ["HOSP\x1f0012", "OTHER\x1f0012"]
+
+
+def test_a_dicomdir_is_followed_and_not_stored(shared_data: Path, tmp_path: Path) -> None:
+    secret = Secret.create(tmp_path / "key")
+    for name in ("TINY_ALPHA", "dicomdirtests"):
+        folder = next(p for p in (shared_data / "dicom").rglob(name) if p.is_dir())
+        index = folder / "DICOMDIR"
+        named = {f.location for f in discover(index, secret).files}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = pydicom.dcmread(index)
+        listed = {
+            folder.joinpath(*[str(p) for p in record.ReferencedFileID])
+            for record in ds.DirectoryRecordSequence
+            if "ReferencedFileID" in record
+        }
+        there = {str(p) for p in listed if p.is_file()}
+        assert there
+        assert named == there | {str(index)}
+        batch = read([index])[0]
+        assert [r.rule for r in batch.rejects] == ["dicom.directory"]
+        assert not batch.tables
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_a_dicomdir_leads_nowhere_above_itself(tmp_path: Path) -> None:
+    secret = Secret.create(tmp_path / "key")
+    (tmp_path / "secret").write_bytes(b"not to be read")
+    (tmp_path / "disk").mkdir()
+    ds, record = Dataset(), Dataset()
+    record.ReferencedFileID = ["..", "secret"]
+    ds.DirectoryRecordSequence = [record]
+    ds.file_meta = pydicom.dataset.FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    ds.save_as(tmp_path / "disk" / "DICOMDIR", enforce_file_format=True)
+    (only,) = discover(tmp_path / "disk" / "DICOMDIR", secret).files
+    assert only.location.endswith("DICOMDIR")

@@ -35,6 +35,12 @@ class DICOMFormat:
 
         return fingerprint(stream)
 
+    def references(self, stream: BinaryIO) -> list[tuple[str, ...]]:
+        """Return the files that a DICOMDIR names, each as the parts of its path."""
+        from lakehouse.formats.dicom.directory import referenced_files
+
+        return referenced_files(stream)
+
     def parse(self, stream: BinaryIO, source: Source) -> Iterator[RawBatch]:
         """Yield the rows of one file."""
         return self.parse_many([(stream, source)])

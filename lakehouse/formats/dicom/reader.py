@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats import SNIFF_BYTES
 from lakehouse.formats.dicom.columns import tables
+from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import looks_like_dicom, read_header
 from lakehouse.formats.dicom.mapping import wanted
 from lakehouse.formats.dicom.model_json import looks_like_json, read_json
@@ -24,7 +25,6 @@ BATCH_RECORDS = 2_000
 BATCH_TREE_ROWS = 100_000
 """Rows of reports and radiotherapy a batch."""
 
-DIRECTORY = "1.2.840.10008.1.3.10"
 _SOP_CLASS, _MEDIA_CLASS = 0x00080016, 0x00020002
 _IDENTITY = (0x00080018, 0x00020003, 0x0020000D, 0x0020000E, 0x00080060, 0x00100020)
 _NEEDED = (0x00080018, 0x00100020, 0x0020000D, 0x0020000E)
