@@ -16,6 +16,15 @@ Snapshots = Mapping[str, list[dict[str, Any]]]
 """Per table its snapshots, oldest first."""
 
 
+def newest(warehouse: Warehouse) -> dict[str, int]:
+    """Return the newest snapshot of each table."""
+    return {n: each[-1]["snapshot_id"] if each else EMPTY for n, each in _known(warehouse).items()}
+
+
+def _known(warehouse: Warehouse) -> Snapshots:
+    return {name: warehouse.snapshots(name).to_pylist() for name in warehouse.tables()}
+
+
 def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     """Return the snapshot of each table that a release, a time or a snapshot's id means.
 
@@ -26,7 +35,7 @@ def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     Raises:
         QueryError: There is no such release or snapshot, or the text is no time.
     """
-    known = {name: warehouse.snapshots(name).to_pylist() for name in warehouse.tables()}
+    known = _known(warehouse)
     if isinstance(as_of, datetime):
         return at_time(known, as_of)
     if isinstance(as_of, int) or as_of.lstrip("-").isdigit():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -17,11 +19,14 @@ import pyarrow as pa
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
+from lakehouse.query.cohorts import FOLDER as COHORTS
+from lakehouse.query.cohorts import Cohorts
 from lakehouse.query.evaluate import calendar_error
-from lakehouse.query.place import Place, locate
+from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
 from lakehouse.query.views import closure, column_docs
+from lakehouse.storage.files import is_local
 from lakehouse.tables import load_tables
 
 if TYPE_CHECKING:
@@ -94,6 +99,7 @@ class Lakehouse:
         if as_of is not None:
             self._place = replace(self._place, pins=pins(self.warehouse, as_of))
         self._session = Session(self._place)
+        self._besides: list[Lakehouse] = []
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -223,8 +229,28 @@ class Lakehouse:
 
         return ingest(paths, self.warehouse, **options)
 
+    @property
+    def cohort(self) -> Cohorts:
+        """Cohorts: ``lake.cohort("t2dm").where(condition="E11")``, ``lake.cohort.load("t2dm")``."""
+        folder = self._path if is_local(str(self._path)) else cache_folder() / self.warehouse_name
+        return Cohorts(self, Path(folder, COHORTS))
+
+    @property
+    def warehouse_name(self) -> str:
+        """A file name for what belongs to this warehouse and lies elsewhere."""
+        return hashlib.sha256(str(self._path).encode()).hexdigest()[:16]
+
+    def beside(self, place: Place) -> Lakehouse:
+        """Return this warehouse with other snapshots or views; closed together with this one."""
+        other = copy(self)
+        other._place, other._session, other._besides = place, Session(place), []
+        self._besides.append(other)
+        return other
+
     def close(self) -> None:
         """Close the connections."""
+        for other in self._besides:
+            other._session.close()
         self._session.close()
         if "warehouse" in self.__dict__:
             self.warehouse.close()

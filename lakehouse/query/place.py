@@ -32,6 +32,7 @@ class Place:
         codes: A site's folders with code sets.
         folders: A site's folders with views.
         settings: DuckDB settings for a remote store (``s3_endpoint``, ...).
+        library: Views as a saved cohort keeps them, in place of today's.
     """
 
     locations: Mapping[str, str]
@@ -40,11 +41,12 @@ class Place:
     codes: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    library: Mapping[str, View] | None = field(default=None, repr=False)
 
     @property
     def views(self) -> dict[str, View]:
         """All views by name, also those that the profile cannot answer."""
-        return load_views(self.folders)
+        return load_views(self.folders) if self.library is None else dict(self.library)
 
 
 def locate(
@@ -89,3 +91,9 @@ def _settings(root: str) -> Settings | None:
     settings = Settings.from_json(content, root)
     moved = os.path.realpath(settings.location or root) != os.path.realpath(root)
     return None if moved else settings
+
+
+def cache_folder() -> Path:
+    """Return the user's own folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "clinical-lakehouse"

@@ -24,7 +24,7 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.library import fill_empty
-from lakehouse.query.place import Place
+from lakehouse.query.place import Place, cache_folder
 from lakehouse.query.session import table_statements
 from lakehouse.query.views import (
     View,
@@ -75,12 +75,6 @@ def prepare(place: Place, folder: Path) -> Path:
         f"Neither {folder} nor {cache_folder()} can be written.",
         "Set XDG_CACHE_HOME to a folder that can be.",
     )
-
-
-def cache_folder() -> Path:
-    """Return the user's own folder for what can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "clinical-lakehouse"
 
 
 def digest(place: Place) -> str:

@@ -1,0 +1,246 @@
+"""Cohorts: who fulfils what, when first, and how many each question leaves.
+
+Each step of a cohort is one CTE over the step before. The first event asked for sets a patient's
+*index time*: the first time it happened. Later events have to lie within the span given around
+that time; without a span, any time counts. Age is the age at the index time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+from sqlglot import exp
+
+from lakehouse.errors import QueryError
+from lakehouse.query.criteria import Criterion, criteria, days
+from lakehouse.query.picture import attrition_svg
+from lakehouse.query.result import Result
+from lakehouse.query.views import DIALECT
+
+
+class Home(Protocol):
+    """Where a cohort runs its SQL and is saved."""
+
+    def ask(self, sql: str) -> Result:
+        """Run a query."""
+        ...
+
+    def save(self, cohort: Cohort) -> Path:
+        """Save a cohort with the snapshot of every table."""
+        ...
+
+
+EVERYONE = "patients_current"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One criterion of a cohort.
+
+    Attributes:
+        criterion: What is asked.
+        within: Days around the index time, or None for any time.
+        excluded: Whether it must not be so.
+    """
+
+    criterion: Criterion
+    within: int | None = None
+    excluded: bool = False
+
+    @property
+    def sets_index(self) -> bool:
+        """Whether it can set the index time: an event that has to be there."""
+        return bool(self.criterion.view) and not self.excluded
+
+    @property
+    def label(self) -> str:
+        """How it reads in the attrition."""
+        span = f" within {self.within} days" if self.within is not None else ""
+        return f"{'without ' if self.excluded else ''}{self.criterion.label}{span}"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort being built; every method returns a new one.
+
+    Examples:
+        >>> diabetes = (
+        ...     lake.cohort("t2dm")
+        ...     .where(condition="E11", lab=("4548-4", ">=", 6.5), within="365 days")
+        ...     .where(age=(18, 75), without={"condition": "O24"})
+        ... )  # doctest: +SKIP
+        >>> diabetes.rows().df(), diabetes.attrition()  # doctest: +SKIP
+    """
+
+    name: str
+    home: Home
+    steps: tuple[Step, ...] = ()
+    asked: tuple[dict[str, Any], ...] = ()
+
+    def where(
+        self,
+        *,
+        within: str | int | timedelta | None = None,
+        without: Mapping[str, Any] | None = None,
+        **asked: Any,
+    ) -> Cohort:
+        """Return the cohort of those who also fulfil all of this.
+
+        Args:
+            within: How far from the index time events may lie, before or after.
+            without: Criteria that must not be fulfilled (within the same span).
+            **asked: Criteria: ``condition``, ``lab``, ``vital``, ``medication``, ``procedure``,
+                ``encounter``, ``age``, ``sex``, ``state``, ``race``, ``ethnicity``.
+
+        Raises:
+            QueryError: There is no such criterion, or its value is of the wrong form.
+        """
+        span = days(within) if within is not None else None
+        steps = [
+            *(Step(c, span if c.view else None) for c in criteria(asked)),
+            *(Step(c, span if c.view else None, True) for c in criteria(without or {})),
+        ]
+        if not steps:
+            raise QueryError("A cohort step asks for nothing.", 'Say what: condition="E11".')
+        entry = {**asked, "within": span, "without": without}
+        return replace(self, steps=(*self.steps, *steps), asked=(*self.asked, entry))
+
+    def query(self) -> Any:
+        """Return the SELECT of the cohort as a sqlglot expression."""
+        ctes = self._ctes()
+        last = ctes[-1][0]
+        query = exp.select("patient_id", "index_at", "age_years").from_(last)
+        for name, body in ctes:
+            query = query.with_(name, as_=body, copy=False)
+        return query.order_by("patient_id")
+
+    def sql(self) -> str:
+        """Return the SQL of the cohort."""
+        return str(self.query().sql(dialect=DIALECT, pretty=True))
+
+    def rows(self) -> Result:
+        """Return the cohort: ``patient_id``, ``index_at`` and ``age_years`` at that time."""
+        return self.home.ask(self.sql())
+
+    def attrition(self) -> pa.Table:
+        """Return what each step asks, how many patients it leaves, and how many it loses."""
+        ctes = self._ctes()
+        counts = [_count(number, name) for number, (name, _) in enumerate(ctes)]
+        query = counts[0]
+        for each in counts[1:]:
+            query = exp.union(query, each, distinct=False)
+        for name, body in ctes:
+            query = query.with_(name, as_=body, copy=False)
+        found = dict(self.home.ask(query.sql(dialect=DIALECT)).fetchall())
+        left = [found[number] for number in range(len(ctes))]
+        return pa.table(
+            {
+                "step": list(range(len(ctes))),
+                "asks": ["all patients", *self._labels()],
+                "n_patients": left,
+                "lost": [before - n for before, n in zip([left[0], *left], left, strict=False)],
+            }
+        )
+
+    def _labels(self) -> list[str]:
+        first = next((i for i, s in enumerate(self.steps) if s.sets_index), None)
+        return [s.criterion.label if i == first else s.label for i, s in enumerate(self.steps)]
+
+    def picture(self, path: str | Path | None = None) -> str:
+        """Return the attrition as SVG, and write it to a file when one is named."""
+        steps = [(r["asks"], r["n_patients"]) for r in self.attrition().to_pylist()]
+        drawn = attrition_svg(self.name, steps)
+        if path is not None:
+            Path(path).write_text(drawn, encoding="utf-8")
+        return drawn
+
+    def save(self) -> Path:
+        """Save the SQL, its parameters and the snapshot of every table; return the file."""
+        return self.home.save(self)
+
+    def __len__(self) -> int:
+        return len(self.rows())
+
+    def _ctes(self) -> list[tuple[str, Any]]:
+        """Return the steps as CTEs, first to last."""
+        start = (
+            exp.select("patient_id")
+            .select(exp.alias_(exp.cast(exp.null(), "TIMESTAMPTZ"), "index_at"), "age_years")
+            .from_(EVERYONE)
+        )
+        ctes = [("everyone", start)]
+        indexed = False
+        for number, step in enumerate(self.steps, 1):
+            before = ctes[-1][0]
+            if not step.criterion.view:
+                body = _attribute(step, before)
+            elif indexed or not step.sets_index:
+                body = _event(step, before)
+            else:
+                body, indexed = _index(step, before), True
+            ctes.append((f"step_{number}", body))
+        return ctes
+
+
+def _count(number: int, name: str) -> Any:
+    n = exp.alias_(exp.Count(this=exp.Star()), "n")
+    return exp.select(exp.alias_(exp.convert(number), "step"), n).from_(name)
+
+
+def _index(step: Step, before: str) -> Any:
+    """Keep those with the event, and set the index time to its first."""
+    events = step.criterion.events().subquery("events")
+    at = exp.column("at", table="events")
+    age = exp.Anonymous(this="arg_min", expressions=[exp.column("age_years", table="events"), at])
+    return (
+        exp.select(exp.column("patient_id", table=before))
+        .select(exp.alias_(exp.Min(this=at.copy()), "index_at"), exp.alias_(age, "age_years"))
+        .from_(before)
+        .join(events, on=_same(before))
+        .group_by(exp.column("patient_id", table=before))
+    )
+
+
+def _event(step: Step, before: str) -> Any:
+    """Keep those with (or without) the event near the index time."""
+    events = step.criterion.events().subquery("events")
+    found = exp.select("1").from_(events).where(_same(before))
+    if step.within is not None:
+        index, at = exp.column("index_at", table=before), exp.column("at", table="events")
+        span = exp.Interval(this=exp.Literal.string(str(step.within)), unit=exp.var("DAY"))
+        low, high = (
+            exp.Sub(this=index, expression=span),
+            exp.Add(this=index.copy(), expression=span.copy()),
+        )
+        # Before any event has set an index time there is nothing to be near to.
+        near = exp.or_(index.copy().is_(exp.null()), exp.Between(this=at, low=low, high=high))
+        found = found.where(near)
+    exists = exp.Exists(this=found)
+    return _all(before).where(exists.not_() if step.excluded else exists)
+
+
+def _attribute(step: Step, before: str) -> Any:
+    """Keep those of whom the attribute is (or is not) true; an unknown one is not."""
+    predicate = step.criterion.predicate
+    if predicate.find(exp.Column).name == "age_years":
+        kept = predicate.copy()
+    else:
+        who = exp.select("patient_id").from_(EVERYONE).where(predicate.copy())
+        kept = exp.column("patient_id").isin(query=who)
+    return _all(before).where(kept.not_() if step.excluded else kept)
+
+
+def _all(before: str) -> Any:
+    return exp.select("patient_id", "index_at", "age_years").from_(before)
+
+
+def _same(before: str) -> Any:
+    return exp.EQ(
+        this=exp.column("patient_id", table="events"),
+        expression=exp.column("patient_id", table=before),
+    )

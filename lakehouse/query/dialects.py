@@ -1,0 +1,132 @@
+"""The library in another engine's SQL: qualified by sqlglot first, then written in its dialect.
+
+Unqualified, a ``*`` or an alias used in the same SELECT would become wrong SQL elsewhere. Table
+macros have no counterpart and are left out, and so is what a dialect cannot say; both are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import SqlglotError, UnsupportedError
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
+from lakehouse.errors import DefinitionError, QueryError, did_you_mean
+from lakehouse.query import library
+from lakehouse.query.views import DIALECT, View, closure, load_views
+
+DIALECTS = ("trino", "spark", "snowflake", "postgres")
+
+NAMESPACE = "lakehouse"
+"""Schema of the other engine in which tables and views are expected."""
+
+
+@dataclass(frozen=True)
+class Translated:
+    """One view in another dialect.
+
+    Attributes:
+        view: The view.
+        sql: Its SELECT, or empty when the dialect cannot say it.
+        why: What it cannot say, or empty.
+    """
+
+    view: View
+    sql: str
+    why: str = ""
+
+
+def translate(
+    dialect: str,
+    roots: tuple[str, ...] = (),
+    *,
+    namespace: str = NAMESPACE,
+    folders: tuple[Path, ...] = (),
+) -> Iterator[Translated]:
+    """Yield views in another dialect, inputs first.
+
+    Args:
+        dialect: One of ``DIALECTS``.
+        roots: Only these views and what they stand on; all when empty.
+        namespace: Schema of tables and views there; empty leaves names bare.
+        folders: A site's folders with views.
+
+    Raises:
+        QueryError: There is no such dialect or view.
+
+    Examples:
+        >>> (last,) = [t for t in translate("spark", ("qsofa",)) if t.view.name == "qsofa"]
+        >>> "FROM lakehouse.latest_vitals" in last.sql
+        True
+    """
+    if dialect not in DIALECTS:
+        raise QueryError(
+            f"There is no dialect {dialect}.",
+            did_you_mean(dialect, DIALECTS) or f"Known: {', '.join(DIALECTS)}.",
+        )
+    views = load_views(folders)
+    for name in roots:
+        if name not in views:
+            raise QueryError(f"There is no view named {name}.", did_you_mean(name, views))
+    schema = library.columns(roots, folders)
+    for name in closure(roots or views, views):
+        yield _translated(views[name], dialect, schema, namespace)
+
+
+def _translated(view: View, dialect: str, schema: library.Columns, namespace: str) -> Translated:
+    if view.parameters:
+        return Translated(view, "", "a table macro of DuckDB")
+    try:
+        query = qualify(
+            view.query.copy(),
+            schema=schema,
+            dialect=DIALECT,
+            db=library.MAIN,
+            identify=False,
+            quote_identifiers=False,
+        )
+        query = annotate_types(query, schema=schema, dialect=DIALECT)
+    except SqlglotError:
+        raise DefinitionError(f"{view.where}: sqlglot cannot qualify it.") from None
+    for table in query.find_all(exp.Table):
+        if table.db == library.MAIN:
+            table.set("db", exp.to_identifier(namespace) if namespace else None)
+    try:
+        sql = query.sql(dialect=dialect, pretty=True, unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        return Translated(view, "", str(error).partition("\n")[0])
+    return Translated(view, sql)
+
+
+def script(
+    dialect: str,
+    roots: tuple[str, ...] = (),
+    *,
+    namespace: str = NAMESPACE,
+    folders: tuple[Path, ...] = (),
+) -> Iterator[str]:
+    """Yield the library as a script of CREATE VIEW statements in another dialect.
+
+    Args:
+        dialect: One of ``DIALECTS``.
+        roots: Only these views and what they stand on; all when empty.
+        namespace: Schema of tables and views there.
+        folders: A site's folders with views.
+    """
+    yield (
+        f"-- The views of the clinical lakehouse for {dialect}. They expect the Iceberg tables in "
+        f"the schema {namespace},\n-- the code sets (catalog/codes/*.csv, without the lines that "
+        "begin with #) in the schema codes, and a session in UTC."
+    )
+    for found in translate(dialect, roots, namespace=namespace, folders=folders):
+        if found.why:
+            yield f"-- {found.view.name} is left out: {found.why}"
+        else:
+            yield (
+                f"-- {found.view.title}\n"
+                f"CREATE OR REPLACE VIEW {namespace}.{found.view.name} AS\n{found.sql};"
+            )
