@@ -235,7 +235,15 @@ def _scan(
         yield from scanner.hits(name.encode(), f"the name of file {number}")
         try:
             for part, piece in decoded(data):
-                text = not part.endswith("bytes")
-                yield from scanner.hits(piece, f"file {number}, {part}", text=text)
+                yield from scanner.hits(piece, f"file {number}, {part}", text=_is_text(piece))
         except Undecodable:
             undecodable.append(f"file {number}")
+
+
+def _is_text(piece: bytes) -> bool:
+    """Return whether some bytes are text, as packed ones are not."""
+    try:
+        piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in piece

@@ -15,7 +15,7 @@ from lakehouse.privacy.actions import SHIFTED_FROM
 from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.shapes import code_shaped, place_shaped
-from lakehouse.privacy.terminology import public_systems
+from lakehouse.privacy.terminology import shape_of
 from lakehouse.privacy.zip3 import populous
 from lakehouse.tables import Column, Table
 
@@ -104,8 +104,8 @@ def _not_place(values: pa.Array, _: pa.Array | None) -> pa.Array:
 def _text_of_local_code(values: pa.Array, systems: pa.Array | None) -> pa.Array:
     if systems is None:
         return pc.is_valid(values)
-    public = pc.is_in(systems, pa.array(sorted(public_systems())))
-    return pc.and_(pc.is_valid(values), pc.invert(public))
+    names = [name for name in systems.unique().to_pylist() if name and shape_of(name)]
+    return pc.and_(pc.is_valid(values), pc.invert(pc.is_in(systems, pa.array(names, pa.string()))))
 
 
 _DROPPED = Rule("dropped", "164.514(b)(2)(i)(A)-(R)", "Nothing of this class is stored.", _not_null)
