@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from lakehouse.content import BROKEN, BrokenContent, FileToRead, Opener
 from lakehouse.discover import discover
-from lakehouse.errors import InputError, MissingExtraError
+from lakehouse.errors import InputError, LakehouseError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.table import Options
-from lakehouse.export.walker import ObjectDeidentifier
+from lakehouse.export.walker import ObjectDeidentifier, identity
 from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet
@@ -113,6 +113,10 @@ class Exporter:
             return UNREADABLE, fault.message.rstrip(".")
         except Refused as refused:
             return REFUSED, refused.reason
+        except LakehouseError:
+            raise
+        except Exception:  # of pydicom, about a value that it would quote
+            return REFUSED, "an object that cannot be understood"
         return EXPORTED, ""
 
     def write(self, data: bytes) -> Path:
@@ -127,15 +131,16 @@ class Exporter:
             if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
                 raise Refused("a DICOMDIR (an index is never copied)")
             cleaned = self._pixels(dataset)
-            number = str(dataset.get("PatientID", "") or "").strip()
-            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip() or self._authority
+            issuer, number = identity(dataset, self._authority)
             try:
                 self._deidentify(dataset)
             except RecursionError:
                 raise Refused("sequences nested too deep") from None
             if cleaned:
                 _note_clean_pixels(dataset)
-            patient = pseudonym(self._secret, "patient", issuer, number) if number else NOBODY
+            patient = NOBODY
+            if number is not None:
+                patient = pseudonym(self._secret, "patient", issuer, number)
             return self._save(dataset, patient)
 
     def _pixels(self, dataset: FileDataset) -> bool:

@@ -153,7 +153,7 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
         t.group >> 8 == 0x60 and t.element == 0x0100 and _in_pixels(dataset[t])
         for t in sorted(dataset.keys())
     ):
-        return "an image with an overlay inside its pixels", True
+        return "an image with an overlay inside its pixels", False
     family = sop_class.removeprefix(_STORAGE).partition(".")[0]
     if sop_class.startswith(_STORAGE) and family in RISKY_CLASSES:
         return RISKY_CLASSES[family], True

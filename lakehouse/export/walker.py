@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.export import dummies
 from lakehouse.export.private import SafePrivate
 from lakehouse.export.table import Options, action, data_rows
-from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
+from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys import Secret
 from lakehouse.resources import resource
 
@@ -77,8 +77,7 @@ class ObjectDeidentifier:
         Raises:
             RecursionError: Sequences are nested deeper than any real object's.
         """
-        self._number = _text(dataset, _PATIENT_ID)
-        self._issuer = _text(dataset, _ISSUER) or self._authority
+        self._issuer, self._number = identity(dataset, self._authority)
         self._days = (
             None if self._number is None else offset_days(self._secret, self._issuer, self._number)
         )
@@ -138,7 +137,7 @@ class ObjectDeidentifier:
             self._count("K", dataset, number)
         elif vr in _DATES:
             self._dates(dataset, element, "X")
-        elif vr == "UI" and not self.options.uids and not _names_a_class(number):
+        elif vr == "UI" and not self.options.uids and not _names_a_class(number, element):
             element.value = self._new_uids(element)
             self._count("U", dataset, number)
         elif vr in _FREE_TEXT and number not in _HARMLESS_TEXT:
@@ -251,7 +250,8 @@ class ObjectDeidentifier:
         if element.VR == "SQ":
             element.value = []
         elif int(element.tag) == _ACCESSION and element.value:
-            made = pseudonym(self._secret, "identifier.order", "", str(element.value))
+            number = str(_values(element)[0])
+            made = normal_text(number) and pseudonym(self._secret, "identifier.order", "", number)
             element.value = made[:SH_LENGTH]
         else:
             element.value = value
@@ -295,10 +295,24 @@ class ObjectDeidentifier:
         )
 
 
+def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
+    """Return issuer and number of an object's patient, as the tables read them.
+
+    Args:
+        dataset: The object, as it was read.
+        authority: Assigning authority of a number that states none.
+    """
+    number = _text(dataset, _PATIENT_ID)
+    if number is not None and not normal_text(number).strip('"'):
+        number = None
+    return _text(dataset, _ISSUER) or authority, number
+
+
 def _text(dataset: Dataset, tag: int) -> str | None:
     try:
-        value = dataset.get(tag)
-        found = "" if value is None else str(value.value or "").strip(" \0")
+        element = dataset.get(tag)
+        values = [] if element is None else _values(element)
+        found = str(values[0]).strip(" \0") if values else ""
     except Exception:  # a value that cannot be decoded names nobody
         return None
     return found or None
@@ -320,12 +334,12 @@ def _known(number: int, vr: str) -> bool:
     return not dictionary_is_retired(number) and vr in str(dictionary_VR(number)).split(" or ")
 
 
-@cache
-def _names_a_class(number: int) -> bool:
+def _names_a_class(number: int, element: DataElement) -> bool:
     """Return whether a UID names a definition (a SOP class, a coding scheme), not an instance."""
     from pydicom.datadict import keyword_for_tag
 
-    return keyword_for_tag(number).endswith(_CLASS_UIDS)
+    plain = all(c in "0123456789." for v in _values(element) for c in str(v))
+    return plain and keyword_for_tag(number).endswith(_CLASS_UIDS)
 
 
 @cache

@@ -356,3 +356,25 @@ def test_every_sample_is_written_or_refused(
         assert not [e for e in ds.iterall() if e.tag.is_private]
         assert ds.PatientIdentityRemoved == "YES"
         assert ds.SOPInstanceUID.startswith("2.25.")
+
+
+def test_a_number_with_a_backslash_is_read_as_the_tables_read_it(
+    tmp_path: Path, secret: Secret
+) -> None:
+    save(an_object(PatientID="A1\\B2", IssuerOfPatientID="H\\I"), tmp_path / "in" / "a")
+    export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    (path,) = exported(tmp_path / "out")
+    with (tmp_path / "in" / "a").open("rb") as stream:
+        (batch,) = FORMAT.parse(stream, Source("0" * 32))
+    clean = Deidentifier(load_policy("safe_harbor"), secret)(batch)
+    assert pydicom.dcmread(path).PatientID == clean.tables["patients"]["patient_id"][0].as_py()
+
+
+def test_an_object_without_a_patient_has_a_folder_of_its_own(
+    tmp_path: Path, secret: Secret
+) -> None:
+    save(an_object(PatientID="", AccessionNumber=" "), tmp_path / "in" / "a")
+    export_dicom(tmp_path / "in", tmp_path / "out", secret)
+    (path,) = exported(tmp_path / "out")
+    assert path.parts[-4] == "no-patient"
+    assert not pydicom.dcmread(path).StudyDate

@@ -212,7 +212,7 @@ def test_every_row_at_every_depth(
             tag = tag_of(row)
             if tag == REFERENCED_IMAGES:
                 continue
-            after = level[tag] if tag in level else None
+            after = level.get(tag)
             judged += 1
             allowed = letters(row, chosen)
             if not any(judge.allows(a, tag, vr_of(tag), after) for a in allowed):

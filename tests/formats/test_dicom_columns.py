@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import tomllib
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,14 @@ def test_a_dicomdir_leads_nowhere_above_itself(tmp_path: Path) -> None:
     ds.save_as(tmp_path / "disk" / "DICOMDIR", enforce_file_format=True)
     (only,) = discover(tmp_path / "disk" / "DICOMDIR", secret).files
     assert only.location.endswith("DICOMDIR")
+
+
+def test_an_object_is_the_same_file_in_an_archive(shared_data: Path, tmp_path: Path) -> None:
+    secret = Secret.create(tmp_path / "key")
+    paths = objects(shared_data)[:30]
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, path in enumerate(paths):
+            archive.write(path, f"{number:03d}")
+    packed = discover(tmp_path / "all.zip", secret).files
+    plain = [discover(path, secret).files[0] for path in paths if path.name != "DICOMDIR"]
+    assert {f.file_id for f in plain} <= {f.file_id for f in packed}

@@ -17,7 +17,7 @@ from lakehouse.formats.dicom.model_json import looks_like_json, read_json
 from lakehouse.formats.dicom.record import Record, from_header
 from lakehouse.formats.dicom.trees import TreeRows, tree_tags
 from lakehouse.formats.dicom.walk import tag_name
-from lakehouse.formats.dicom.window import Unreadable
+from lakehouse.formats.dicom.window import MAX_VALUE, Unreadable
 
 BATCH_RECORDS = 2_000
 """Records a batch: some ten megabytes of header values."""
@@ -138,14 +138,36 @@ def _wanted() -> dict[int, bytes]:
 
 def fingerprint(stream: BinaryIO) -> bytes | None:
     """Return the bytes before the pixel data, or None where they cannot be told apart."""
+    recorder = None if stream.seekable() else _Recorder(stream)
     try:
-        header = read_header(stream, {})
+        header = read_header(cast(BinaryIO, recorder or stream), {})
     except Unreadable:
         return None
-    if header.end is None or not stream.seekable():
+    if header.end is None:
         return None
+    if recorder is not None:
+        return recorder.seen(header.end)
     stream.seek(0)
     return stream.read(header.end)
+
+
+class _Recorder(io.RawIOBase):
+    """A sequential stream that remembers what was read from it, up to a limit."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._seen = bytearray()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        if len(self._seen) <= MAX_VALUE:
+            self._seen += data
+        return data
+
+    def seen(self, end: int) -> bytes | None:
+        """Return the first bytes, or None when there were too many to remember."""
+        return bytes(self._seen[:end]) if end <= len(self._seen) else None
 
 
 class _Rejoined(io.RawIOBase):
