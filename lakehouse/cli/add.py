@@ -29,6 +29,15 @@ PROFILE = "safe_harbor"
 """Profile of a warehouse that nobody chose one for."""
 
 
+TimeZone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times that state none.")]
+Authority = Annotated[
+    str | None, typer.Option(help="Assigning authority of record numbers that state none.")
+]
+Mappings = Annotated[
+    list[str] | None, typer.Option("--mappings", metavar="DIR", help="The site's own mappings.")
+]
+
+
 @app.command(
     rich_help_panel=DATA,
     epilog=example("lakehouse init ./research --profile limited --data-use-agreement DUA-2026-14"),
@@ -97,15 +106,9 @@ def ingest(
     form: Annotated[
         str | None, typer.Option("--format", help="Read every file as this format.")
     ] = None,
-    time_zone: Annotated[
-        str, typer.Option(metavar="NAME", help="Time zone of times that state none.")
-    ] = "UTC",
-    authority: Annotated[
-        str | None, typer.Option(help="Assigning authority of record numbers that state none.")
-    ] = None,
-    mappings: Annotated[
-        list[str] | None, typer.Option("--mappings", metavar="DIR", help="The site's own mappings.")
-    ] = None,
+    time_zone: TimeZone = "UTC",
+    authority: Authority = None,
+    mappings: Mappings = None,
     codes: Codes = None,
     catalog: Catalog = None,
     key_file: KeyFile = None,
@@ -176,9 +179,13 @@ def _report(report: IngestReport) -> None:
 def rejects(
     replay: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Read the rejected records of these files again."),
+        typer.Option(metavar="PATH", help="Try the rejected records of these files again."),
     ] = None,
-    warnings: Annotated[bool, typer.Option(help="List warnings as well.")] = False,
+    warnings: Annotated[bool, typer.Option("--warnings", help="List warnings as well.")] = False,
+    time_zone: TimeZone = "UTC",
+    authority: Authority = None,
+    mappings: Mappings = None,
+    codes: Codes = None,
     catalog: Catalog = None,
     key_file: KeyFile = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
@@ -186,6 +193,25 @@ def rejects(
     """Count what was not stored, by rule; --replay tries those records again."""
     from lakehouse.query.lakehouse import Lakehouse
 
+    if replay:
+        from lakehouse.replay import replay as run
+        from lakehouse.storage.warehouse import Warehouse as Opened
+
+        with Opened.open(warehouse, catalog) as opened:
+            report = run(
+                replay,
+                opened,
+                time_zone=time_zone,
+                authority=authority,
+                mappings=mappings or (),
+                codes=[str(c) for c in codes or ()],
+                key_file=key_file,
+            )
+        if report.ingest_id is None:
+            show.note("No rejected record of these files passes now.")
+        else:
+            _report(report)
+        return
     with Lakehouse(warehouse, catalog=catalog) as lake:
         rows = lake.sql(
             "SELECT level, format, rule, location, count(*) AS n, count(DISTINCT file_id) AS files,"
@@ -225,7 +251,8 @@ def synth(
     """Write a synthetic hospital: made-up patients with believable lives, ready to ingest."""
     from lakehouse.synth import write
 
-    counts = write(folder, patients, years, seed, form)
+    with show.progress("writing patients") as tell:
+        counts = write(folder, patients, years, seed, form, progress=tell)
     show.table(("what", "number"), sorted(counts.items()))
     show.note(f"Next: [bold]lakehouse ingest {folder}[/bold]")
 

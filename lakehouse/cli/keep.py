@@ -1,1 +1,171 @@
 """Commands that keep a warehouse: verify, forget, maintain, release."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lakehouse.cli import show
+from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Catalog, Warehouse, app, example
+from lakehouse.cli.explain import save
+from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from lakehouse.storage.warehouse import Warehouse as Opened
+
+FINDINGS = 1
+"""Exit code of a verification that found something."""
+
+
+def _open(warehouse: str, catalog: str | None) -> Opened:
+    from lakehouse.storage.warehouse import Warehouse as Opened
+
+    return Opened.open(warehouse, catalog)
+
+
+@app.command(
+    rich_help_panel=KEEP,
+    epilog=example("lakehouse verify --tokens identifiers.txt --control ./feeds -o report.html"),
+)
+def verify(
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Identifiers that must not be found, one a line."),
+    ] = None,
+    control: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Source data in which every token has to be found."),
+    ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="Another folder to search, as logs.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the report: .json, or .html to sign."),
+    ] = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Prove that the warehouse is whole and that nothing identifying is stored; exit 1 if not."""
+    from lakehouse.verify import verify as prove
+
+    with show.console(stderr=True).status("looking ...") as status:
+        report = prove(
+            warehouse,
+            tokens=tokens,
+            control=control or (),
+            also=also or (),
+            progress=lambda what: status.update(f"looking at {what} ..."),
+        )
+    if output is not None:
+        save(output, report.to_json() if output.suffix == ".json" else report.to_html())
+    show.table(
+        ("check", "looked at", "findings"),
+        [(c.says, c.checked, len(c.findings)) for c in report.checks],
+    )
+    for check in report.checks:
+        for finding in check.findings:
+            show.note(f"[red]{check.id}[/red]: {finding}")
+    for column in report.columns:
+        if column.findings:
+            show.note(f"[red]{column.table}.{column.column}[/red]: {column.findings:,} findings")
+    verdict = (
+        "[green]passed[/green]" if report.passed else f"[red]{report.n_findings:,} findings[/red]"
+    )
+    show.note(f"{report.warehouse} (profile {report.profile}, key {report.key_id}): {verdict}.")
+    if not report.passed:
+        raise typer.Exit(FINDINGS)
+
+
+@app.command(rich_help_panel=KEEP, epilog=example("lakehouse maintain --dry-run"))
+def maintain(
+    keep: Annotated[int, typer.Option(min=1, help="Newest snapshots of each table to keep.")] = 20,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Hours that unused files wait for running queries.")
+    ] = 24,
+    target: Annotated[
+        int, typer.Option("--target-size", min=1, metavar="MB", help="Size of a data file.")
+    ] = 128,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    catalog: Catalog = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Compact small files, expire old snapshots, delete what nothing uses any more."""
+    from lakehouse.storage.maintenance import maintain as run
+
+    with _open(warehouse, catalog) as opened:
+        report = run(
+            opened,
+            keep=keep,
+            target_size=target * 2**20,
+            grace=timedelta(hours=grace),
+            dry_run=dry_run,
+        )
+    for ingest in report.recovered:
+        show.note(f"Completed the ingest {ingest}, which had been left unfinished.")
+    changed = [t for t in report.tables if t.before != t.after or t.deleted or t.waiting]
+    show.table(
+        ("table", "files", "then", "MB", "then", "snapshots", "then", "deleted", "waiting"),
+        [
+            (
+                t.table,
+                t.before.files,
+                t.after.files,
+                round(t.before.bytes / 1e6, 1),
+                round(t.after.bytes / 1e6, 1),
+                t.before.snapshots,
+                t.after.snapshots,
+                t.deleted,
+                t.waiting,
+            )
+            for t in changed
+        ],
+    )
+    freed = sum(t.deleted_bytes for t in report.tables)
+    if not changed:
+        show.note("Nothing to do.")
+    else:
+        show.note(f"{freed / 1e6:,.1f} MB {'would be ' if dry_run else ''}freed.")
+
+
+@app.command(
+    rich_help_panel=KEEP,
+    epilog=example("lakehouse release 2026-q1 && lakehouse shell --as-of 2026-q1"),
+)
+def release(
+    name: Annotated[str | None, typer.Argument(help="Its name; left out, they are listed.")] = None,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Rows added and removed per table from A to B."),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Let go of it.")] = False,
+    catalog: Catalog = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Pin one snapshot of every table under a name, list releases, or compare two."""
+    from lakehouse.storage import releases
+    from lakehouse.storage.pins import list_releases
+
+    if drop and name is None:
+        raise UserError("--drop needs the name of a release.")
+    with _open(warehouse, catalog) as opened:
+        if diff is not None:
+            changes = releases.diff_releases(opened, *diff)
+            show.table(
+                ("table", "added", "removed"),
+                [(c.table, c.added, c.removed) for c in changes if c.added or c.removed],
+            )
+        elif name is None:
+            listed = list_releases(opened)
+            show.table(
+                ("release", "made", "rows"),
+                [(r.name, r.created_at, sum(r.rows.values())) for r in listed],
+            )
+        elif drop:
+            releases.drop_release(opened, name)
+            show.note(f"Release {name} is let go.")
+        else:
+            made = releases.create_release(opened, name)
+            show.note(f"Release [bold]{made.name}[/bold] pins {sum(made.rows.values()):,} rows.")

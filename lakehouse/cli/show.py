@@ -8,7 +8,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +53,20 @@ def console(*, stderr: bool = False) -> Console:
 def note(text: str) -> None:
     """Tell the person something that is not the result: on standard error."""
     console(stderr=True).print(text, soft_wrap=True)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the block runs, on standard error and only on a terminal.
+
+    Yields:
+        A function that is told what is done and the total.
+    """
+    from rich.progress import Progress
+
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def table(

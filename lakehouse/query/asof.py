@@ -35,17 +35,19 @@ def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     Raises:
         QueryError: There is no such release or snapshot, or the text is no time.
     """
+    from lakehouse.storage.pins import list_releases
+
     known = _known(warehouse)
     if isinstance(as_of, datetime):
         return at_time(known, as_of)
     if isinstance(as_of, int) or as_of.lstrip("-").isdigit():
         return at_snapshot(known, int(as_of))
-    if (named := at_release(known, as_of)) is not None:
-        return named
+    releases = {release.name: release.snapshots for release in list_releases(warehouse)}
+    if as_of in releases:
+        return {name: releases[as_of].get(name) or EMPTY for name in known}
     try:
         return at_time(known, datetime.fromisoformat(as_of))
     except ValueError:
-        releases = {name for each in known.values() for s in each for name in _releases(s)}
         raise QueryError(
             f"There is no release named {as_of}, and it is no time or snapshot id either.",
             did_you_mean(as_of, releases) or "A time reads like 2026-01-31T12:00.",
@@ -84,18 +86,3 @@ def at_snapshot(known: Snapshots, snapshot_id: int) -> dict[str, int]:
     }
     complete = max(s["committed_at"] for s in own.values())
     return {**at_time(known, complete), **{name: s["snapshot_id"] for name, s in own.items()}}
-
-
-def at_release(known: Snapshots, name: str) -> dict[str, int] | None:
-    """Return the snapshots that a release pins, or None when there is no such release."""
-    pinned = {
-        table: s["snapshot_id"]
-        for table, each in known.items()
-        for s in each
-        if name in _releases(s)
-    }
-    return {table: pinned.get(table, EMPTY) for table in known} if pinned else None
-
-
-def _releases(snapshot: Mapping[str, Any]) -> list[str]:
-    return (snapshot["release"] or "").split(", ")
