@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli import show
-from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Catalog, Warehouse, app, example
+from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Catalog, KeyFile, Warehouse, app, example
 from lakehouse.cli.explain import save
 from lakehouse.errors import UserError
 
@@ -77,6 +78,53 @@ def verify(
     show.note(f"{report.warehouse} (profile {report.profile}, key {report.key_id}): {verdict}.")
     if not report.passed:
         raise typer.Exit(FINDINGS)
+
+
+@app.command(
+    rich_help_panel=KEEP,
+    epilog=example("lakehouse forget --record-number - --authority GENERAL"),
+)
+def forget(
+    patient_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The patient's pseudonym.")
+    ] = None,
+    record_number: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="The true record number; - asks, so no history keeps it."
+        ),
+    ] = None,
+    authority: Annotated[str, typer.Option(help="Who assigned the record number.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    key_file: KeyFile = None,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+) -> None:
+    """Erase a patient from every table, snapshot and file, and keep them from coming back."""
+    from lakehouse.forget import forget as erase
+
+    if record_number == "-":
+        asks = sys.stdin.isatty()
+        record_number = (
+            typer.prompt("Record number", hide_input=True, err=True)
+            if asks
+            else sys.stdin.readline().strip()
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("Erasure cannot be undone.", "Say --yes.")
+        typer.confirm("Erase this patient for ever?", abort=True, err=True)
+    report = erase(
+        warehouse,
+        patient_id=patient_id,
+        record_number=record_number,
+        authority=authority,
+        key_file=key_file,
+    )
+    show.table(("table", "rows erased"), sorted((n, c) for n, c in report.rows.items() if c))
+    show.note(
+        f"Erased {report.n_identities} {'identity' if report.n_identities == 1 else 'identities'}; "
+        f"{report.n_rewritten} files written anew, {report.n_deleted} deleted."
+    )
 
 
 @app.command(rich_help_panel=KEEP, epilog=example("lakehouse maintain --dry-run"))

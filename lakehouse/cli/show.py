@@ -108,8 +108,7 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
     if isinstance(value, datetime):
-        shown = value.strftime("%Y-%m-%d %H:%M:%S")
-        return shown.removesuffix(":00")
+        return value.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, (list, tuple)):
         return ", ".join(text(v) for v in value)
     return str(value)
