@@ -3,6 +3,7 @@
 --   inputs was observed. Inputs look back 6 hours. Null unless sodium, chloride and bicarbonate are known.
 -- grain: patient_id, measured_at
 -- source: Emmett, Medicine 1977;56:38; correction Figge, Crit Care Med 1998;26:1807
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column sodium: Sodium, mmol/L

@@ -3,6 +3,7 @@
 --   days. The upper limit of normal of AST is 40 U/L. Null unless both inputs are known.
 -- grain: patient_id, measured_at
 -- source: Wai, Hepatology 2003;38:518
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column ast: Aspartate aminotransferase, U/L

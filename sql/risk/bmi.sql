@@ -3,6 +3,9 @@
 --   of the past 30 days below, where height grows. Null unless both are known. The bands are for adults.
 -- grain: patient_id, encounter_id, measured_at
 -- source: WHO Technical Report Series 894, 2000
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 -- column weight_kg: Weight, kg
 -- column height_cm: Latest height, cm
 -- column height_at: When the height was measured

@@ -4,6 +4,7 @@
 -- grain: patient_id
 -- source: Charlson, J Chronic Dis 1987;40:373, age points J Clin Epidemiol 1994;47:1245; codes Quan, Med Care
 --   2005;43:1130; updated weights Quan, Am J Epidemiol 2011;173:676
+-- column patient_id: Pseudonym of the patient
 -- column age_years: Latest known age in years; 90 stands for 90 and over
 -- column age_points: 0 below 50, then one for each decade, 4 from 80
 -- column first_recorded_at: Time of the earliest diagnosis looked at

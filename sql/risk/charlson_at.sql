@@ -6,6 +6,7 @@
 -- parameters: ts
 -- source: Charlson, J Chronic Dis 1987;40:373, age points J Clin Epidemiol 1994;47:1245; codes Quan, Med Care
 --   2005;43:1130; updated weights Quan, Am J Epidemiol 2011;173:676
+-- column patient_id: Pseudonym of the patient
 -- column age_years: Greatest age stated with a diagnosis up to ts; 90 stands for 90 and over
 -- column age_points: 0 below 50, then one for each decade, 4 from 80
 -- column first_recorded_at: Time of the earliest diagnosis looked at
@@ -42,7 +43,7 @@ WITH diagnosed AS (
         min(recorded_at) AS first_recorded_at,
         max(recorded_at) AS last_recorded_at
     FROM patient_conditions
-    WHERE recorded_at <= ts AND code_system IN ('icd10cm', 'icd10', 'icd9cm', 'icd9')
+    WHERE recorded_at <= ts::TIMESTAMPTZ AND code_system IN ('icd10cm', 'icd10', 'icd9cm', 'icd9')
     GROUP BY patient_id
 ),
 
@@ -51,7 +52,7 @@ found AS (
         patient_id,
         condition
     FROM charlson_conditions
-    WHERE recorded_at <= ts
+    WHERE recorded_at <= ts::TIMESTAMPTZ
 ),
 
 kept AS (

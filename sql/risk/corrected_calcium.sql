@@ -3,6 +3,7 @@
 --   hours. Null unless both are known.
 -- grain: patient_id, measured_at
 -- source: Payne, BMJ 1973;4:643, in mg/dL with a reference albumin of 4.0 g/dL
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column calcium: Total calcium, mg/dL

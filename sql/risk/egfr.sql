@@ -5,6 +5,9 @@
 --   (cohort_ckd).
 -- grain: record_id, ordinal
 -- source: Inker, N Engl J Med 2021;385:1737; stages KDIGO 2012
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column age_years: Age in years; 90 stands for 90 and over
 -- column creatinine: Creatinine, mg/dL
 -- column observed_at: When the creatinine was observed
 -- column sex: Administrative sex of the patient

@@ -3,6 +3,7 @@
 --   and the severe form of one disease only the severe counts. Null without any coded diagnosis.
 -- grain: patient_id
 -- source: Elixhauser, Med Care 1998;36:8; codes Quan, Med Care 2005;43:1130; weights van Walraven, Med Care 2009;47:626
+-- column patient_id: Pseudonym of the patient
 -- column first_recorded_at: Time of the earliest diagnosis looked at
 -- column last_recorded_at: Time of the latest
 -- column congestive_heart_failure: Congestive heart failure

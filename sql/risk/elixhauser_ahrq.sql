@@ -6,6 +6,8 @@
 --   are null where no diagnosis has a rank. Admitting diagnoses and problem lists are not looked at.
 -- grain: patient_id, encounter_id
 -- source: AHRQ Elixhauser Comorbidity Software Refined for ICD-10-CM, v2025.1
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column recorded_from: Time of the earliest diagnosis looked at
 -- column recorded_until: Time of the latest
 -- column n_secondary: Secondary diagnoses looked at

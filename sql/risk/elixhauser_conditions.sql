@@ -3,6 +3,8 @@
 --   several groups.
 -- grain: patient_id, encounter_id, recorded_at, condition
 -- source: Quan, Med Care 2005;43:1130, table 2
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column condition: Group, as codes.elixhauser_quan_codes names it
 WITH coded AS (
     SELECT DISTINCT

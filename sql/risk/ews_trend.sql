@@ -3,6 +3,8 @@
 --   the hour before that has any, over 6 hours, and the worst of 24 hours. Hours without observations have no row.
 -- grain: patient_id, encounter_id, hour_at
 -- source: Royal College of Physicians, NEWS2, 2017; Subbe, QJM 2001;94:521
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column hour_at: Start of the hour
 -- column hour_of_visit: Hours since the admission, else since the first observation; 0 is the first
 -- column n_observations: Times in the hour at which NEWS2 was computed

@@ -3,6 +3,7 @@
 --   days. Null unless all are known. Age 90 stands for 90 and over, so that from 90 the index is a lower bound.
 -- grain: patient_id, measured_at
 -- source: Sterling, Hepatology 2006;43:1317
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column age_years: Age in years at measured_at; 90 stands for 90 and over

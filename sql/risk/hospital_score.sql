@@ -5,6 +5,8 @@
 --   a lower bound.
 -- grain: patient_id, encounter_id
 -- source: Donze, JAMA Intern Med 2013;173:632; admissions in classes 0-1, 2-5 and more, as validated in 2016;176:496
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column hemoglobin: Last hemoglobin of the visit, g/dL
 -- column hemoglobin_at: When it was observed
 -- column sodium: Last sodium of the visit, mmol/L

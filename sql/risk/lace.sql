@@ -6,6 +6,8 @@
 --   n_missing above 0 it is a lower bound.
 -- grain: patient_id, encounter_id
 -- source: van Walraven, CMAJ 2010;182:551, with the Charlson index
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column length_of_stay_days: Whole days between admission and discharge
 -- column acute: Whether the admission was acute
 -- column charlson: Charlson index, 1987 weights

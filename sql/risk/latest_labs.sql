@@ -3,6 +3,8 @@
 --   its time, over all visits of the patient. A score decides by that time how old an input may be. Results that are
 --   only a bound (< or >) and implausible ones are left out; several of one time are averaged.
 -- grain: patient_id, measured_at
+-- source: lab_results
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When at least one of the inputs was observed
 -- column age_years: Age in years at measured_at; 90 stands for 90 and over
 -- column creatinine: Creatinine, mg/dL; the latest up to measured_at

@@ -2,6 +2,10 @@
 -- description: At each time at which a vital sign was measured, the latest value of every vital sign of the visit and
 --   its time. A score decides by that time how old an input may be.
 -- grain: patient_id, encounter_id, measured_at
+-- source: vital_signs
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 -- column heart_rate: Heart rate, beats per minute; the latest up to measured_at
 -- column heart_rate_at: When that was measured
 -- column respiratory_rate: Breaths per minute; the latest up to measured_at

@@ -3,6 +3,7 @@
 --   hours. Null unless all are known, and from 400 mg/dL of triglycerides, where the formula does not hold.
 -- grain: patient_id, measured_at
 -- source: Friedewald, Clin Chem 1972;18:499
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column cholesterol_total: Total cholesterol, mg/dL

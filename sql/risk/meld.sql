@@ -4,6 +4,7 @@
 --   procedures within 7 days put creatinine at its upper limit; a warehouse without procedures has none.
 -- grain: patient_id, measured_at
 -- source: OPTN Policy 9, 2016 (MELD-Na); Kim, Gastroenterology 2021;161:1887 (MELD 3.0)
+-- column patient_id: Pseudonym of the patient
 -- column measured_at: When one of the inputs was observed
 -- column oldest_input_at: Time of the oldest input used
 -- column bilirubin: Total bilirubin, mg/dL

@@ -5,6 +5,9 @@
 --   the points that are known; with n_missing above 0 it is a lower bound.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Subbe, QJM 2001;94:521
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 -- column oldest_input_at: Time of the oldest input used
 -- column pressure_points: Points of the systolic pressure
 -- column pulse_points: Points of the heart rate

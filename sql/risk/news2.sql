@@ -6,6 +6,9 @@
 --   n_missing above 0 score and risk are lower bounds.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 -- column oldest_input_at: Time of the oldest input used
 -- column respiratory_points: Points of the respiratory rate
 -- column spo2_points_scale_1: Points of SpO2 on scale 1

@@ -3,12 +3,15 @@
 -- grain: patient_id, encounter_id
 -- parameters: ts
 -- source: Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 WITH ranked AS (
     SELECT
         *,
         row_number() OVER (PARTITION BY patient_id, encounter_id ORDER BY measured_at DESC) AS nth
     FROM news2
-    WHERE measured_at <= ts AND measured_at >= ts - INTERVAL '12' HOUR
+    WHERE measured_at <= ts::TIMESTAMPTZ AND measured_at >= ts::TIMESTAMPTZ - INTERVAL '12' HOUR
 )
 
 SELECT

@@ -3,6 +3,9 @@
 --   sums the points that are known; it is null when none is.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Singer, JAMA 2016;315:801. A Glasgow Coma Scale below 15 scores, as Sepsis-3 has it.
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column measured_at: When one of the inputs was measured
 -- column oldest_input_at: Time of the oldest input used
 -- column respiratory_points: 1 from 22 breaths per minute
 -- column pressure_points: 1 up to a systolic pressure of 100 mmHg

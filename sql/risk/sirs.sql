@@ -4,6 +4,8 @@
 --   lower bound.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Bone, Chest 1992;101:1644
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
 -- column measured_at: When one of the inputs was measured
 -- column oldest_input_at: Time of the oldest input used
 -- column temperature: Temperature, degrees Celsius

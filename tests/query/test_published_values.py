@@ -211,3 +211,87 @@ def test_fib4() -> None:
     # Sterling, Hepatology 2006;43:1317: 35 years, AST 107, ALT 104, platelets 181
     row = only_row("fib4", {"lab_results": labs(35, ast=107, alt=104, platelets=181)})
     assert round(row["fib4"], 5) == 2.02888
+
+
+def test_cha2ds2_vasc() -> None:
+    # Lip, Chest 2010;137:263: a man of 62 with a stroke
+    row = only_row(
+        "cha2ds2_vasc",
+        {
+            "patients_current": patient(sex="male", age_years=62),
+            "patient_conditions": [
+                {
+                    "patient_id": "p1",
+                    "code": "I639",
+                    "code_system": "icd10cm",
+                    "condition": "stroke",
+                }
+            ],
+        },
+    )
+    assert (row["score"], row["n_missing"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("sex", "race", "percent", "individual_sum"),
+    [
+        ("male", "2106-3", 5.3, 60.69),
+        ("male", "2054-5", 6.1, 18.97),
+        ("female", "2106-3", 2.1, -29.67),
+        ("female", "2054-5", 3.0, 86.16),
+    ],
+)
+def test_pooled_cohort_equations(
+    sex: str, race: str, percent: float, individual_sum: float
+) -> None:
+    # Goff, Circulation 2014;129(25 Suppl 2):S49, table A: 55 years, total cholesterol 213,
+    # HDL 50, systolic 120 untreated. The table rounds each product to two decimals before it sums
+    # them, which moves the sum by 0.01 and the risk of the white man from 5.38 to 5.3 %.
+    row = only_row(
+        "ascvd_pce",
+        {
+            "patients_current": patient(sex=sex, race=race, age_years=55),
+            "lab_results": labs(55, cholesterol_total=213, hdl=50),
+            "vital_signs": vitals(systolic_bp=120, age_years=55),
+            "smoking_status": [{"patient_id": "p1", "stated_at": AT, "smoking_status": "never"}],
+        },
+    )
+    assert row["individual_sum"] == pytest.approx(individual_sum, abs=0.0101)
+    assert 100 * row["risk_10y"] == pytest.approx(percent, abs=0.09)
+    assert row["n_missing"] == 0
+
+
+def test_prevent_base() -> None:
+    # Khan, Circulation 2024;149:430: a woman of 50
+    row = only_row(
+        "prevent",
+        {
+            "patients_current": patient(sex="female", age_years=50),
+            "lab_results": labs(50, cholesterol_total=200, hdl=45),
+            "vital_signs": vitals(systolic_bp=160, age_years=50),
+            "egfr": [
+                {"record_id": "r", "ordinal": 0, "patient_id": "p1", "observed_at": AT, "egfr": 90}
+            ],
+            "bmi": [{"patient_id": "p1", "measured_at": AT, "bmi": 35}],
+            "patient_conditions": [
+                {
+                    "patient_id": "p1",
+                    "code": "E119",
+                    "code_system": "icd10cm",
+                    "condition": "diabetes_type_2",
+                }
+            ],
+            "medication_list": [
+                {
+                    "patient_id": "p1",
+                    "drug": "lisinopril",
+                    "family": "antihypertensive",
+                    "is_active": True,
+                }
+            ],
+            "smoking_status": [{"patient_id": "p1", "stated_at": AT, "smoking_status": "never"}],
+        },
+    )
+    found = [round(row[name], 3) for name in ("cvd_10y", "ascvd_10y", "heart_failure_10y")]
+    assert found == [0.147, 0.092, 0.081]
+    assert row["n_missing"] == 0

@@ -1,0 +1,139 @@
+-- title: Inputs of the cardiovascular scores
+-- description: Per patient, the latest value of each input of the pooled cohort equations and of PREVENT, as of the
+--   latest of these times; a value more than five years older than that is left out. A diagnosis of diabetes, a blood
+--   pressure drug or a statin that is not recorded counts as absent; smoking that is not recorded is unknown.
+-- grain: patient_id
+-- source: the inputs of ascvd_pce and prevent
+-- column patient_id: Pseudonym of the patient
+-- column sex: Administrative sex: female, male, other or unknown
+-- column as_of: Time of the latest input
+-- column oldest_input_at: Time of the oldest input used
+-- column age_years: Age in years at the latest input that tells it, else the latest known; 90 stands for 90 and over
+-- column systolic_bp: Latest systolic blood pressure, mmHg
+-- column cholesterol_total: Latest total cholesterol, mg/dL
+-- column hdl: Latest HDL cholesterol, mg/dL
+-- column egfr: Latest CKD-EPI 2021 estimate, mL/min/1.73 m2
+-- column bmi: Latest body mass index
+-- column diabetes: 1 with a diagnosis of diabetes
+-- column treated: 1 with an active blood pressure drug
+-- column statin: 1 with an active statin
+-- column smoker: 1 for a current smoker by the latest statement, 0 for a former or never smoker
+WITH values_at AS (
+    SELECT
+        patient_id,
+        'systolic_bp' AS input,
+        systolic_bp AS value,
+        measured_at,
+        age_years
+    FROM vital_signs
+    WHERE systolic_bp IS NOT NULL
+    UNION ALL
+    SELECT
+        patient_id,
+        analyte AS input,
+        value,
+        observed_at AS measured_at,
+        age_years
+    FROM lab_results
+    WHERE
+        analyte IN ('cholesterol_total', 'hdl')
+        AND value IS NOT NULL
+        AND comparator IS NULL
+        AND coalesce(plausible, TRUE)
+    UNION ALL
+    SELECT
+        patient_id,
+        'egfr' AS input,
+        egfr AS value,
+        observed_at AS measured_at,
+        age_years
+    FROM egfr
+    WHERE egfr IS NOT NULL
+    UNION ALL
+    SELECT
+        patient_id,
+        'bmi' AS input,
+        bmi AS value,
+        measured_at,
+        age_years
+    FROM bmi
+    WHERE bmi IS NOT NULL
+),
+
+ranked AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY patient_id, input ORDER BY measured_at DESC, value DESC) AS nth
+    FROM values_at
+    WHERE measured_at IS NOT NULL
+),
+
+newest AS (
+    SELECT
+        *,
+        max(measured_at) OVER (PARTITION BY patient_id) AS as_of
+    FROM ranked
+    WHERE nth = 1
+),
+
+measured AS (
+    SELECT
+        patient_id,
+        max(as_of) AS as_of,
+        min(measured_at) AS oldest_input_at,
+        max(age_years) AS age_years,
+        max(CASE WHEN input = 'systolic_bp' THEN value END) AS systolic_bp,
+        max(CASE WHEN input = 'cholesterol_total' THEN value END) AS cholesterol_total,
+        max(CASE WHEN input = 'hdl' THEN value END) AS hdl,
+        max(CASE WHEN input = 'egfr' THEN value END) AS egfr,
+        max(CASE WHEN input = 'bmi' THEN value END) AS bmi
+    FROM newest
+    WHERE measured_at >= as_of - INTERVAL '5' YEAR
+    GROUP BY patient_id
+),
+
+diabetic AS (
+    SELECT DISTINCT patient_id
+    FROM patient_condition_groups
+    WHERE condition IN ('diabetes_type_1', 'diabetes_type_2', 'diabetes_other')
+),
+
+treated AS (
+    SELECT
+        patient_id,
+        max(CASE WHEN family IN ('antihypertensive', 'diuretic') THEN 1 ELSE 0 END) AS treated,
+        max(CASE WHEN class = 'statin' THEN 1 ELSE 0 END) AS statin
+    FROM medication_list
+    WHERE is_active
+    GROUP BY patient_id
+),
+
+smoking AS (
+    SELECT
+        patient_id,
+        smoking_status,
+        row_number() OVER (PARTITION BY patient_id ORDER BY stated_at DESC, smoking_status ASC) AS nth
+    FROM smoking_status
+)
+
+SELECT
+    patients.patient_id,
+    measured.as_of,
+    measured.oldest_input_at,
+    coalesce(measured.age_years, patients.age_years) AS age_years,
+    patients.sex,
+    patients.race,
+    measured.systolic_bp,
+    measured.cholesterol_total,
+    measured.hdl,
+    measured.egfr,
+    measured.bmi,
+    CASE WHEN diabetic.patient_id IS NULL THEN 0 ELSE 1 END AS diabetes,
+    coalesce(treated.treated, 0) AS treated,
+    coalesce(treated.statin, 0) AS statin,
+    CASE WHEN smoking.smoking_status = 'current' THEN 1 WHEN smoking.smoking_status IS NOT NULL THEN 0 END AS smoker
+FROM patients_current AS patients
+INNER JOIN measured ON patients.patient_id = measured.patient_id
+LEFT JOIN diabetic ON patients.patient_id = diabetic.patient_id
+LEFT JOIN treated ON patients.patient_id = treated.patient_id
+LEFT JOIN smoking ON patients.patient_id = smoking.patient_id AND smoking.nth = 1

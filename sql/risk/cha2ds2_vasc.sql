@@ -1,0 +1,104 @@
+-- title: CHA2DS2-VASc
+-- description: Stroke risk per patient from diagnoses over the whole record, latest known age and sex. It is meant for
+--   atrial fibrillation: the view scores everyone, and says who has it. A diagnosis that is not recorded counts as
+--   absent. The score sums the points that are known; with n_missing above 0 it is a lower bound.
+-- grain: patient_id
+-- source: Lip, Chest 2010;137:263
+-- column patient_id: Pseudonym of the patient
+-- column age_years: Latest known age in years; 90 stands for 90 and over
+-- column atrial_fibrillation: 1 with a diagnosis of atrial fibrillation or flutter
+-- column heart_failure_points: 1 with heart failure
+-- column hypertension_points: 1 with hypertension
+-- column age_points: 2 from 75 years, 1 from 65
+-- column diabetes_points: 1 with diabetes
+-- column stroke_points: 2 with stroke, transient ischemic attack or arterial embolism
+-- column vascular_points: 1 with myocardial infarction, peripheral artery disease or aortic atherosclerosis
+-- column sex_points: 1 for female
+-- column first_recorded_at: Time of the earliest diagnosis used
+-- column last_recorded_at: Time of the latest
+-- column variant: Definition
+-- column n_missing: Inputs without a value, of two: age, sex
+-- column score: 0 to 9
+WITH named AS (
+    SELECT
+        patient_id,
+        recorded_at,
+        condition
+    FROM patient_condition_groups
+    WHERE
+        condition IN (
+            'atrial_fibrillation', 'heart_failure', 'hypertension', 'diabetes_type_1', 'diabetes_type_2',
+            'diabetes_other', 'stroke', 'transient_ischemic_attack', 'arterial_embolism', 'acute_myocardial_infarction',
+            'peripheral_artery_disease'
+        )
+    UNION ALL
+    -- The Charlson groups add old infarctions and atherosclerosis of the aorta.
+    SELECT
+        patient_id,
+        recorded_at,
+        CASE condition WHEN 'mi' THEN 'acute_myocardial_infarction' ELSE 'peripheral_artery_disease' END AS condition
+    FROM charlson_conditions
+    WHERE condition IN ('mi', 'pvd')
+),
+
+found AS (
+    SELECT
+        patient_id,
+        min(recorded_at) AS first_recorded_at,
+        max(recorded_at) AS last_recorded_at,
+        max(CASE WHEN condition = 'atrial_fibrillation' THEN 1 ELSE 0 END) AS atrial_fibrillation,
+        max(CASE WHEN condition = 'heart_failure' THEN 1 ELSE 0 END) AS heart_failure_points,
+        max(CASE WHEN condition = 'hypertension' THEN 1 ELSE 0 END) AS hypertension_points,
+        max(CASE WHEN condition LIKE 'diabetes%' THEN 1 ELSE 0 END) AS diabetes_points,
+        max(
+            CASE WHEN condition IN ('stroke', 'transient_ischemic_attack', 'arterial_embolism') THEN 2 ELSE 0 END
+        ) AS stroke_points,
+        max(
+            CASE WHEN condition IN ('acute_myocardial_infarction', 'peripheral_artery_disease') THEN 1 ELSE 0 END
+        ) AS vascular_points
+    FROM named
+    GROUP BY patient_id
+),
+
+points AS (
+    SELECT
+        patients.patient_id,
+        patients.age_years,
+        patients.sex,
+        found.first_recorded_at,
+        found.last_recorded_at,
+        coalesce(found.atrial_fibrillation, 0) AS atrial_fibrillation,
+        coalesce(found.heart_failure_points, 0) AS heart_failure_points,
+        coalesce(found.hypertension_points, 0) AS hypertension_points,
+        coalesce(found.diabetes_points, 0) AS diabetes_points,
+        coalesce(found.stroke_points, 0) AS stroke_points,
+        coalesce(found.vascular_points, 0) AS vascular_points,
+        CASE
+            WHEN patients.age_years >= 75 THEN 2
+            WHEN patients.age_years >= 65 THEN 1
+            WHEN patients.age_years IS NOT NULL THEN 0
+        END AS age_points,
+        CASE patients.sex WHEN 'female' THEN 1 WHEN 'male' THEN 0 END AS sex_points
+    FROM patients_current AS patients
+    LEFT JOIN found ON patients.patient_id = found.patient_id
+)
+
+SELECT
+    patient_id,
+    age_years,
+    sex,
+    atrial_fibrillation,
+    first_recorded_at,
+    last_recorded_at,
+    heart_failure_points,
+    hypertension_points,
+    age_points,
+    diabetes_points,
+    stroke_points,
+    vascular_points,
+    sex_points,
+    'Lip 2010' AS variant,
+    (age_points IS NULL)::INT + (sex_points IS NULL)::INT AS n_missing,
+    heart_failure_points + hypertension_points + coalesce(age_points, 0) + diabetes_points + stroke_points
+    + vascular_points + coalesce(sex_points, 0) AS score
+FROM points

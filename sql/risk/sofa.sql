@@ -1,0 +1,342 @@
+-- title: SOFA
+-- description: Sequential Organ Failure Assessment of each visit by 24 hours from its admission (from its first input
+--   where that is not known), with the worst value of each organ in these 24 hours. PaO2 is laid to the FiO2 of the 4
+--   hours before, to 21 % on air. Points above 2 for breathing need a ventilation procedure recorded in the visit
+--   within the day or the day before. A vasopressor without a dose in ug/kg/min takes the least that its name allows:
+--   dopamine and dobutamine 2, norepinephrine and epinephrine 3. Urine counts only in days that are observed to their
+--   end. The score sums the points that are known; with n_missing above 0 it is a lower bound.
+-- grain: patient_id, encounter_id, day_start
+-- source: Vincent, Intensive Care Med 1996;22:707
+-- column patient_id: Pseudonym of the patient
+-- column encounter_id: Pseudonym of the visit; null where none is known
+-- column day_start: Start of the 24 hours
+-- column day_of_visit: 0 for the first 24 hours from admission; below 0 before it
+-- column first_input_at: Time of the earliest input used
+-- column last_input_at: Time of the latest input used
+-- column pao2_fio2: Lowest ratio of PaO2 to FiO2, mmHg
+-- column ventilated: Whether ventilation is recorded
+-- column platelets: Lowest platelets, 10^9/L
+-- column bilirubin: Highest total bilirubin, mg/dL
+-- column mean_bp: Lowest mean arterial pressure, mmHg
+-- column vasopressor_points: Points of the strongest vasopressor running in the day
+-- column gcs: Lowest Glasgow Coma Scale
+-- column creatinine: Highest creatinine, mg/dL
+-- column urine_ml: Urine of the day, ml; null in days not observed to their end
+-- column respiration_points: 1 below 400, 2 below 300, with ventilation 3 below 200, 4 below 100
+-- column coagulation_points: 1 below 150, 2 below 100, 3 below 50, 4 below 20
+-- column liver_points: 1 from 1.2, 2 from 2.0, 3 from 6.0, 4 from 12.0
+-- column circulation_points: 1 below 70 mmHg, else by vasopressor
+-- column brain_points: 1 below 15, 2 below 13, 3 below 10, 4 below 6
+-- column kidney_points: 1 from 1.2, 2 from 2.0, 3 from 3.5 or below 500 ml, 4 from 5.0 or below 200 ml
+-- column variant: Definition and window
+-- column n_missing: Organs that no input decides, of six
+-- column score: 0 to 24
+WITH gases AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at AS measured_at,
+        max(CASE WHEN analyte = 'pao2' THEN value END) AS pao2,
+        max(CASE WHEN analyte = 'fio2' THEN value END) AS fio2,
+        max(CASE WHEN analyte = 'pao2_fio2' THEN value END) AS stated_ratio
+    FROM lab_results
+    WHERE
+        analyte IN ('pao2', 'fio2', 'pao2_fio2')
+        AND value > 0
+        AND comparator IS NULL
+        AND coalesce(plausible, TRUE)
+        AND observed_at IS NOT NULL
+    GROUP BY patient_id, encounter_id, observed_at
+),
+
+breaths AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        pao2,
+        fio2,
+        stated_ratio
+    FROM gases
+    UNION ALL
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        NULL::DOUBLE AS pao2,
+        CASE WHEN inspired_oxygen IS NULL AND NOT oxygen_supplement THEN 21 ELSE inspired_oxygen END AS fio2,
+        NULL::DOUBLE AS stated_ratio
+    FROM vital_signs
+    WHERE inspired_oxygen IS NOT NULL OR NOT oxygen_supplement
+),
+
+breathing AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        pao2,
+        stated_ratio,
+        last_value(fio2 IGNORE NULLS) OVER so_far AS fio2,
+        max(CASE WHEN fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
+    FROM breaths
+    -- What was inspired at the very time of the gas counts for it, whichever row comes first.
+    WINDOW so_far AS (
+        PARTITION BY patient_id, encounter_id ORDER BY measured_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+
+inputs AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        CASE
+            WHEN stated_ratio IS NOT NULL THEN stated_ratio
+            WHEN fio2_at >= measured_at - INTERVAL '4' HOUR THEN pao2 / (fio2 / 100.0)
+        END AS pao2_fio2,
+        NULL::DOUBLE AS platelets,
+        NULL::DOUBLE AS bilirubin,
+        NULL::DOUBLE AS creatinine,
+        NULL::DOUBLE AS mean_bp,
+        NULL::DOUBLE AS gcs,
+        NULL::DOUBLE AS urine_ml
+    FROM breathing
+    WHERE pao2 IS NOT NULL OR stated_ratio IS NOT NULL
+    UNION ALL
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at AS measured_at,
+        NULL::DOUBLE AS pao2_fio2,
+        CASE WHEN analyte = 'platelets' THEN value END AS platelets,
+        CASE WHEN analyte = 'bilirubin_total' THEN value END AS bilirubin,
+        CASE WHEN analyte = 'creatinine' THEN value END AS creatinine,
+        NULL::DOUBLE AS mean_bp,
+        NULL::DOUBLE AS gcs,
+        NULL::DOUBLE AS urine_ml
+    FROM lab_results
+    WHERE
+        analyte IN ('platelets', 'bilirubin_total', 'creatinine')
+        AND value IS NOT NULL
+        AND comparator IS NULL
+        AND coalesce(plausible, TRUE)
+        AND observed_at IS NOT NULL
+    UNION ALL
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        NULL::DOUBLE AS pao2_fio2,
+        NULL::DOUBLE AS platelets,
+        NULL::DOUBLE AS bilirubin,
+        NULL::DOUBLE AS creatinine,
+        mean_bp,
+        gcs,
+        urine_output_ml AS urine_ml
+    FROM vital_signs
+    WHERE mean_bp IS NOT NULL OR gcs IS NOT NULL OR urine_output_ml IS NOT NULL
+),
+
+placed AS (
+    SELECT
+        inputs.*,
+        visits.discharged_at,
+        coalesce(
+            visits.admitted_at, min(inputs.measured_at) OVER (PARTITION BY inputs.patient_id, inputs.encounter_id)
+        ) AS start_at,
+        max(inputs.measured_at) OVER (PARTITION BY inputs.patient_id, inputs.encounter_id) AS until_at
+    FROM inputs
+    LEFT JOIN encounters_current AS visits
+        ON inputs.patient_id = visits.patient_id AND inputs.encounter_id = visits.encounter_id
+    WHERE inputs.measured_at IS NOT NULL AND inputs.encounter_id IS NOT NULL
+),
+
+dated AS (
+    SELECT
+        *,
+        floor(date_diff('second', start_at, measured_at) / 86400.0)::INT AS day_of_visit
+    FROM placed
+),
+
+summed AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        day_of_visit,
+        min(start_at) AS start_at,
+        max(coalesce(discharged_at, until_at)) AS until_at,
+        min(measured_at) AS first_input_at,
+        max(measured_at) AS last_input_at,
+        min(pao2_fio2) AS pao2_fio2,
+        min(platelets) AS platelets,
+        max(bilirubin) AS bilirubin,
+        min(mean_bp) AS mean_bp,
+        min(gcs) AS gcs,
+        max(creatinine) AS creatinine,
+        sum(urine_ml) AS urine_ml
+    FROM dated
+    GROUP BY patient_id, encounter_id, day_of_visit
+),
+
+days AS (
+    SELECT
+        *,
+        start_at + day_of_visit * INTERVAL '1' DAY AS day_start,
+        start_at + (day_of_visit + 1) * INTERVAL '1' DAY AS day_end
+    FROM summed
+),
+
+pressors AS (
+    SELECT
+        days.patient_id,
+        days.encounter_id,
+        days.day_of_visit,
+        max(
+            CASE
+                WHEN drugs.drug IN ('norepinephrine', 'epinephrine')
+                    THEN
+                        CASE
+                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 0.1 THEN 4
+                            ELSE 3
+                        END
+                WHEN drugs.drug = 'dopamine'
+                    THEN
+                        CASE
+                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 15 THEN 4
+                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 5 THEN 3
+                            ELSE 2
+                        END
+                WHEN drugs.drug = 'dobutamine' THEN 2
+            END
+        ) AS vasopressor_points
+    FROM days
+    INNER JOIN medication_list AS drugs
+        ON
+            days.patient_id = drugs.patient_id
+            AND days.encounter_id = drugs.encounter_id
+            AND days.day_end > drugs.started_at
+            AND days.day_start <= coalesce(drugs.ended_at, drugs.last_given_at, drugs.started_at)
+    WHERE drugs.family = 'vasopressor' AND drugs.state <> 'cancelled'
+    GROUP BY days.patient_id, days.encounter_id, days.day_of_visit
+),
+
+ventilation AS (
+    SELECT DISTINCT
+        days.patient_id,
+        days.encounter_id,
+        days.day_of_visit
+    FROM days
+    INNER JOIN grouped_procedures AS done
+        ON
+            days.patient_id = done.patient_id
+            AND days.encounter_id = done.encounter_id
+            AND days.day_end > done.performed_at
+            AND days.day_start <= done.performed_at + INTERVAL '1' DAY
+    WHERE done.procedure_group = 'ventilation'
+),
+
+worst AS (
+    SELECT
+        days.patient_id,
+        days.encounter_id,
+        days.day_of_visit,
+        days.day_start,
+        days.first_input_at,
+        days.last_input_at,
+        days.pao2_fio2,
+        days.platelets,
+        days.bilirubin,
+        days.mean_bp,
+        days.gcs,
+        days.creatinine,
+        pressors.vasopressor_points,
+        CASE WHEN days.until_at >= days.day_end THEN days.urine_ml END AS urine_ml,
+        ventilation.patient_id IS NOT NULL AS ventilated
+    FROM days
+    LEFT JOIN pressors
+        ON
+            days.patient_id = pressors.patient_id
+            AND days.encounter_id = pressors.encounter_id
+            AND days.day_of_visit = pressors.day_of_visit
+    LEFT JOIN ventilation
+        ON
+            days.patient_id = ventilation.patient_id
+            AND days.encounter_id = ventilation.encounter_id
+            AND days.day_of_visit = ventilation.day_of_visit
+),
+
+points AS (
+    SELECT
+        *,
+        CASE
+            WHEN pao2_fio2 < 100 AND ventilated THEN 4
+            WHEN pao2_fio2 < 200 AND ventilated THEN 3
+            WHEN pao2_fio2 < 300 THEN 2
+            WHEN pao2_fio2 < 400 THEN 1
+            WHEN pao2_fio2 >= 400 THEN 0
+        END AS respiration_points,
+        CASE
+            WHEN platelets < 20 THEN 4
+            WHEN platelets < 50 THEN 3
+            WHEN platelets < 100 THEN 2
+            WHEN platelets < 150 THEN 1
+            WHEN platelets >= 150 THEN 0
+        END AS coagulation_points,
+        CASE
+            WHEN bilirubin >= 12 THEN 4
+            WHEN bilirubin >= 6 THEN 3
+            WHEN bilirubin >= 2 THEN 2
+            WHEN bilirubin >= 1.2 THEN 1
+            WHEN bilirubin IS NOT NULL THEN 0
+        END AS liver_points,
+        CASE
+            WHEN vasopressor_points IS NOT NULL THEN vasopressor_points
+            WHEN mean_bp < 70 THEN 1
+            WHEN mean_bp >= 70 THEN 0
+        END AS circulation_points,
+        CASE
+            WHEN gcs < 6 THEN 4
+            WHEN gcs < 10 THEN 3
+            WHEN gcs < 13 THEN 2
+            WHEN gcs < 15 THEN 1
+            WHEN gcs >= 15 THEN 0
+        END AS brain_points,
+        CASE
+            WHEN creatinine >= 5 OR urine_ml < 200 THEN 4
+            WHEN creatinine >= 3.5 OR urine_ml < 500 THEN 3
+            WHEN creatinine >= 2 THEN 2
+            WHEN creatinine >= 1.2 THEN 1
+            WHEN creatinine IS NOT NULL OR urine_ml IS NOT NULL THEN 0
+        END AS kidney_points
+    FROM worst
+)
+
+SELECT
+    patient_id,
+    encounter_id,
+    day_start,
+    day_of_visit,
+    first_input_at,
+    last_input_at,
+    pao2_fio2,
+    ventilated,
+    platelets,
+    bilirubin,
+    mean_bp,
+    vasopressor_points,
+    gcs,
+    creatinine,
+    urine_ml,
+    respiration_points,
+    coagulation_points,
+    liver_points,
+    circulation_points,
+    brain_points,
+    kidney_points,
+    'Vincent 1996; 24 hours from admission' AS variant,
+    (respiration_points IS NULL)::INT + (coagulation_points IS NULL)::INT + (liver_points IS NULL)::INT
+    + (circulation_points IS NULL)::INT + (brain_points IS NULL)::INT + (kidney_points IS NULL)::INT AS n_missing,
+    coalesce(respiration_points, 0) + coalesce(coagulation_points, 0) + coalesce(liver_points, 0)
+    + coalesce(circulation_points, 0) + coalesce(brain_points, 0) + coalesce(kidney_points, 0) AS score
+FROM points
