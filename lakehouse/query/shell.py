@@ -21,7 +21,7 @@ import duckdb
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
-from lakehouse.query.evaluate import calendar_error
+from lakehouse.query.evaluate import SETTLED, calendar_error
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.library import fill_empty
 from lakehouse.query.place import Place, cache_folder
@@ -101,6 +101,7 @@ def init_sql(place: Place, database: Path) -> str:
         *load_statements(),
         *(f"SET {name} = {literal(value)}" for name, value in sorted(place.settings.items())),
         "SET TimeZone = 'UTC'",
+        SETTLED,
         f"ATTACH {literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
         "USE lakehouse",
     ]
