@@ -1,7 +1,9 @@
 """The actions that a profile may name: what becomes of a column of some PHI class.
 
-Every action works on a whole raw column and returns the column to store. Adding one is adding a
-function with ``@action``; a profile that names an action which is not here drops the column.
+An action either works on a whole raw column and returns the column to store (``@action``), or on
+distinct strings, whatever rows they stand in (``@by_value``): then it is called once for all the
+columns of one class in a batch. Adding one is adding a function; a profile that names an action
+which is not here drops the column.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from lakehouse.privacy.columns import (
     numbers,
     whole,
 )
-from lakehouse.privacy.identity import new_uids
+from lakehouse.privacy.identity import new_uids, normal_identities, pseudonyms
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.people import PATIENT, RECORD, People, ages_at, births
 from lakehouse.privacy.shapes import code_shaped, place_shaped
 from lakehouse.privacy.terminology import Terminology
 from lakehouse.tables import Column, Table
 
-FIRST_DAY, LAST_DAY = -719_162, 2_932_896
-"""0001-01-01 and 9999-12-31: what a time may be after a shift. Other readers know no more."""
+LAST_DAY = 2_932_896
+"""9999-12-31, the last day that a time may be after a shift: other readers know no later one."""
 
 SHIFTED_FROM = date(2050, 1, 1)
 """No shifted time lies before it, and no true time after it: so a stored time proves by itself
@@ -54,9 +56,7 @@ class Rows:
     Attributes:
         table: The raw table.
         definition: Its definition.
-        secret: The warehouse's secret.
         people: The patients of the batch.
-        identifiers: Pseudonyms by column, made for the whole batch at once.
         old: Records in which the patient is 90 or over at some time.
         terminology: Whose texts may be stored.
         time_zone: Zone in which an instant becomes a date, for ages.
@@ -64,9 +64,7 @@ class Rows:
 
     table: pa.Table
     definition: Table
-    secret: Secret
     people: People
-    identifiers: dict[str, pa.Array]
     old: pa.Array
     terminology: Terminology
     time_zone: str
@@ -89,11 +87,52 @@ Action = Callable[[Rows, Column], pa.Array | None]
 ACTIONS: dict[str, Action] = {}
 """Actions by the name that a profile gives; None as a result: nothing of the column is stored."""
 
+ValueAction = Callable[[Secret, str, pa.Array], pa.Array]
+VALUE_ACTIONS: dict[str, ValueAction] = {}
+"""Actions on distinct strings of one PHI class (the second argument)."""
+
 
 def action(function: Action) -> Action:
     """Register an action under its function's name."""
     ACTIONS[function.__name__] = function
     return function
+
+
+def by_value(function: ValueAction) -> ValueAction:
+    """Register an action on distinct strings under its function's name."""
+    VALUE_ACTIONS[function.__name__] = function
+    return function
+
+
+@by_value
+def pseudonym(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
+    """Store the pseudonym; the domain is the PHI class."""
+    return pseudonyms(secret, phi, normal_identities(values))
+
+
+@by_value
+def keep_name(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
+    """Store the name of a facility without the authority that it was qualified by."""
+    names = (v.rpartition(SEPARATOR)[2].strip() or None for v in values.to_pylist())
+    return pa.array(names, pa.string())
+
+
+@by_value
+def uid(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
+    """Store the new UID; those that the DICOM standard assigns stay."""
+    return pa.array(new_uids(secret, values.to_pylist()), pa.string())
+
+
+@by_value
+def code_shape(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
+    """Store codes; drop what cannot be one."""
+    return pc.if_else(code_shaped(values), values, NO_TEXT)
+
+
+@by_value
+def place_shape(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
+    """Store countries and states: short codes, and names on our list."""
+    return pc.if_else(place_shaped(values), values, NO_TEXT)
 
 
 @action
@@ -115,30 +154,6 @@ def keep(rows: Rows, column: Column) -> pa.Array | None:
 
 
 @action
-def pseudonym(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the pseudonym; the domain is the PHI class."""
-    return rows.identifiers.get(column.name)
-
-
-@action
-def keep_name(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the name of a facility without the authority that it was qualified by."""
-    raw = rows.raw(column.name)
-    if raw is None:
-        return None
-    return mapped_strings(raw, lambda v: v.rpartition(SEPARATOR)[2].strip() or None)
-
-
-@action
-def uid(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the new UID; those that the DICOM standard assigns stay."""
-    raw = rows.raw(column.name)
-    if raw is None:
-        return None
-    return mapped(raw, lambda v: pa.array(new_uids(rows.secret, v.to_pylist()), pa.string()))
-
-
-@action
 def shift(rows: Rows, column: Column) -> pa.Array | None:
     """Move times by the days of the row's patient; drop them where the row names no patient."""
     raw = rows.raw(column.name)
@@ -148,8 +163,8 @@ def shift(rows: Rows, column: Column) -> pa.Array | None:
     days, named = rows.offsets()
     unit = DAY_US if pa.types.is_timestamp(column.type) else 1
     # compared before adding, for the sum of extremes would overflow
-    fits = (values >= FIRST_DAY * unit) & (values < (LAST_DAY + 1 - days) * unit)
-    fits &= values >= (_SHIFTED_FROM_DAY - days) * unit
+    fits = values >= (_SHIFTED_FROM_DAY - days) * unit
+    fits &= values < (LAST_DAY + 1 - days) * unit
     stays = valid & named & fits
     return integers(np.where(stays, values, 0) + days * unit, stays, column.type)
 
@@ -218,24 +233,6 @@ def offset_difference(rows: Rows, column: Column) -> pa.Array | None:
 def zero(rows: Rows, column: Column) -> pa.Array | None:
     """Store zero: both identities are on the true calendar."""
     return pa.array(np.zeros(len(rows.table), np.int32)).cast(column.type)
-
-
-@action
-def code_shape(rows: Rows, column: Column) -> pa.Array | None:
-    """Store codes; drop what cannot be one."""
-    raw = rows.raw(column.name)
-    if raw is None:
-        return None
-    return mapped(raw, lambda v: pc.if_else(code_shaped(v), v, NO_TEXT))
-
-
-@action
-def place_shape(rows: Rows, column: Column) -> pa.Array | None:
-    """Store countries and states: short codes, and names on our list."""
-    raw = rows.raw(column.name)
-    if raw is None:
-        return None
-    return mapped(raw, lambda v: pc.if_else(place_shaped(v), v, NO_TEXT))
 
 
 @action

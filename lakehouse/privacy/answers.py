@@ -79,9 +79,9 @@ def asked(rows: Rows, question: str) -> dict[str, Bools]:
     system = rows.raw(f"{stem}_system")
     if code is not None:
         at, codes = distinct(pc.utf8_trim_whitespace(code))
-        for row in _questions():
-            place = codes.index(row["code"]).as_py() if row["code"] else -1
-            if place >= 0:
+        known = pc.index_in(pa.array([q["code"] for q in _questions()]), value_set=codes)
+        for row, place in zip(_questions(), known.to_pylist(), strict=True):
+            if place is not None and row["code"]:
                 add(row["phi"], pc.and_(pc.equal(at, place), _speaks(system, row["code_system"])))
     if text is not None:
         at, texts = distinct(text)

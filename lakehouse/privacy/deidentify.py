@@ -15,10 +15,9 @@ import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
 from lakehouse.errors import LakehouseError
-from lakehouse.privacy.actions import ACTIONS, Rows
+from lakehouse.privacy.actions import ACTIONS, VALUE_ACTIONS, Rows
 from lakehouse.privacy.answers import answers_settled
 from lakehouse.privacy.columns import Distinct, whole
-from lakehouse.privacy.identity import normal_identities, pseudonyms
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.people import People, records_of_the_old
 from lakehouse.privacy.policy import Policy
@@ -88,23 +87,15 @@ class Deidentifier:
         counts: Counter[str] = Counter()
         tables = self._defined(batch, counts)
         people = People(self._secret, tables, self._tables)
-        identifiers = self._identifiers(tables, people)
+        by_value = self._by_value(tables, people)
         old = pa.array([], pa.string())
         if self.policy.action("birth_date") == "birth_year":
             old = records_of_the_old(tables, self._tables, self._time_zone)
         clean = {}
         for name, table in tables.items():
-            rows = Rows(
-                table,
-                self._tables[name],
-                self._secret,
-                people,
-                identifiers.get(name, {}),
-                old,
-                self._terminology,
-                self._time_zone,
-            )
-            clean[name] = self._cleaned(rows, counts)
+            known = self._tables[name]
+            rows = Rows(table, known, people, old, self._terminology, self._time_zone)
+            clean[name] = self._cleaned(rows, by_value, counts)
         return seal(clean, {k: n for k, n in counts.items() if n})
 
     def _defined(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
@@ -133,42 +124,46 @@ class Deidentifier:
             tables["rejects"] = pa.concat_tables(conform(t, schema) for t in noted)
         return tables
 
-    def _identifiers(
+    def _by_value(
         self, tables: dict[str, pa.Table], people: People
-    ) -> dict[str, dict[str, pa.Array]]:
-        """Return pseudonyms by table and column, each distinct identifier worked on once."""
-        found: dict[str, dict[str, pa.Array]] = {name: {} for name in tables}
-        domains: dict[str, dict[tuple[str, str], pa.ChunkedArray]] = {}
+    ) -> dict[tuple[str, str], pa.Array]:
+        """Return the columns, by table and name, whose values say all: each worked on once."""
+        found: dict[tuple[str, str], pa.Array] = {}
+        groups: dict[str, dict[tuple[str, str], pa.ChunkedArray]] = {}
         for name, table in tables.items():
             for column in self._tables[name].columns.values():
-                if column.name not in table.column_names:
+                act = self.policy.action(column.phi)
+                if column.name not in table.column_names or act not in VALUE_ACTIONS:
                     continue
-                if column.phi == "patient":
-                    found[name][column.name] = people.pseudonyms(name, column.name)
-                elif self.policy.action(column.phi) == "pseudonym":
-                    columns = domains.setdefault(column.phi, {})
-                    columns[name, column.name] = table[column.name]
-        for domain, columns in domains.items():
-            rows = Distinct(columns)
-            made = pseudonyms(self._secret, domain, normal_identities(rows.values))
-            for (name, field), at in rows.at.items():
-                found[name][field] = made.take(at)
+                if (column.phi, act) == ("patient", "pseudonym"):
+                    found[name, column.name] = people.pseudonyms(name, column.name)
+                elif column.type == pa.string():
+                    groups.setdefault(column.phi, {})[name, column.name] = table[column.name]
+        for phi, columns in groups.items():
+            with _no_values(*next(iter(columns))):
+                rows = Distinct(columns)
+                made = VALUE_ACTIONS[self.policy.action(phi)](self._secret, phi, rows.values)
+                found |= {key: made.take(at) for key, at in rows.at.items()}
         return found
 
-    def _cleaned(self, rows: Rows, counts: Counter[str]) -> pa.Table:
+    def _cleaned(
+        self, rows: Rows, by_value: dict[tuple[str, str], pa.Array], counts: Counter[str]
+    ) -> pa.Table:
         """Return the stored columns of one table; count the values that did not stay."""
+        table = rows.definition.name
         stored: dict[str, pa.Array] = {}
         for column in rows.definition.columns.values():
             name = self.policy.action(column.phi)
-            act = ACTIONS.get(name)
-            with _no_values(rows.definition.name, column.name):
-                made = act(rows, column) if act else None
+            made = by_value.get((table, column.name))
+            if act := ACTIONS.get(name):
+                with _no_values(table, column.name):
+                    made = act(rows, column)
             if made is None:
                 made, name = pa.nulls(len(rows.table), column.type), DROPPED
             stored[column.name] = made
             raw = rows.raw(column.name)
             if raw is not None and raw.null_count < made.null_count:
                 lost = made.null_count - raw.null_count
-                counts[f"{rows.definition.name}.{column.name}:{name}"] += lost
-        with _no_values(rows.definition.name, "the answers"):
+                counts[f"{table}.{column.name}:{name}"] += lost
+        with _no_values(table, "the answers"):
             return pa.table(answers_settled(rows, stored, self.policy, counts))

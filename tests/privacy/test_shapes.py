@@ -33,7 +33,7 @@ NO_CODES = [
     "A\x00",
     "A\x85",
     "\\".join(["A" * 65, "B"]),
-    "\\".join(["A"] * 20),
+    "\\".join(["ABCDEF"] * 17),
 ]
 
 
@@ -68,8 +68,9 @@ def test_identity_inside_a_text_is_found(shape: str, around: str) -> None:
     assert text_shaped(pa.array([text])).to_pylist() == [False]
 
 
-def test_null_stays_null() -> None:
+def test_null_stays_null_and_nothing_stays_nothing() -> None:
     for shaped in (code_shaped, text_shaped, place_shaped):
+        assert shaped(pa.array([], pa.string())).to_pylist() == []
         assert shaped(pa.array([None], pa.string())).to_pylist() == [None]
 
 
