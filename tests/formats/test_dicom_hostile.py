@@ -111,7 +111,20 @@ def test_a_four_gigabyte_length_in_a_stream_that_cannot_seek() -> None:
             raise io.UnsupportedOperation
 
     (batch,) = FORMAT.parse(Sequential(hostile), Source("0" * 32))
-    assert [r.level for r in batch.rejects if r.level == "record"] or batch.tables
+    assert [r.rule for r in batch.rejects] == ["dicom.truncated"]
+
+
+def test_a_plain_value_of_megabytes_ends_as_a_reject() -> None:
+    assert only_reject(part10(MODALITY, explicit(0x00081030, b"UT", b"x" * (2 << 20)))) == (
+        "dicom.length"
+    )
+
+
+def test_rejects_alone_fill_batches_too() -> None:
+    junk = ((io.BytesIO(part10(b"\x08\0")), Source(f"{n:032x}")) for n in range(5))
+    batches = list(FORMAT.parse_many(junk))
+    assert sum(b.n_records for b in batches) == 5
+    assert sum(len(b.rejects) for b in batches) == 5
 
 
 def test_a_deflate_bomb_is_not_inflated() -> None:

@@ -33,6 +33,7 @@ class Header:
         size: Bytes of the stored file, when known.
         n_elements: Elements of the data set at top level.
         end: Bytes of the header; None when the data set is deflated.
+        weight: Bytes that were walked, inflated.
         truncated: The pixel data reaches beyond the file.
     """
 
@@ -42,6 +43,7 @@ class Header:
     size: int | None
     n_elements: int
     end: int | None
+    weight: int
     truncated: bool
 
 
@@ -132,7 +134,9 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
     level.elements.update(meta)
     size = window.size
     truncated = size is not None and level.pixels_end is not None and level.pixels_end > size
-    return Header(level.elements, implicit, big, stored, level.n_elements, end, truncated)
+    return Header(
+        level.elements, implicit, big, stored, level.n_elements, end, level.end, truncated
+    )
 
 
 def _read_group(

@@ -22,6 +22,9 @@ from lakehouse.formats.dicom.window import MAX_VALUE, Unreadable
 BATCH_RECORDS = 2_000
 """Records a batch: some ten megabytes of header values."""
 
+BATCH_WEIGHT = 256 * 1024 * 1024
+"""Bytes of headers a batch, should they be large."""
+
 BATCH_TREE_ROWS = 100_000
 """Rows of reports and radiotherapy a batch."""
 
@@ -37,10 +40,15 @@ class _Batch:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.trees = TreeRows()
+        self.weight = 0
         self.raw = RawBatch({})
 
     def full(self) -> bool:
-        return len(self.records) >= BATCH_RECORDS or self.trees.n_rows >= BATCH_TREE_ROWS
+        return (
+            self.raw.n_records >= BATCH_RECORDS
+            or self.trees.n_rows >= BATCH_TREE_ROWS
+            or self.weight >= BATCH_WEIGHT
+        )
 
     def count(self, source: Source) -> None:
         self.raw.n_records += 1
@@ -65,6 +73,7 @@ class _Batch:
             if vr == b"SQ":
                 record.values[tag] = (vr, (True,))  # that it is there is all that is asked later
         self.records.append(record)
+        self.weight += record.weight
         self.raw.dropped["dicom.elements"] += record.n_elements - record.n_mapped
         for rule, message, location in record.warnings:
             self.raw.rejects.append(

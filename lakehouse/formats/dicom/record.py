@@ -32,6 +32,7 @@ class Record:
         n_elements: Elements at top level.
         n_mapped: Those of them that were kept.
         file_size: Bytes of the stored file.
+        weight: Bytes that its values may take.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class Record:
     n_elements: int = 0
     n_mapped: int = 0
     file_size: int | None = None
+    weight: int = 0
     warnings: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
@@ -138,6 +140,7 @@ def from_header(header: Header, source: Source) -> Record:
         header.n_elements,
         sum(1 for tag in values if tag >> 16 != 2),
         size,
+        header.weight,
     )
     record.flatten()
     return record

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from struct import Struct
 
-from lakehouse.formats.dicom.window import MAX_VALUE, Unreadable, Window
+from lakehouse.formats.dicom.window import MAX_PLAIN, MAX_VALUE, Unreadable, Window
 
 Element = tuple[bytes, bytes]
 """VR and value as stored, little endian; a sequence is the bytes of its items."""
@@ -71,7 +71,7 @@ def _truncated(tag: int) -> Unreadable:
     return Unreadable("dicom.truncated", "The file ends inside an element.", tag_name(tag))
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def dictionary_vr(tag: int) -> bytes:
     """Return the VR that the standard gives to a tag; UN for what it does not name."""
     from pydicom.datadict import dictionary_VR
@@ -170,8 +170,8 @@ def walk(
             if not vr or vr == b"UN":
                 vr = b"SQ" if length == UNDEFINED and known == b"UN" else known
             size = value_end - start
-            if vr == b"SQ" and size > MAX_VALUE:
-                raise Unreadable("dicom.length", "A sequence is too large.", tag_name(tag))
+            if size > (MAX_VALUE if vr == b"SQ" or wanted is None else MAX_PLAIN):
+                raise Unreadable("dicom.length", "A value is too large.", tag_name(tag))
             if start < base or value_end > have:
                 buf, base = window.fill(start, size)
                 have = base + len(buf)

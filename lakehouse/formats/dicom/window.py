@@ -16,6 +16,9 @@ CHUNK = 16 * 1024
 MAX_VALUE = 64 * 1024 * 1024
 """Largest value that is taken into memory: the tree of a report, the contours of a plan."""
 
+MAX_PLAIN = 1 << 20
+"""Largest value of an element that is no sequence: none that is mapped comes near."""
+
 MAX_DROPPED = 256 * 1024 * 1024
 """Most bytes that are read only to be dropped, where a stream cannot seek."""
 
@@ -104,7 +107,7 @@ class Window:
         while self._tell < pos:
             piece = stream.read(min(pos - self._tell, 1 << 20))
             if not piece:
-                return
+                raise Unreadable("dicom.truncated", "The file ends inside an element.")
             self._tell += len(piece)
             self._dropped += len(piece)
             if self._dropped > MAX_DROPPED:
