@@ -173,7 +173,7 @@ def write_file(
             store_schema=False,
         )
         first = position
-        while position < rows.num_rows and sink.tell() < spec.target_bytes:
+        while position < rows.num_rows and (position == first or sink.tell() < spec.target_bytes):
             writer.write_table(rows.slice(position, ROW_GROUP_ROWS), ROW_GROUP_ROWS)
             position = min(position + ROW_GROUP_ROWS, rows.num_rows)
         writer.close()
