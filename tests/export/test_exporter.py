@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from lakehouse.batch import Source
 from lakehouse.errors import DefinitionError, UserError
@@ -378,3 +378,34 @@ def test_an_object_without_a_patient_has_a_folder_of_its_own(
     (path,) = exported(tmp_path / "out")
     assert path.parts[-4] == "no-patient"
     assert not pydicom.dcmread(path).StudyDate
+
+
+@pytest.mark.parametrize(
+    ("samples", "planar", "bits", "frames", "packed"),
+    [(1, 0, 16, 1, False), (3, 0, 8, 2, False), (3, 1, 8, 2, False), (1, 0, 8, 3, True)],
+    ids=["16 bit", "colour by pixel", "colour by plane", "run-length"],
+)
+def test_regions_are_blanked_in_every_frame_and_plane(
+    tmp_path: Path, secret: Secret, samples: int, planar: int, bits: int, frames: int, packed: bool
+) -> None:
+    (tmp_path / "regions.toml").write_text(REGIONS)
+    ds = an_object(
+        Modality="US", Manufacturer="acme", ManufacturerModelName="SONO 1",
+        SamplesPerPixel=samples, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1,
+        PhotometricInterpretation="RGB" if samples == 3 else "MONOCHROME2",
+        NumberOfFrames=frames, PixelData=b"\t" * (64 * samples * frames * bits // 8),
+    )  # fmt: skip
+    if samples == 3:
+        ds.PlanarConfiguration = planar
+    if packed:
+        ds.compress(RLELossless)
+    save(ds, tmp_path / "in" / "a")
+    regions = Regions.load(tmp_path / "regions.toml")
+    report = export_dicom(tmp_path / "in", tmp_path / "out", secret, regions=regions)
+    assert report.n_exported == 1, report.outcomes
+    (path,) = exported(tmp_path / "out")
+    images = pydicom.dcmread(path).pixel_array.reshape(frames, 8, 8, samples)
+    assert not images[:, :2].any()
+    assert not images[:, 6:, 6:].any()
+    assert images[:, 2:6].all()
+    assert images[:, 6:, :6].all()

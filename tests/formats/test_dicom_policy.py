@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import tomllib
+from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
-from lakehouse.batch import BIRTH_DATE
+from lakehouse.batch import BIRTH_DATE, Source
 from lakehouse.export.table import Options, action
+from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.mapping import mappings
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
@@ -63,3 +69,33 @@ def test_every_feed_names_a_column_and_every_column_of_instances_is_fed() -> Non
     assert set(spec["columns"]) - {BIRTH_DATE} | made == set(
         load_tables()["imaging_instances"].columns
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "age", "year"),
+    [
+        ({"PatientAge": "093Y"}, 90, False),
+        ({"PatientAge": "045Y"}, 45, False),
+        ({"PatientBirthDate": "19200101"}, 90, False),
+        ({"PatientBirthDate": "19700101", "PatientAge": "999Y"}, 54, True),
+        ({"PatientBirthDate": "19700101", "StudyDate": ""}, None, True),
+    ],
+)
+def test_ages_are_those_of_the_birth_date_else_as_stated(
+    values: dict[str, str], age: int | None, year: bool, tmp_path: Path
+) -> None:
+    ds = Dataset()
+    ds.PatientID, ds.Modality, ds.StudyDate = "P", "CT", "20240115"
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    stream = io.BytesIO()
+    ds.save_as(stream, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    stream.seek(0)
+    (batch,) = FORMAT.parse(stream, Source("0" * 32))
+    secret = Secret.create(tmp_path / "key")
+    clean = Deidentifier(load_policy("safe_harbor"), secret)(batch)
+    assert clean.tables["imaging_instances"]["age_years"].to_pylist() == [age]
+    (patient,) = clean.tables["patients"].to_pylist()
+    assert patient["age_years"] == age
+    assert (patient["birth_year"] is not None) is year
+    assert patient["birth_date"] is None
