@@ -64,13 +64,16 @@ class Distinct(Generic[Key]):
     """
 
     def __init__(self, columns: Mapping[Key, pa.ChunkedArray]) -> None:
-        chunks = [c for column in columns.values() for c in column.chunks]
-        together = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
-        self.values: pa.Array = together.dictionary
+        chunks = [chunk for column in columns.values() for chunk in column.chunks]
+        # one hash table for all chunks, and no copy of their strings into one
+        encoded = pa.chunked_array(chunks, pa.string()).dictionary_encode().unify_dictionaries()
+        parts = encoded.chunks
+        self.values: pa.Array = parts[0].dictionary if parts else pa.array([], pa.string())
+        together = pa.chunked_array([part.indices for part in parts], pa.int32())
         self.at: dict[Key, pa.Array] = {}
         start = 0
         for key, column in columns.items():
-            self.at[key] = together.indices.slice(start, len(column))
+            self.at[key] = whole(together.slice(start, len(column)))
             start += len(column)
 
 
