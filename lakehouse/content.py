@@ -28,6 +28,9 @@ from lakehouse.errors import InputError
 ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""
 CHUNK = 1 << 20
+REQUEST_BYTES = 4 << 20
+"""How much of a far file one request brings."""
+
 SETTLED_NS = 2_000_000_000
 """A file last written longer than this before it was looked at cannot have been written again
 within the same tick of the file system's clock."""
@@ -121,7 +124,8 @@ def open_stored(file: FileToRead) -> BinaryIO:
     """
     with storage_faults(file):
         if file.root:
-            return cast(BinaryIO, file_system(file.root)[0].open_input_file(file.location))
+            far = file_system(file.root)[0].open_input_file(file.location)
+            return io.BufferedReader(far, REQUEST_BYTES)
         return open(file.location, "rb")
 
 

@@ -16,28 +16,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import BinaryIO
+from itertools import takewhile
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
 
-from lakehouse.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
-from lakehouse.content import (
-    ARCHIVE_DEPTH,
-    BROKEN,
-    GZIP,
-    PLAIN,
-    BrokenContent,
-    FileToRead,
-    Opener,
-    buffered,
-    file_system,
-    is_uri,
-    packing_faults,
-    storage_faults,
-)
-from lakehouse.errors import InputError, LakehouseError
-from lakehouse.formats import SNIFF_BYTES, IndexFormat, ManyFilesFormat, recognise
+from lakehouse.content import FileToRead, file_system, is_uri, storage_faults
+from lakehouse.errors import InputError
+from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
+from lakehouse.identify import contents_of, extension_of
 from lakehouse.privacy.keys import Secret
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
@@ -76,13 +64,13 @@ def discover(
         raise InputError("No input was named.", "Name files, folders, globs or URIs.")
     found = Discovery([])
     for path in typed:
-        part = _find(os.fspath(path), {os.path.realpath(e) for e in exclude if not is_uri(e)})
+        part = _find(os.fspath(path), {e if is_uri(e) else os.path.realpath(e) for e in exclude})
         found = Discovery(found.files + part.files, found.n_hidden + part.n_hidden)
     stored = {(f.root, f.location): f for f in found.files}
     hidden = found.n_hidden
     files: list[FileToRead] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        pending = [pool.submit(_identified, stored[place], secret) for place in sorted(stored)]
+        pending = [pool.submit(contents_of, stored[place], secret) for place in sorted(stored)]
         try:
             for file, job in zip((stored[place] for place in sorted(stored)), pending, strict=True):
                 contents, n_hidden = job.result()
@@ -96,13 +84,10 @@ def discover(
     return Discovery(files, hidden)
 
 
-# ------------------------------------------------------------------ what is there
-
-
 def _find(typed: str, exclude: set[str]) -> Discovery:
     if typed.startswith("file://"):
         return _find_local(typed, file_system(typed)[1], exclude)
-    return _find_remote(typed) if is_uri(typed) else _find_local(typed, typed, exclude)
+    return _find_remote(typed, exclude) if is_uri(typed) else _find_local(typed, typed, exclude)
 
 
 def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
@@ -115,7 +100,7 @@ def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
     else:
         raise InputError(f"{typed} does not exist.", "Check the path.")
     walk = _Walk(typed, exclude)
-    indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit))]
+    indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit), typed)]
     files = [file for hit in (*hits, *indexed) for file in walk.below(os.path.abspath(hit))]
     return _not_empty(typed, Discovery(files, walk.n_hidden))
 
@@ -127,12 +112,12 @@ def _not_empty(typed: str, found: Discovery) -> Discovery:
     return found
 
 
-def _indexed(path: str) -> list[str]:
+def _indexed(path: str, typed: str) -> list[str]:
     """Return the files that an index names (a DICOMDIR), when the path is one; never above it."""
     if not os.path.isfile(path):
         return []
-    with storage_faults(_local(path, path)), open(path, "rb") as stream:
-        known = recognise(stream.read(SNIFF_BYTES), _extension(path))
+    with storage_faults(_local(path, typed)), open(path, "rb") as stream:
+        known = recognise(stream.read(SNIFF_BYTES), extension_of(path))
         if not isinstance(known, IndexFormat):
             return []
         stream.seek(0)
@@ -186,17 +171,14 @@ class _Walk:
 
 
 def _local(path: str, typed: str) -> FileToRead:
-    return FileToRead(path, typed, extension=_extension(path))
+    return FileToRead(path, typed, extension=extension_of(path))
 
 
-def _extension(name: str) -> str:
-    return os.path.splitext(name.lower().removesuffix(".gz"))[1]
-
-
-def _find_remote(typed: str) -> Discovery:
-    pattern = glob.has_magic(typed.partition("://")[2].partition("?")[0])
-    root = _before_pattern(typed) if pattern else typed
-    shown = typed.partition("?")[0]
+def _find_remote(typed: str, exclude: set[str]) -> Discovery:
+    """Find files by URI; ``*`` and ``[...]`` are patterns, what follows ``?`` are options."""
+    shown, mark, options = typed.partition("?")
+    fixed = _before_pattern(shown)
+    root = quote(fixed, safe=":/@%") + mark + options
     try:
         system, path = file_system(root)
         info = system.get_file_info(path)
@@ -214,10 +196,13 @@ def _find_remote(typed: str) -> Discovery:
         raise InputError(
             f"{shown} cannot be listed ({why}).", "Check address and rights."
         ) from None
-    wanted = path.rstrip("/") + "/" + typed[len(root) :].partition("?")[0].lstrip("/")
+    scheme = shown.partition("://")[0]
+    wanted = path.rstrip("/") + shown[len(fixed) :]
     files, n_hidden = [], 0
     for item in sorted(infos, key=lambda i: i.path):
-        if item.type != fs.FileType.File or (pattern and not _matches(item.path, wanted)):
+        if item.type != fs.FileType.File or (shown != fixed and not _matches(item.path, wanted)):
+            continue
+        if any(f"{scheme}://{item.path}/".startswith(f"{place}/") for place in exclude):
             continue
         if any(part.startswith(".") for part in item.path[len(path) :].split("/")):
             n_hidden += 1
@@ -227,7 +212,7 @@ def _find_remote(typed: str) -> Discovery:
                 item.path,
                 shown,
                 root,
-                _extension(item.path),
+                extension_of(item.path),
                 size=item.size,
                 stored_size=item.size,
                 content_size=item.size,
@@ -235,23 +220,21 @@ def _find_remote(typed: str) -> Discovery:
                 seen=time.time_ns(),
             )
         )
-    if pattern and not files:
+    if shown != fixed and not files:
         raise InputError(f"{shown} matches nothing.", "Check the pattern.")
     return _not_empty(shown, Discovery(files, n_hidden))
 
 
 def _before_pattern(uri: str) -> str:
-    """Return the folder that a pattern hangs below, with the URI's options."""
-    body, mark, options = (
-        uri.partition("?") if uri.count("?") == 1 and "=" in uri else (uri, "", "")
-    )
-    scheme, _, rest = body.partition("://")
-    fixed = []
-    for part in rest.split("/"):
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return f"{scheme}://{'/'.join(fixed)}{mark}{options}"
+    """Return the folder that a pattern hangs below, or the URI when it is no pattern.
+
+    Examples:
+        >>> _before_pattern("s3://bucket/adt/*/2024-*.hl7"), _before_pattern("s3://bucket/adt")
+        ('s3://bucket/adt', 's3://bucket/adt')
+    """
+    scheme, _, rest = uri.partition("://")
+    fixed = list(takewhile(lambda part: not glob.has_magic(part), rest.split("/")))
+    return f"{scheme}://{'/'.join(fixed)}"
 
 
 def _matches(path: str, pattern: str) -> bool:
@@ -265,106 +248,3 @@ def _matches(path: str, pattern: str) -> bool:
         return bool(parts) and fnmatchcase(parts[0], wanted[0]) and fits(parts[1:], wanted[1:])
 
     return fits(path.split("/"), [p for p in pattern.split("/") if p])
-
-
-# ------------------------------------------------------------------ what it is
-
-
-def _identified(file: FileToRead, secret: Secret) -> tuple[list[FileToRead], int]:
-    """Return the contents of a stored file (the members of an archive), and hidden members."""
-    with Opener() as opener:
-        try:
-            return _contents(opener, file, secret, depth=0)
-        except BrokenContent:
-            return [_digested(opener, replace(file, packing=BROKEN), secret)], 0
-
-
-def _contents(
-    opener: Opener, file: FileToRead, secret: Secret, depth: int
-) -> tuple[list[FileToRead], int]:
-    if depth == ARCHIVE_DEPTH or not is_archive(_head(opener, file)):
-        return [identify(opener, file, secret)], 0
-    files: list[FileToRead] = []
-    n_hidden = 0
-    for position, info in enumerate(opener.archive(file, file.members).members):
-        if not info.is_file:
-            continue
-        if any(part.startswith(".") for part in info.name.removeprefix("./").split("/")):
-            n_hidden += 1
-            continue
-        member = replace(
-            file,
-            members=(*file.members, position),
-            extension=_extension(info.name),
-            size=info.packed,
-            content_size=info.size,
-        )
-        try:
-            below, hidden = _contents(opener, member, secret, depth + 1)
-        except BrokenContent:
-            # An encrypted or damaged member is named by its place: its content cannot be read.
-            below, hidden = [_named_by_place(member, info.check, secret)], 0
-        files += below
-        n_hidden += hidden
-    return files, n_hidden
-
-
-def identify(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
-    """Return the file with its packing, format and keyed digest.
-
-    Raises:
-        BrokenContent: It is packed, and the packing is damaged.
-        InputError: It cannot be read.
-    """
-    if _head(opener, file).startswith(GZIP_MAGIC):
-        file = replace(file, packing=GZIP)
-    with opener.open(file) as content:
-        stream = buffered(content, SNIFF_BYTES)
-        known = recognise(stream.peek(SNIFF_BYTES)[:SNIFF_BYTES], file.extension)
-        file = replace(file, format=known.name if known else None)
-        if isinstance(known, ManyFilesFormat) and (mark := _fingerprint(known, stream, file)):
-            hasher = secret.hasher("file")
-            hasher.update(f"{known.name}\0{file.content_size}\0".encode())
-            hasher.update(mark)
-            file_id, path_id = hasher.hexdigest(), _path_id(file, secret)
-            return replace(file, file_id=file_id, path_id=path_id, fingerprinted=True)
-    return _digested(opener, file, secret)
-
-
-def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: FileToRead) -> bytes | None:
-    if file.packing != PLAIN:
-        return None
-    try:
-        return known.fingerprint(stream, file.content_size)
-    except (LakehouseError, BrokenContent):
-        raise
-    except Exception:  # a damaged file: its whole content names it, and parsing tells the fault
-        return None
-
-
-def _digested(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
-    with opener.open(file, secret.hasher("file")) as content:
-        file_id = content.digest()
-        return replace(
-            file,
-            file_id=file_id,
-            path_id=_path_id(file, secret),
-            content_size=content.n_hashed,
-        )
-
-
-def _named_by_place(file: FileToRead, checksum: int, secret: Secret) -> FileToRead:
-    path_id = _path_id(file, secret)
-    hasher = secret.hasher("file")
-    hasher.update(f"{path_id}\0{file.size}\0{checksum}".encode())
-    return replace(file, packing=BROKEN, file_id=hasher.hexdigest(), path_id=path_id)
-
-
-def _path_id(file: FileToRead, secret: Secret) -> str:
-    place = f"{file.root.partition('://')[0]}\0{file.location}\0{file.members}"
-    return secret.digest("path", os.fsencode(place))
-
-
-def _head(opener: Opener, file: FileToRead) -> bytes:
-    with opener.raw(file) as stream, storage_faults(file), packing_faults():
-        return stream.read(HEAD_BYTES)

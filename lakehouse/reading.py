@@ -28,9 +28,9 @@ from lakehouse.content import (
     buffered,
     stored_state,
 )
-from lakehouse.discover import identify
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
+from lakehouse.identify import identify
 from lakehouse.privacy.keys import Secret
 from lakehouse.quality import validate
 from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally

@@ -1,0 +1,97 @@
+"""Input in an object store: a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import lakehouse
+from lakehouse.content import file_system
+from lakehouse.discover import discover
+from lakehouse.errors import InputError
+from lakehouse.privacy.keys import Secret
+from lakehouse.storage.warehouse import Warehouse
+
+BODY = b"LINES\nDOE-1;2024-01-01;1\nDOE-2;2024-01-02;2\n"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bytes], None]]:
+    """A function that puts an object into the bucket ``hospital``."""
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed")
+    import boto3
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    access = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    place = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1"}
+    for name, value in {**access, **place, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", endpoint_url=place["AWS_ENDPOINT_URL"], region_name="us-east-1")
+    client.create_bucket(Bucket="hospital")
+    file_system.cache_clear()
+    yield lambda key, body: client.put_object(Bucket="hospital", Key=key, Body=body)
+    client.close()
+    server.stop()
+    file_system.cache_clear()
+
+
+@pytest.mark.usefixtures("plugin")
+def test_folders_patterns_and_names(bucket: Callable[[str, bytes], None], secret: Secret) -> None:
+    for key in ("in/a b.lines", "in/sub/c.lines", "in/.part", "in/d.txt", "in/e#1%.lines"):
+        bucket(key, BODY + key.encode())
+
+    def found(uri: str) -> list[str]:
+        return [f.location.removeprefix("hospital/in/") for f in discover(uri, secret).files]
+
+    everything = ["a b.lines", "d.txt", "e#1%.lines", "sub/c.lines"]
+    assert found("s3://hospital/in") == found("s3://hospital/in/") == everything
+    assert discover("s3://hospital/in", secret).n_hidden == 1
+    assert found("s3://hospital/in/*.lines") == ["a b.lines", "e#1%.lines"]
+    assert found("s3://hospital/in/**/*.lines?region=us-east-1") == [
+        "a b.lines",
+        "e#1%.lines",
+        "sub/c.lines",
+    ]
+    assert found("s3://hospital/in/a b.lines") == ["a b.lines"]
+    far = discover("s3://hospital/in", secret, exclude=("s3://hospital/in/sub",)).files
+    assert [f.location for f in far if "sub" in f.location] == []
+    for uri in ("s3://hospital/none", "s3://nowhere/in", "s3://hospital/in/*.zip"):
+        with pytest.raises(InputError) as caught:
+            discover(uri, secret)
+        assert uri in caught.value.problem
+
+
+def test_an_object_is_the_file_it_would_be_on_a_disk(
+    bucket: Callable[[str, bytes], None],
+    tmp_path: Path,
+    new_warehouse: Callable[..., Warehouse],
+    plugin: ModuleType,
+) -> None:
+    bucket("same/a.lines", BODY)
+    bucket("same/b.lines.gz", gzip.compress(BODY * 1000))
+    warehouse = new_warehouse()
+    report = lakehouse.ingest("s3://hospital/same", warehouse)
+    assert (report.n_files, report.n_unrecognised) == (2, 0)
+    (tmp_path / "a.lines").write_bytes(BODY)
+    assert lakehouse.ingest(tmp_path / "a.lines", warehouse).ingest_id is None
+    assert lakehouse.ingest("s3://hospital/same/*", warehouse).n_known == 2
+
+
+def test_an_object_that_changes_while_it_is_read_ends_the_ingest(
+    bucket: Callable[[str, bytes], None], new_warehouse: Callable[..., Warehouse], plugin: Any
+) -> None:
+    bucket("changing/DOE.card", b"CARD DOE-1;2024-01-01;1\n".ljust(64) + b"pixels")
+    warehouse = new_warehouse()
+    plugin.on_record.append(lambda: bucket("changing/DOE.card", b"CARD ROE;2024-01-01;1\n".ljust(70)))
+    with pytest.raises(InputError, match="changed while it was being read") as caught:
+        lakehouse.ingest("s3://hospital/changing", warehouse)
+    assert "DOE" not in str(caught.value)
+    plugin.on_record.clear()
+    assert lakehouse.ingest("s3://hospital/changing", warehouse).rows["records"] == 1
