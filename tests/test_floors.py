@@ -17,6 +17,7 @@ FLOORS = [
     {"formats", "quality", "privacy", "storage", "synth"},
     {
         "discover",
+        "identify",
         "reading",
         "progress",
         "packing",
