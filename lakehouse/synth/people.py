@@ -196,7 +196,7 @@ def _identities(
     found = [Identity(number, HOSPITALS[hospital])]
     if story.get("duplicate") or rng.random() < 0.02:
         found.append(Identity(f"T{number}", HOSPITALS[hospital], "duplicate"))
-    elif rng.random() < 0.05:
+    elif story.get("elsewhere") or rng.random() < 0.05:
         other = f"{rng.randrange(10**5, 10**6)}{index:06d}"
         found.append(Identity(other, HOSPITALS[1 - hospital], "second"))
     return found

@@ -243,7 +243,7 @@ class Visits:
             elif other.kind == "duplicate" and encounter.kind == "E" and not other.joined:
                 encounter.identity = 1
                 other.joined = encounter.left + rng.randrange(2, 90) * HOUR
-        if encounter.kind == "I" and rng.random() < 0.04:
+        if encounter.kind == "I" and rng.random() < 0.07:
             slip = encounter.left - int(between(rng, 3, 9) * HOUR)
             if slip > encounter.stays[-1].since:
                 encounter.discharge_undone = (slip, slip + int(between(rng, 10, 50) * MINUTE))

@@ -11,19 +11,19 @@ import pytest
 from lakehouse import synth
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS
 
-PATIENTS = 48
-"""Every story of catalog/synth/stories.toml twice."""
+PATIENTS = 24
+"""Every story of catalog/synth/stories.toml once."""
 
 
 @pytest.fixture(scope="session")
 def lives() -> list[synth.Patient]:
-    return list(synth.patients(PATIENTS, years=3))
+    return list(synth.patients(2 * PATIENTS, years=3))
 
 
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
     folder = tmp_path_factory.mktemp("hospital")
-    counts = synth.write(folder, PATIENTS, formats=["hl7v2"])
+    counts = synth.write(folder, PATIENTS)
     return folder, counts
 
 

@@ -81,6 +81,20 @@ def test_images_orders_and_results_are_one(warehouse: tuple[Path, Path], hospita
             " ON s.patient_id = e.patient_id"
         ).fetchall()
         assert strangers == [(0,)]
+        for column, table in (
+            ("order_id", "orders"),
+            ("placer_order_id", "orders"),
+            ("accession_id", "orders"),
+            ("encounter_id", "encounters"),
+        ):
+            apart = lake.sql(
+                f"SELECT count(*), count({column}) FROM imaging_instances AS i"
+                f" WHERE sop_class IS NOT NULL AND {column} NOT IN"
+                f" (SELECT {column} FROM {table} WHERE {column} IS NOT NULL)"
+            ).fetchall()
+            known = lake.sql(f"SELECT count({column}) FROM imaging_instances").fetchall()
+            assert apart == [(0, 0)], column
+            assert known[0][0] > 100, column
         hours = lake.sql(
             "SELECT count(*) FROM imaging_orders WHERE hours_to_study < 0 OR hours_to_report < 0"
         ).fetchall()
