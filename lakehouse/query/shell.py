@@ -121,15 +121,18 @@ def _build(place: Place, database: Path) -> None:
         fresh = Path(scratch, "views.duckdb")
         with duckdb.connect(str(fresh)) as con:
             con.execute("SET TimeZone = 'UTC'")
+            con.execute("BEGIN")  # one write to the disk, not one for each of 2,000 comments
             fill(con, place)
+            con.execute("COMMIT")
         fresh.replace(database)
 
 
 def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
     """Create every code set, table and view in an empty database.
 
-    The views are bound to empty tables, which then give way to the views of the Iceberg tables:
-    binding a hundred views to those would read their metadata many hundred times.
+    Creating a view binds its SQL, and that of every view below it, down to the metadata of the
+    Iceberg tables. So each is bound against stand-ins: empty tables in the place of tables and of
+    views. Those give way from the top down, and last the tables to the views of Iceberg.
 
     Raises:
         DefinitionError: A view is at fault.
@@ -137,20 +140,24 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
     views = place.views
     create_codes(con, code_set_names(place.codes), place.codes)
     fill_empty(con, ())
+    barred = {
+        name: [n for n in closure([name], views) if not views[n].available(place.profile)]
+        for name in views
+    }
+    order = closure([n for n in views if not barred[n]], views)
+    for name in order:
+        if not views[name].parameters:
+            _define(con, views[name], f"CREATE TABLE {name} AS {views[name].sql} WITH NO DATA")
     docs: dict[str, dict[str, str]] = {}
-    for name in closure(views, views):
-        view = views[name]
-        barred = [n for n in closure([name], views) if not views[n].available(place.profile)]
-        statements = (
-            _stub(view, barred[0])
-            if barred
-            else [ddl(view), *comments(view, column_docs(view, views, docs))]
-        )
-        try:
-            for statement in statements:
-                con.execute(statement)
-        except duckdb.Error as error:
-            raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
+    for name in reversed(order):
+        if not views[name].parameters:
+            con.execute(f"DROP TABLE {name}")
+        _define(con, views[name], ddl(views[name]))
+        for statement in comments(views[name], column_docs(views[name], views, docs)):
+            con.execute(statement)
+    for name in sorted(views.keys() - set(order)):
+        for statement in _stub(views[name], barred[name][0]):
+            con.execute(statement)
     for statement in load_statements():
         con.execute(statement)
     for name, value in place.settings.items():
@@ -159,6 +166,13 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
         con.execute(f'DROP TABLE "{table.name}"')
         for statement in table_statements(con, table, place):
             con.execute(statement)
+
+
+def _define(con: duckdb.DuckDBPyConnection, view: View, statement: str) -> None:
+    try:
+        con.execute(statement)
+    except duckdb.Error as error:
+        raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
 
 
 def _stub(view: View, barred: str) -> list[str]:

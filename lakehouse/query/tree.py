@@ -112,3 +112,24 @@ def _own(node: Mapping[str, Any], scope: frozenset[str]) -> Iterator[Reference]:
         yield Reference(LISTING, str(node.get("table_name", "")))
     elif node.get("class") == "FUNCTION":
         yield Reference(SCALAR, str(node["function_name"]).lower())
+
+
+def columns(statement: Mapping[str, Any]) -> list[str]:
+    """Return the names of a SELECT's result columns; ``*`` for a star, empty for one without.
+
+    Examples:
+        >>> columns(parse("SELECT a.b, count(*) AS n, 1 + 1 FROM a UNION ALL FROM c")[0])
+        ['b', 'n', '']
+    """
+    node = statement["node"]
+    while "select_list" not in node:
+        node = node["left"]
+    return [_name(item) for item in node["select_list"]]
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    if item.get("alias"):
+        return str(item["alias"])
+    if item.get("class") == "STAR":
+        return "*"
+    return str(item["column_names"][-1]) if item.get("class") == "COLUMN_REF" else ""

@@ -24,12 +24,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
+import duckdb
 
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.query import tree
+from lakehouse.query import faults, tree
 from lakehouse.query.guard import TABLE_FUNCTIONS
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
@@ -81,53 +79,55 @@ class View:
     where: str = ""
 
     @cached_property
-    def query(self) -> Any:
-        """The SELECT as a sqlglot expression.
+    def tree(self) -> Mapping[str, Any]:
+        """DuckDB's syntax tree of the SELECT.
 
         Raises:
             DefinitionError: The file does not hold exactly one SELECT.
         """
-        try:
-            statements = [s for s in sqlglot.parse(self.sql, dialect=DIALECT) if s is not None]
-        except SqlglotError as error:
-            raise DefinitionError(
-                f"{self.where}: the SQL does not parse: {_first(error)}"
-            ) from None
-        if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        statements = tree.parse(self.sql)
+        if statements is None:
+            try:
+                tree.statement_kinds(self.sql)
+            except duckdb.Error as error:
+                said = faults.text_of(error)
+                raise DefinitionError(f"{self.where}: the SQL does not parse: {said}") from None
+        if statements is None or len(statements) != 1:
             raise DefinitionError(f"{self.where}: a view is exactly one SELECT.")
         return statements[0]
 
     @cached_property
+    def query(self) -> Any:
+        """The SELECT as a sqlglot expression, for whoever rewrites it."""
+        import sqlglot
+
+        return sqlglot.parse_one(self.sql, dialect=DIALECT)
+
+    @cached_property
     def depends_on(self) -> frozenset[str]:
         """Names the SELECT reads: tables, views, macros, and ``codes.<stem>``."""
-        return frozenset(sources(self.sql))
+        return frozenset(sources(self.tree))
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """Names of the result's columns, in order."""
-        return [str(name) for name in self.query.named_selects]
+        return tree.columns(self.tree)
 
     def available(self, profile: str) -> bool:
         """Return whether the view can exist under a de-identification profile."""
         return self.requires != CALENDAR or profile in CALENDAR_PROFILES
 
 
-def _first(error: SqlglotError) -> str:
-    details = getattr(error, "errors", None)
-    if not details:
-        return "it is not SQL."
-    return f"{details[0]['description']} (line {details[0]['line']})."
-
-
-def sources(sql: str) -> set[str]:
+def sources(statement: Any) -> set[str]:
     """Return the tables, views, macros and ``codes.<stem>`` that a SELECT reads; no CTE names.
 
     Examples:
-        >>> sorted(sources("WITH x AS (FROM t) SELECT a FROM x JOIN codes.units USING (a)"))
+        >>> (select,) = tree.parse("WITH x AS (FROM t) SELECT a FROM x JOIN codes.units USING (a)")
+        >>> sorted(sources(select))
         ['codes.units', 't']
     """
     found = set()
-    for reference in tree.references(tree.parse(sql) or []):
+    for reference in tree.references(statement):
         if reference.kind == tree.TABLE:
             found.add(".".join(filter(None, (reference.schema, reference.name))))
         elif reference.kind == tree.FUNCTION and reference.name not in TABLE_FUNCTIONS:
@@ -243,7 +243,7 @@ def validate(view: View, views: Mapping[str, View]) -> None:
         DefinitionError: It reads what does not exist, ends in ``*``, has a column without a name
             or twice, documents a column it does not have, or its grain names none.
     """
-    if view.query.is_star:
+    if "*" in view.columns:
         raise DefinitionError(
             f"{view.where}: the outer SELECT has a *.", "Name its columns one by one."
         )
