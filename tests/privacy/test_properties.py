@@ -85,7 +85,7 @@ def test_the_limited_profile_keeps_true_times(rows: list[tuple[str, str, datetim
     assert clean.tables["observations"]["observed_at"].to_pylist() == [w for *_, w in rows]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_rows_do_not_depend_on_their_neighbours(data: st.DataObject) -> None:
     """Any division into batches gives the same rows: what exactly-once stands on."""
