@@ -102,9 +102,10 @@ class Columns:
         numbers = self.pick(feed.keys, text)
         if not feed.more:
             return [None if n is None else SEPARATOR + n for n in numbers]
+        ours = feed.options.get("else") == "authority"
         issuers = self.pick(feed.more, text)
         return [
-            None if n is None else (i or r.source.authority) + SEPARATOR + n
+            None if n is None else (i or (r.source.authority if ours else "")) + SEPARATOR + n
             for n, i, r in zip(numbers, issuers, self.records, strict=True)
         ]
 

@@ -110,7 +110,7 @@ def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
         return Feed(column, kind_of, "value", _keys(options["from"]), options=options)
     if "id" in options:
         issuer = _keys(options["issuer"]) if "issuer" in options else ()
-        return Feed(column, kind_of, "id", _keys(options["id"]), issuer)
+        return Feed(column, kind_of, "id", _keys(options["id"]), issuer, options=options)
     for kind, key in (("hour", "hour"), ("birth", "birth"), ("age", "age")):
         if key in options:
             return Feed(column, kind_of, kind, _keys(options[key]), at=at, options=options)

@@ -83,13 +83,14 @@ def _common(life: Patient, study: ImagingStudy, modality: str) -> Values:
     identity = person.identities[study.encounter.identity]
     make, model = MAKES[modality]
     begun, doctor = stamp(study.started), study.referring
+    place = HOSPITALS[study.encounter.hospital]
     return {
         0x00080005: ("CS", "ISO_IR 192"),
         0x00080020: ("DA", begun[:8]),
         0x00080030: ("TM", begun[8:]),
         0x00080050: ("SH", study.accession),
         0x00080070: ("LO", make),
-        0x00080080: ("LO", HOSPITALS[study.encounter.hospital]),
+        0x00080080: ("LO", place),
         0x00080090: ("PN", f"{doctor.family}^{doctor.given}^^^{doctor.degree}"),
         0x00080201: ("SH", "+0000"),
         0x00081010: ("SH", spec["room"]),
@@ -102,17 +103,25 @@ def _common(life: Patient, study: ImagingStudy, modality: str) -> Values:
         0x00100030: ("DA", day(person.birth)),
         0x00100040: ("CS", person.sex if person.sex in ("F", "M") else "O"),
         0x00101010: ("AS", f"{min(person.age(study.started), 999):03d}Y"),
-        0x00181000: ("LO", f"SN-{HOSPITALS[study.encounter.hospital]}-{spec['room']}"),
+        0x00181000: ("LO", f"SN-{place}-{spec['room']}"),
         0x00181030: ("LO", spec["protocol"]),
         0x0020000D: ("UI", study.uid),
         0x00200010: ("SH", study.accession),
         0x00380010: ("LO", study.encounter.number),
-        0x00400275: (
-            "SQ",
-            [{0x00402016: ("LO", study.placer), 0x00402017: ("LO", study.accession)}],
-        ),
+        0x00380014: ("SQ", [{0x00400031: ("UT", place)}]),
+        0x00400275: ("SQ", [_request(study, place)]),
         0x00090010: ("LO", "ACME PRIVATE"),
         0x00091001: ("LO", f"{person.family}, {person.given}"),
+    }
+
+
+def _request(study: ImagingStudy, place: str) -> Values:
+    """Return whose order it was: the numbers of the HL7 order, with who gave them."""
+    return {
+        0x00400026: ("SQ", [{0x00400031: ("UT", f"{place}OE")}]),
+        0x00400027: ("SQ", [{0x00400031: ("UT", f"{place}RIS")}]),
+        0x00402016: ("LO", study.placer),
+        0x00402017: ("LO", study.accession),
     }
 
 
