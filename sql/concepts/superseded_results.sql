@@ -11,6 +11,7 @@ WITH contested AS (
         order_key,
         observed_at
     FROM result_statements
+    WHERE order_key IS NOT NULL OR observed_at IS NOT NULL
     GROUP BY patient_id, order_key, observed_at
     HAVING min(record_id) <> max(record_id) OR (count(*) > 1 AND count(record_id) < count(*))
 ),
