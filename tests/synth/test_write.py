@@ -17,7 +17,7 @@ from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed, escape
 
 EVENTS = {
     "A01", "A02", "A03", "A04", "A05", "A06", "A08", "A11", "A13", "A24", "A28", "A31", "A40",
-    "O01", "O11", "O13", "O17", "O21", "P03", "R01", "S12", "S13", "S14", "S15", "S26",
+    "A45", "O01", "O11", "O13", "O17", "O21", "P03", "R01", "S12", "S13", "S14", "S15", "S26",
     "T02", "T06", "V04",
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.synth.clock import DAY, HOUR, MINUTE, stamp
 from lakehouse.synth.events import Encounter
+from lakehouse.synth.life import Identity
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed, coded, escape
 from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
@@ -190,6 +191,18 @@ def _problems(scribe: Scribe, time: int) -> str:
     return found
 
 
+def _moved(scribe: Scribe, other: Identity, time: int) -> None:
+    """Move the visits of a duplicate number to the right one (A45), before the numbers merge."""
+    feed = scribe.feed("adt", scribe.person.hospital)
+    for encounter in scribe.life.encounters:
+        if encounter.identity and encounter.arrived < time:
+            number = f"{encounter.number}^^^{other.authority}^VN"
+            body = f"EVN|A45|{stamp(time)}\r" + scribe.patient(None, time)
+            body += f"MRG|{other.number}^^^{other.authority}^MR||||{number}\r"
+            body += scribe.visit(encounter, time, left=True)
+            scribe.send(feed, time, "ADT^A45^ADT_A45", body)
+
+
 def _joined(scribe: Scribe) -> None:
     """Merge a duplicate record number (A40), or link that of the other hospital (A24)."""
     person = scribe.person
@@ -201,6 +214,7 @@ def _joined(scribe: Scribe) -> None:
         feed = scribe.feed("adt", person.hospital)
         who = scribe.patient(None, time)
         if other.kind == "duplicate":
+            _moved(scribe, other, time - 40 * MINUTE)
             body = f"EVN|A40|{stamp(time)}\r" + who
             body += (
                 f"MRG|{other.number}^^^{other.authority}^MR||||||"
