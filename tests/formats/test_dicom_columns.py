@@ -12,6 +12,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -295,3 +296,51 @@ def test_an_object_is_the_same_file_in_an_archive(shared_data: Path, tmp_path: P
     packed = discover(tmp_path / "all.zip", secret).files
     plain = [discover(path, secret).files[0] for path in paths if path.name != "DICOMDIR"]
     assert {f.file_id for f in plain} <= {f.file_id for f in packed}
+
+
+@pytest.mark.parametrize(
+    ("character_set", "text"),
+    [
+        ("ISO_IR 100", "Schädel à jeun"),
+        ("ISO_IR 101", "Głowa łokieć"),
+        ("ISO_IR 126", "Θώρακας"),
+        ("ISO_IR 127", "الصدر"),
+        ("ISO_IR 138", "חזה"),
+        ("ISO_IR 144", "Грудная клетка"),
+        ("ISO_IR 192", "胸部 Brust 가슴"),
+        ("GB18030", "胸部平扫"),
+        ("ISO_IR 13", "ﾑﾈ"),
+        (["", "ISO 2022 IR 87"], "胸部 CT"),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾑﾈ 胸部"),
+        (["", "ISO 2022 IR 149"], "가슴 CT"),
+        (None, "Chest"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
+def test_text_is_read_in_its_character_set(
+    character_set: Any, text: str, implicit: bool, tmp_path: Path
+) -> None:
+    ds, item = Dataset(), Dataset()
+    if character_set is not None:
+        ds.SpecificCharacterSet = character_set
+    ds.Modality, ds.PatientID, ds.SeriesDescription = "CT", "P", text
+    item.AccessionNumber = "A1"
+    ds.RequestAttributesSequence = [item]
+    ds.save_as(tmp_path / "a", implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    (row,) = read([tmp_path / "a"])[0].tables["imaging_instances"].to_pylist()
+    assert row["series_description"] == text
+    assert row["series_description_length"] == len(text)
+    assert row["accession_id"] == "\x1fA1"
+
+
+def test_simplified_chinese_by_escape_sequence(tmp_path: Path) -> None:
+    """PS3.5 annex K: GB 2312 is designated to G1 by ESC $ ) A."""
+    ds = Dataset()
+    ds.SpecificCharacterSet = ["", "ISO 2022 IR 58"]
+    ds.Modality, ds.PatientID = "CT", "P"
+    stored = b"\x1b$)A" + "胸部".encode("gb2312") + b" CT"
+    ds.add(DataElement(0x0008103E, "LO", stored + b" " * (len(stored) % 2)))
+    ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    (row,) = read([tmp_path / "a"])[0].tables["imaging_instances"].to_pylist()
+    assert row["series_description"] == "胸部 CT"

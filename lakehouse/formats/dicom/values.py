@@ -28,6 +28,7 @@ SINGLE = frozenset([b"ST", b"LT", b"UT", b"UR"])
 _NUMBER = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d"}
 _NUMBER |= {b"UV": "Q", b"SV": "q"}
 _STRUCT = {vr: Struct("<" + code) for vr, code in _NUMBER.items()}
+_ESCAPE = re.compile(r"\x1b\$?[()\-.,]?[A-Z]")
 _PADDING = " \0"
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
@@ -51,7 +52,8 @@ def decode(value: bytes, vr: bytes, character_set: Sequence[str]) -> str:
     if vr == b"PN":
         delimiters |= {"^", "="}
     with quiet():
-        return str(charset.decode_bytes(value, encodings, {ord(d) for d in delimiters}))
+        text = str(charset.decode_bytes(value, encodings, {ord(d) for d in delimiters}))
+    return _ESCAPE.sub("", text)  # some designations are decoded by, and left in
 
 
 @contextmanager
