@@ -116,6 +116,9 @@ def shell(
     init_only: Annotated[
         bool, typer.Option("--init-file", help="Print where the init file is, and leave.")
     ] = False,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print the SQLAlchemy address for BI tools, and leave.")
+    ] = False,
     as_of: AsOf = None,
     codes: Codes = None,
     views: Views = None,
@@ -126,13 +129,16 @@ def shell(
 
     The same works in any DuckDB of this version: duckdb -init INIT_FILE
     """
-    from lakehouse.query.shell import FOLDER, prepare, shell_command
+    from lakehouse.query.shell import FOLDER, database_url, prepare, shell_command
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         pinned = f"{FOLDER}/as-of" if as_of else FOLDER
         init = prepare(lake.place, Path(warehouse, pinned))
         if init_only:
             typer.echo(str(init.resolve()))
+            return
+        if url:
+            typer.echo(database_url(init))
             return
         if command is None and sys.stdin.isatty():
             show.note(

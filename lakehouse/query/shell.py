@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlencode
 
 import duckdb
 
@@ -22,7 +24,7 @@ from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import SETTLED, calendar_error
-from lakehouse.query.extensions import load_statements
+from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
 from lakehouse.query.library import fill_empty
 from lakehouse.query.place import Place, cache_folder
 from lakehouse.query.session import table_statements
@@ -44,6 +46,9 @@ FOLDER = "shell"
 
 INIT = "init.sql"
 
+STABLE = "views.duckdb"
+"""Always leads to the newest views database, for tools that are told a path once."""
+
 
 def prepare(place: Place, folder: Path) -> Path:
     """Make the views database and ``init.sql``, unless they are there already.
@@ -64,9 +69,10 @@ def prepare(place: Place, folder: Path) -> Path:
             if not database.exists():
                 _build(place, database)
             _write(candidate / INIT, init_sql(place, database))
+            _link(candidate / STABLE, Path(name))
         except OSError:
             continue
-        for old in candidate.glob("views-*.duckdb"):
+        for old in candidate.glob("views-*.duckdb"):  # STABLE is not among them
             if old != database:
                 with suppress(OSError):
                     old.unlink()  # a shell that has it open keeps it
@@ -179,6 +185,49 @@ def _stub(view: View, barred: str) -> list[str]:
     """Return a view that answers with the line that says why it does not exist here."""
     why = literal(str(calendar_error(barred, view.name)))
     return [create(view, f"SELECT error({why}) AS unavailable"), comment_on(view, why)]
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make a name lead to a file, in one step; a copy where there are no links."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.symlink_to(target)
+    except OSError:
+        shutil.copy2(link.parent / target, fresh)
+    fresh.replace(link)
+
+
+def extension_folder() -> Path:
+    """Return a folder in which DuckDB finds the extensions by their names.
+
+    The files stay where their packages put them; a driver that cannot run LOAD statements is told
+    this folder as its ``extension_directory``.
+    """
+    with duckdb.connect(":memory:") as con:
+        row = con.execute("PRAGMA platform").fetchone()
+    folder = cache_folder() / "extensions"
+    place = folder / f"v{duckdb.__version__}" / (str(row[0]) if row else "")
+    place.mkdir(parents=True, exist_ok=True)
+    for name in EXTENSIONS:
+        _link(place / f"{name}.duckdb_extension", extension_path(name))
+    return folder
+
+
+def database_url(init: Path) -> str:
+    """Return the SQLAlchemy address of the views database beside an ``init.sql``.
+
+    It is for the driver ``duckdb-sqlalchemy``; ``duckdb-engine`` cannot list the columns.
+    """
+    options = {
+        "access_mode": "read_only",
+        "extension_directory": str(extension_folder()),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "true",
+    }
+    return f"duckdb:///{init.with_name(STABLE).resolve().with_name(STABLE)}?{urlencode(options)}"
 
 
 def shell_command(init: Path) -> list[str]:

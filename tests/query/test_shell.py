@@ -1,0 +1,175 @@
+"""The views database: for DuckDB's own shell, for a plain ``duckdb -init``, and for BI tools."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+import lakehouse
+from lakehouse.query.place import Place, locate
+from lakehouse.query.shell import database_url, init_sql, prepare, shell_command
+from lakehouse.query.views import load_views
+from lakehouse.tables import load_tables
+
+from .conftest import Store, observations
+
+
+@pytest.fixture(scope="module")
+def init(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The init file of the filled warehouse, with a cache folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield prepare(locate(filled), filled / "shell")
+
+
+def shell(init: Path, sql: str) -> str:
+    done = subprocess.run(
+        [*shell_command(init), "-csv", "-noheader", "-c", sql], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_shell_has_tables_views_macros_and_code_sets(init: Path) -> None:
+    assert shell(init, "SELECT count(*) FROM observations") == "1000"
+    assert shell(init, "SELECT count(*) FROM patients_current") == "2"
+    assert shell(init, "SELECT count(*) FROM news2_at('2130-01-05'::TIMESTAMPTZ)").isdigit()
+    assert int(shell(init, "SELECT count(*) FROM codes.charlson_weights")) > 10
+    names = shell(init, "SELECT view_name FROM duckdb_views() WHERE NOT internal").splitlines()
+    views = load_views()
+    assert set(names) == {*load_tables(), *(n for n in views if not views[n].parameters)}
+
+
+def test_titles_and_docs_are_comments(init: Path) -> None:
+    title = shell(init, "SELECT comment FROM duckdb_views() WHERE view_name = 'qsofa'")
+    assert load_views()["qsofa"].title in title
+    doc = shell(
+        init,
+        "SELECT comment FROM duckdb_columns() "
+        "WHERE table_name = 'observations' AND column_name = 'value_number'",
+    )
+    assert doc == '"Numeric value, in `unit`."' or doc == "Numeric value, in `unit`."
+    bare = shell(
+        init,
+        "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND schema_name = 'main' "
+        "AND comment IS NULL",
+    )
+    total = shell(
+        init, "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND schema_name = 'main'"
+    )
+    assert int(bare) < int(total) / 4, "most columns say what they hold"
+
+
+def test_a_calendar_view_says_why_it_has_no_answer(init: Path) -> None:
+    barred = [n for n, v in load_views().items() if v.requires and not v.parameters]
+    assert barred
+    done = subprocess.run(
+        [*shell_command(init), "-c", f"FROM {barred[0]}"], capture_output=True, text=True
+    )
+    assert f"{barred[0]} compares patients in time" in done.stderr
+
+
+def test_the_shell_cannot_write(init: Path) -> None:
+    for sql in (
+        "DROP VIEW patients",
+        "DELETE FROM codes.charlson_weights",
+        "CREATE TABLE x(a INT)",
+    ):
+        done = subprocess.run([*shell_command(init), "-c", sql], capture_output=True, text=True)
+        assert "read-only" in done.stderr.lower()
+
+
+def test_a_shell_that_stays_open_sees_the_next_ingest(empty: Path, store: Store) -> None:
+    """One process, three questions; another process's ingest lands between them."""
+    init = prepare(locate(empty), empty / "shell")
+    process = subprocess.Popen(
+        [*shell_command(init), "-csv", "-noheader", "-batch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def ask() -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("SELECT count(*) AS n FROM observations;\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    try:
+        assert ask() == "0"
+        store(empty, {"observations": observations(7)})
+        assert ask() == "7"
+        store(empty, {"observations": observations(3)})
+        assert ask() == "10"
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(30)
+
+
+def test_pinned_shell(empty: Path, store: Store, tmp_path: Path) -> None:
+    store(empty, {"observations": observations(7)})
+    with lakehouse.open(empty) as lake:
+        (snapshot,) = lake.snapshots("observations").column("snapshot_id").to_pylist()
+    store(empty, {"observations": observations(3)})
+    with lakehouse.open(empty, as_of=snapshot) as lake:
+        pinned = prepare(lake.place, empty / "shell" / "as-of")
+    assert shell(pinned, "SELECT count(*) FROM observations") == "7"
+
+
+def test_it_is_built_once_and_replaced_when_the_library_changes(
+    filled: Path, init: Path, tmp_path: Path
+) -> None:
+    (before,) = init.parent.glob("views-*.duckdb")
+    built = before.stat().st_mtime_ns
+    assert prepare(locate(filled), init.parent) == init
+    assert before.stat().st_mtime_ns == built
+
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine.sql").write_text(
+        "-- title: Mine\n-- description: Of this site.\n-- grain: n\nSELECT 42 AS n\n"
+    )
+    place = locate(filled, folders=(tmp_path / "site",))
+    other = prepare(place, tmp_path / "shell")
+    assert shell(other, "FROM mine") == "42"
+
+
+def test_a_folder_that_cannot_be_written_is_replaced_by_the_cache(
+    filled: Path, init: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    found = prepare(locate(filled), tmp_path / "file" / "shell")
+    assert "clinical-lakehouse" in str(found)
+    assert shell(found, "SELECT count(*) FROM observations") == "1000"
+
+
+def test_paths_with_quotes_survive(tmp_path: Path) -> None:
+    text = init_sql(Place({}, "safe_harbor"), tmp_path / "o'brien" / "views.duckdb")
+    assert "o''brien" in text
+
+
+def test_bi_tools_list_and_query_everything_through_sqlalchemy(init: Path) -> None:
+    engine = create_engine(database_url(init))
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(text("SELECT count(*) FROM observations")).fetchall()
+            assert rows == [(1000,)]
+        found = inspect(engine)
+        views = load_views()
+        barred = {n for n, v in views.items() if v.parameters}
+        assert set(found.get_view_names(schema="main")) >= {*views, *load_tables()} - barred
+        columns = {c["name"]: c for c in found.get_columns("observations", schema="main")}
+        assert columns["value_number"]["comment"] == "Numeric value, in `unit`."
+        about = found.get_table_comment("qsofa", schema="main")["text"]
+        assert about is not None
+        assert about.startswith(views["qsofa"].title)
+    finally:
+        engine.dispose()
