@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.export import export_dicom as export_dicom
+    from lakehouse.forget import forget as forget
     from lakehouse.ingest import ingest as ingest
     from lakehouse.init import Made as Made
     from lakehouse.init import init as init
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.query.lakehouse import open as open
     from lakehouse.replay import replay as replay
     from lakehouse.reports import IngestReport as IngestReport
+    from lakehouse.verify import verify as verify
 
 _HOME = {
     "IngestReport": "reports",
@@ -35,10 +37,12 @@ _HOME = {
     "Made": "init",
     "evaluate_view": "query.evaluate",
     "export_dicom": "export",
+    "forget": "forget",
     "ingest": "ingest",
     "init": "init",
     "open": "query.lakehouse",
     "replay": "replay",
+    "verify": "verify",
 }
 """The module of each public name."""
 

@@ -34,6 +34,7 @@ from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import add_site_tables, read_site_tables
+from lakehouse.tombstones import read_tombstones, without_erased
 from lakehouse.work import AUTO, Job, Outcome, Processed, Work, choose, driver, uninterrupted
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -52,7 +53,7 @@ def process(files: Iterable[FileToRead], job: Job) -> Iterator[Processed]:
     secret = Secret.load(job.key_path)
     deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.terms.time_zone)
     for parsed in joined(read(files, job.terms, secret)):
-        clean = deidentify(parsed.batch)
+        clean = without_erased(deidentify(parsed.batch), job.tombstones)
         reached("parsing")
         yield Processed(clean, parsed.reports, parsed.tally)
 
@@ -133,7 +134,13 @@ def ingest(
             tuple(mappings),
             format,
         )
-        job = Job(terms, key_path, warehouse.settings.profile, tuple(codes))
+        job = Job(
+            terms,
+            key_path,
+            warehouse.settings.profile,
+            tuple(codes),
+            read_tombstones(warehouse),
+        )
         name = choose(engine, new, address)
         work = Work(new, job, warehouse.write_spec(), transaction.attempt, address)
         progress.begin(len(new), sum(f.content_size for f in new))

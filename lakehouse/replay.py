@@ -39,6 +39,7 @@ from lakehouse.storage.ledger import known_files
 from lakehouse.storage.stored import stored_rows
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
+from lakehouse.tombstones import read_tombstones
 from lakehouse.work import LOCAL, Job, Outcome
 from lakehouse.writing import Writer
 
@@ -93,7 +94,13 @@ def replay(
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
         )
-        job = Job(terms, key_path, warehouse.settings.profile, tuple(codes))
+        job = Job(
+            terms,
+            key_path,
+            warehouse.settings.profile,
+            tuple(codes),
+            read_tombstones(warehouse),
+        )
         progress.begin(len(files), sum(f.content_size for f in files))
         absent = _Absent(warehouse, [f.file_id for f in files])
         reports: list[FileReport] = []

@@ -41,12 +41,14 @@ class Job:
         key_path: Where the secret is; each worker loads it from there.
         profile: De-identification profile.
         codes: Folders with a site's own code sets.
+        tombstones: Of erased patients, who must not come back.
     """
 
     terms: Terms
     key_path: str
     profile: str
     codes: tuple[str, ...] = ()
+    tombstones: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -44,3 +44,31 @@ def ledger_rows(warehouse: Warehouse) -> list[dict[str, int]]:
     """Return, per ingest and erasure, the rows it added to each table (erased: negative)."""
     table = warehouse.iceberg("ingests").scan(selected_fields=("n_rows",)).to_arrow()
     return [json.loads(text) for text in table["n_rows"].to_pylist() if text]
+
+
+def rows_of_patients(
+    warehouse: Warehouse,
+    table: str,
+    patient_columns: Sequence[str],
+    patients: Collection[str],
+    columns: Sequence[str],
+) -> pa.Table:
+    """Return some columns of the rows that name a patient in any of its patient columns.
+
+    Args:
+        warehouse: The warehouse.
+        table: Name of the table.
+        patient_columns: Its columns that hold pseudonyms of patients.
+        patients: Pseudonyms.
+        columns: Columns wanted besides.
+    """
+    wanted = pa.array(sorted(patients), pa.string())
+    fields = tuple({*patient_columns, *columns})
+    reader = warehouse.iceberg(table).scan(selected_fields=fields).to_arrow_batch_reader()
+    found = []
+    for batch in reader:
+        hit = pc.is_in(batch[patient_columns[0]].cast(pa.string()), wanted)
+        for name in patient_columns[1:]:
+            hit = pc.or_(hit, pc.is_in(batch[name].cast(pa.string()), wanted))
+        found.append(batch.filter(hit))
+    return pa.Table.from_batches(found, reader.schema)

@@ -1,0 +1,55 @@
+"""Erased patients stay erased: their tombstones, and the filter that every batch passes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.batch import CleanBatch, seal
+from lakehouse.storage.warehouse import Warehouse
+from lakehouse.tables import load_tables
+
+
+def tombstone(pseudonym: str) -> str:
+    """Return the tombstone of a pseudonym; it tells nothing of the pseudonym.
+
+    Examples:
+        >>> len(tombstone("0" * 32))
+        64
+    """
+    return hashlib.sha256(pseudonym.encode()).hexdigest()
+
+
+def read_tombstones(warehouse: Warehouse) -> frozenset[str]:
+    """Return the tombstones of a warehouse."""
+    table = warehouse.iceberg("tombstones").scan(selected_fields=("tombstone",)).to_arrow()
+    return frozenset(table["tombstone"].to_pylist())
+
+
+def without_erased(batch: CleanBatch, tombstones: Collection[str]) -> CleanBatch:
+    """Return the batch without the rows of erased patients, in any of its tables.
+
+    Args:
+        batch: De-identified rows.
+        tombstones: Tombstones of the warehouse.
+    """
+    if not tombstones:
+        return batch
+    tables = {}
+    for name, table in batch.tables.items():
+        gone = None
+        for column in load_tables()[name].of_class("patient"):
+            erased = _erased(table.column(column.name), tombstones)
+            gone = erased if gone is None else pc.or_(gone, erased)
+        tables[name] = table if gone is None else table.filter(pc.invert(gone))
+    return seal(tables, batch.counts)
+
+
+def _erased(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:
+    """Return which of these pseudonyms have a tombstone."""
+    distinct = [p for p in patients.unique().to_pylist() if p is not None]
+    erased = pa.array([p for p in distinct if tombstone(p) in tombstones], pa.string())
+    return pc.is_in(patients, erased)
