@@ -99,6 +99,7 @@ folded AS (
         max(CASE WHEN owner_deceased_at IS NOT NULL THEN nth END) AS deceased_at_given,
         max(CASE WHEN emptied LIKE '%,deceased_at,%' THEN nth END) AS deceased_at_emptied,
         arg_max(age_years, CASE WHEN age_years IS NOT NULL THEN nth END) AS age_years,
+        max(age_years) AS oldest,
         count(DISTINCT patient_id) AS n_identities,
         min(owner_stated_at) AS first_stated_at,
         max(owner_stated_at) AS last_stated_at
@@ -122,7 +123,12 @@ SELECT
         ELSE 'unknown'
     END AS sex,
     CASE WHEN coalesce(birth_date_emptied, 0) < birth_date_given THEN birth_date END AS birth_date,
-    CASE WHEN coalesce(birth_year_emptied, 0) < birth_year_given THEN birth_year END AS birth_year,
+    CASE
+        -- a year stated before the 90th birthday would tell an age above it: 45 CFR 164.514(b)(2)(i)(C);
+        -- where the date of birth itself is kept, so is the year
+        WHEN oldest >= 90 AND birth_date IS NULL THEN NULL
+        WHEN coalesce(birth_year_emptied, 0) < birth_year_given THEN birth_year
+    END AS birth_year,
     age_years,
     nullif(race, '') AS race,
     nullif(ethnicity, '') AS ethnicity,
