@@ -274,6 +274,7 @@ def test_batches_are_bounded(known: Format, samples: dict[str, bytes]) -> None:
     for batch in known.parse(io.BufferedReader(Repeated(), 1 << 16), Source("0" * 32)):
         sizes.append(sum(t.nbytes for t in batch.tables.values()))
         count += batch.n_records
+        assert sum(batch.by_file.values()) in (0, batch.n_records)
     assert count == total
     assert len(sizes) > 1
     assert max(sizes) < BATCH_BYTES

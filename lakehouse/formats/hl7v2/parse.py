@@ -68,8 +68,10 @@ class Messages:
 
     def by_file(self) -> Counter[str]:
         """Return the count of messages by file id."""
-        counts = np.bincount(self.file, minlength=len(self.file_ids)).tolist()
-        return Counter({f: n for f, n in zip(self.file_ids, counts, strict=True) if n})
+        counts: Counter[str] = Counter()
+        for place, n in enumerate(np.bincount(self.file).tolist()):
+            counts[self.file_ids[place]] += n  # a file of several chunks stands there several times
+        return +counts
 
 
 def parse_parts(parts: Sequence[Part]) -> Iterator[RawBatch]:
