@@ -3,8 +3,8 @@
 Every commit rewrites the table's metadata with all of its snapshots, so a history that only
 grows makes commits slower and slower. A commit therefore drops the oldest snapshots beyond
 ``KEPT``, a batch at a time. Never dropped: what a release or branch points at, what tells that
-an ingest still in progress has reached this table, and the last snapshot before one that
-replaced data files (dropping that would strand files; ``maintain`` does it, with a grace period).
+an ingest still in progress has reached this table, and a snapshot that replaced data files with
+the one before it (dropping that would strand files; ``maintain`` does it, with a grace period).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def surplus(table: Table, unfinished: Collection[str]) -> list[int]:
         snapshot.snapshot_id
         for snapshot, following in pairwise(ordered[: BATCH + 1])
         if snapshot.snapshot_id not in pinned
+        and _appends(snapshot)
         and _appends(following)
         and (snapshot.summary is None or snapshot.summary.get(ATTEMPT) not in unfinished)
     ]

@@ -90,6 +90,13 @@ def append(
             for file in files:
                 producer.append_data_file(data_file(file))
         reached(f"appending:{table.name()[-1]}")
+    # The manifest of the new files is written first and then merged into a larger one, which
+    # leaves it without a use.
+    if len(written := list(producer._written_manifests)) > 1:
+        made = table.snapshot_by_id(producer.snapshot_id)
+        used = {m.manifest_path for m in made.manifests(table.io)} if made is not None else written
+        for unused in set(written).difference(used):
+            table.io.delete(unused)
 
 
 def replace(

@@ -51,6 +51,7 @@ def test_a_kill_and_a_second_run_equal_one_clean_run(
         assert held == hints.stem(warehouse.iceberg(table).metadata_location)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["files-written", "journal-written"])
 @pytest.mark.parametrize("again", ["recover-noted", "recover-swept"])
 def test_a_second_kill_while_recovering_loses_nothing(
@@ -93,6 +94,7 @@ def some_history(warehouse: Warehouse) -> dict[str, list[tuple[object, ...]]]:
     return {t: content(warehouse, t) for t in warehouse.tables()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [
@@ -118,6 +120,7 @@ def test_a_kill_while_maintaining_costs_no_row_and_leaves_no_file(
     assert [t.after.files for t in maintain(warehouse).tables if t.before.rows] == [1] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [

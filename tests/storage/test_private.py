@@ -43,8 +43,11 @@ def test_signatures_are_as_they_were() -> None:
     assert list(inspect.signature(ExpireSnapshots).parameters) == ["transaction"]
     assert list(inspect.signature(ManageSnapshots).parameters) == ["transaction"]
     assert "commit_uuid" in inspect.signature(UpdateSnapshot.overwrite).parameters
-    for name in ("append_data_file", "delete_data_file"):
+    for name in ("append_data_file", "delete_data_file", "snapshot_id"):
         assert hasattr(_OverwriteFiles, name)
+    assert "self._written_manifests.append(" in inspect.getsource(
+        _OverwriteFiles.new_manifest_output
+    )
     assert isinstance(inspect.getattr_static(DataFile, "spec_id"), property)
 
 
