@@ -177,27 +177,46 @@ def tables(
         show.table(("table", "rows", "one row is"), [(n, rows[n], about[n]) for n in lake.tables()])
 
 
-@app.command(rich_help_panel=ASK, epilog=example("lakehouse views news2"))
+@app.command(
+    rich_help_panel=ASK, epilog=example("lakehouse views news2 && lakehouse views --dialect spark")
+)
 def views(
     name: Annotated[str | None, typer.Argument(help="Show what this view is.")] = None,
     topic: Annotated[str | None, typer.Option(help="Only the views of one topic.")] = None,
-    text: Annotated[bool, typer.Option("--sql", help="Print the view's SQL.")] = False,
+    text: Annotated[bool, typer.Option("--sql", help="Print the SQL.")] = False,
+    dialect: Annotated[
+        str | None, typer.Option(help="Print it for trino, spark, snowflake or postgres.")
+    ] = None,
+    schema: Annotated[
+        str, typer.Option(help="With --dialect: the schema of tables and views there.")
+    ] = "lakehouse",
     folders: Views = None,
 ) -> None:
     """List the views by topic, or what one shows: grain, source, columns, SQL."""
-    from lakehouse.query.views import column_docs, load_views
+    from lakehouse.query.views import load_views
 
     library = load_views(folders or ())
-    if name is None:
-        listed = sorted(library.values(), key=lambda v: (v.topic, v.name))
-        if topic is not None:
-            listed = [v for v in listed if v.topic == topic]
-            if not listed:
-                topics = sorted({v.topic for v in library.values()})
-                raise UserError(f"There is no topic {topic}.", f"Known: {', '.join(topics)}.")
-        if text:
-            typer.echo("\n\n".join(f"-- {v.where}\n{v.sql};" for v in listed))
-            return
+    if name is not None:
+        _named(name, library)
+    listed = sorted(library.values(), key=lambda v: (v.topic, v.name))
+    if topic is not None:
+        listed = [v for v in listed if v.topic == topic]
+        topics = sorted({v.topic for v in library.values()})
+        if not listed:
+            raise UserError(f"There is no topic {topic}.", f"Known: {', '.join(topics)}.")
+    if dialect is not None:
+        from lakehouse.query.dialects import script
+
+        roots = (name,) if name else tuple(v.name for v in listed)
+        for part in script(dialect, roots, namespace=schema, folders=tuple(folders or ())):
+            typer.echo(f"{part}\n")
+    elif name is not None and text:
+        typer.echo(library[name].sql)
+    elif name is not None:
+        _about(library[name], library)
+    elif text:
+        typer.echo("\n\n".join(f"-- {v.where}\n{v.sql};" for v in listed))
+    else:
         show.table(
             ("topic", "view", "shows"),
             [
@@ -205,11 +224,11 @@ def views(
                 for v in listed
             ],
         )
-        return
-    view = _named(name, library)
-    if text:
-        typer.echo(view.sql)
-        return
+
+
+def _about(view: View, library: dict[str, View]) -> None:
+    from lakehouse.query.views import column_docs
+
     docs = column_docs(view, library)
     call = f"{view.name}({', '.join(view.parameters)})" if view.parameters else view.name
     typer.echo(f"{call}: {view.title}\n{view.description}")
