@@ -37,7 +37,7 @@ from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 
 BUFFER = 1 << 16
 
-JOINED_BYTES = 32 << 20
+JOINED_BYTES = 24 << 20
 JOINED_PIECES = 512
 """Small batches are joined up to this size before they are de-identified."""
 
@@ -313,11 +313,12 @@ def joined(pieces: Iterable[Parsed]) -> Iterator[Parsed]:
     held: list[Parsed] = []
     size = 0
     for piece in pieces:
-        held.append(piece)
-        size += sum(t.nbytes for t in piece.batch.tables.values())
-        if size >= JOINED_BYTES or len(held) >= JOINED_PIECES:
+        more = sum(t.nbytes for t in piece.batch.tables.values())
+        if held and (size + more > JOINED_BYTES or len(held) == JOINED_PIECES):
             yield _join(held)
             held, size = [], 0
+        held.append(piece)
+        size += more
     if held:
         yield _join(held)
 
