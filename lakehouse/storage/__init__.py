@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lakehouse.storage.commit import IngestTransaction, recover
     from lakehouse.storage.datafiles import WriteSpec, WrittenFile, write_tables
+    from lakehouse.storage.erasure import erase
     from lakehouse.storage.ledger import known_files
+    from lakehouse.storage.maintenance import maintain
+    from lakehouse.storage.releases import (
+        create_release,
+        diff_releases,
+        drop_release,
+        list_releases,
+    )
     from lakehouse.storage.settings import Settings, check
     from lakehouse.storage.warehouse import Warehouse
 
@@ -24,7 +32,13 @@ __all__ = [
     "WriteSpec",
     "WrittenFile",
     "check",
+    "create_release",
+    "diff_releases",
+    "drop_release",
+    "erase",
     "known_files",
+    "list_releases",
+    "maintain",
     "recover",
     "write_tables",
 ]
@@ -32,7 +46,10 @@ __all__ = [
 _HOMES = {
     "commit": ("IngestTransaction", "recover"),
     "datafiles": ("WriteSpec", "WrittenFile", "write_tables"),
+    "erasure": ("erase",),
     "ledger": ("known_files",),
+    "maintenance": ("maintain",),
+    "releases": ("create_release", "diff_releases", "drop_release", "list_releases"),
     "settings": ("Settings", "check"),
     "warehouse": ("Warehouse",),
 }

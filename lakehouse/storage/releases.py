@@ -12,7 +12,8 @@ from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compare import differences
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.locks import exclusive
-from lakehouse.storage.pins import Release, list_releases
+from lakehouse.storage.pins import Release
+from lakehouse.storage.pins import list_releases as list_releases
 from lakehouse.storage.warehouse import Warehouse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

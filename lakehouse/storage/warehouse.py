@@ -121,14 +121,15 @@ class Warehouse:
                 f"Make one: lakehouse init {root}",
             )
         settings = Settings.from_json(content, root)
-        if normalise(settings.location or root) != root and not _same(settings.location, root):
+        made_in = settings.location or root
+        if made_in != root and not _same(made_in, root):
             raise WarehouseError(
-                f"The warehouse in {root} was made in {settings.location} and cannot be moved.",
-                f"Move it back, or put a link to it at {settings.location}.",
+                f"The warehouse in {root} was made in {made_in} and cannot be moved.",
+                f"Move it back, or put a link to it at {made_in}.",
             )
-        warehouse = cls(
-            root, settings, connect(root, catalog if catalog is not None else settings.catalog)
-        )
+        # By the name that the tables know, also when it was reached by a link.
+        chosen = catalog if catalog is not None else settings.catalog
+        warehouse = cls(made_in, settings, connect(made_in, chosen))
         warehouse.upgrade()
         return warehouse
 
@@ -302,6 +303,7 @@ class Warehouse:
             return
         try:
             with exclusive(self.state, "commit"):
+                self._spec = None
                 self._create_tables(known)
                 for table in known.values():
                     self._add_columns(table)

@@ -13,7 +13,7 @@ from lakehouse.storage import Settings, Warehouse, check, hints, schemas, wareho
 from lakehouse.storage.settings import refuse_secrets
 from lakehouse.tables import Column, Table, load_tables
 
-from .cases import SETTINGS, content, ingest
+from .cases import SETTINGS, content, ingest, unreferenced
 
 
 def test_every_definition_is_a_table_with_its_docs_and_promises(warehouse: Warehouse) -> None:
@@ -88,6 +88,16 @@ def test_a_moved_warehouse_says_where_it_belongs(tmp_path: Path) -> None:
     os.symlink(tmp_path / "b", tmp_path / "a")
     with Warehouse.open(tmp_path / "a") as found:
         ingest(found, "one")
+        assert len(content(found, "patients")) == 3
+
+
+def test_a_warehouse_reached_by_a_link_is_the_same(warehouse: Warehouse, tmp_path: Path) -> None:
+    os.symlink(warehouse.path, tmp_path / "link")
+    with Warehouse.open(tmp_path / "link") as linked:
+        assert linked.path == warehouse.path
+        ingest(linked, "one")
+    assert len(content(warehouse, "patients")) == 3
+    assert unreferenced(warehouse) == set()
 
 
 def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:
