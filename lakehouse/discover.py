@@ -12,8 +12,9 @@ import glob
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import takewhile
@@ -30,6 +31,10 @@ from lakehouse.privacy.keys import Secret
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Readers that digest files side by side; hashing and unpacking release the interpreter."""
+
+
+AHEAD = 16 * THREADS
+"""Files that are looked at before their turn; what is known of one takes kilobytes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,10 @@ def discover(
     hidden = found.n_hidden
     files: list[FileToRead] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        pending = [pool.submit(contents_of, stored[place], secret) for place in sorted(stored)]
         try:
-            for file, job in zip((stored[place] for place in sorted(stored)), pending, strict=True):
-                contents, n_hidden = job.result()
+            for file, (contents, n_hidden) in _ahead(
+                pool, (stored[place] for place in sorted(stored)), secret
+            ):
                 files += contents
                 hidden += n_hidden
                 if advance:
@@ -82,6 +87,20 @@ def discover(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return Discovery(files, hidden)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, files: Iterable[FileToRead], secret: Secret
+) -> Iterator[tuple[FileToRead, tuple[list[FileToRead], int]]]:
+    """Yield each file with its contents, in order, looked at some files ahead and no more."""
+    waiting: deque[tuple[FileToRead, Future[tuple[list[FileToRead], int]]]] = deque()
+    for file in files:
+        waiting.append((file, pool.submit(contents_of, file, secret)))
+        if len(waiting) > AHEAD:
+            done, job = waiting.popleft()
+            yield done, job.result()
+    for done, job in waiting:
+        yield done, job.result()
 
 
 def _find(typed: str, exclude: set[str]) -> Discovery:
