@@ -45,7 +45,7 @@ pressures AS (
     SELECT
         patient_id,
         count(*) AS n_measured_days,
-        sum(CASE WHEN is_high THEN 1 ELSE 0 END) AS n_high_days,
+        count(CASE WHEN is_high THEN 1 END) AS n_high_days,
         min(CASE WHEN is_high THEN first_at END) AS first_high_at,
         min(CASE WHEN is_high THEN age_years END) AS age_years
     FROM days

@@ -76,8 +76,8 @@ visits AS (
         max(CASE WHEN present_on_admission IS NOT NULL THEN 1 ELSE 0 END) AS has_indicator,
         min(recorded_at) AS recorded_from,
         max(recorded_at) AS recorded_until,
-        sum(CASE WHEN priority > 1 THEN 1 ELSE 0 END) AS n_ranked,
-        sum(CASE WHEN coalesce(priority, 0) < 1 THEN 1 ELSE 0 END) AS n_without
+        count(CASE WHEN priority > 1 THEN 1 END) AS n_ranked,
+        count(CASE WHEN coalesce(priority, 0) < 1 THEN 1 END) AS n_without
     FROM diagnoses
     GROUP BY patient_id, encounter_id
 ),
