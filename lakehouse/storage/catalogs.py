@@ -63,9 +63,9 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
             loaded = load_catalog(catalog)
         loaded.properties = {**environment(), **loaded.properties}
         return loaded
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise WarehouseError(
-            f"The folder {root} cannot be written.", "Choose another, or mend its rights."
+            f"{root} is not a folder that can be written.", "Choose another, or mend its rights."
         ) from error
     except (NoSuchPropertyException, NotInstalledError, ValueError) as error:
         raise WarehouseError(

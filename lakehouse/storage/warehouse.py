@@ -209,13 +209,17 @@ class Warehouse:
         return [n for n in names if hints.refresh(self.files, self.iceberg(n))]
 
     def snapshots(self, table: str) -> pa.Table:
-        """Return the snapshots of a table, oldest first.
+        """Return the snapshots of a table, oldest first; the last one is the current.
+
+        A release that erasure has rewritten has a snapshot beside the table's own line of
+        history; such come before all others.
 
         Returns:
             ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
             ``ingest_id`` (null for maintenance) and ``release`` (names, with commas between).
         """
         iceberg = self.iceberg(table)
+        line = {entry.snapshot_id for entry in iceberg.metadata.snapshot_log}
         names: dict[int, list[str]] = {}
         for name, ref in iceberg.metadata.refs.items():
             if name != "main":
@@ -229,7 +233,10 @@ class Warehouse:
                 "ingest_id": s.summary.get(INGEST_ID) if s.summary else None,
                 "release": ", ".join(sorted(names.get(s.snapshot_id, []))) or None,
             }
-            for s in sorted(iceberg.metadata.snapshots, key=lambda s: s.sequence_number or 0)
+            for s in sorted(
+                iceberg.metadata.snapshots,
+                key=lambda s: (s.snapshot_id in line, s.sequence_number or 0),
+            )
         ]
         return pa.Table.from_pylist(rows, _SNAPSHOTS)
 

@@ -54,6 +54,14 @@ def test_no_warehouse_is_told_with_the_way_out(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "looking makes nothing"
 
 
+def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w").write_text("a file")
+    with pytest.raises(WarehouseError, match="not a folder"):
+        Warehouse.create(tmp_path / "w", SETTINGS)
+    with pytest.raises(WarehouseError, match="no warehouse"):
+        Warehouse.open(tmp_path / "w")
+
+
 def test_an_unfinished_warehouse_is_finished_by_the_same_command(tmp_path: Path) -> None:
     with Warehouse.create(tmp_path / "w", SETTINGS):
         (tmp_path / "w" / "lakehouse.json").unlink()
