@@ -1,8 +1,8 @@
 -- title: Laboratory results
 -- description: Every current laboratory result with the name of its analyte and its value in the analyte's own unit.
---   Vital signs are in vital_signs.
+--   Vital signs are in vital_signs; notes, images and tracings are not results of a laboratory.
 -- grain: record_id, ordinal
--- source: codes.analytes (LOINC and common local codes), codes.unit_conversions
+-- source: codes.analytes (LOINC and common local codes), codes.unit_conversions, codes.result_sections
 -- column analyte: name such as creatinine; null when the code is not known
 -- column value: number in `unit`; null when the unit as sent cannot be converted to it
 -- column unit: the analyte's own unit; the unit as sent where the analyte is not known
@@ -44,9 +44,15 @@ converted AS (
         CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift
     FROM named AS n
     LEFT JOIN unit_factors AS f ON n.analyte = f.analyte AND n.spelling = f.spelling
+    LEFT JOIN codes.result_sections AS s ON upper(n.category) = s.section
+    -- A code that is not known is a laboratory result when it comes from a laboratory, or when nothing
+    -- tells where it comes from and it has a value: notes and reports come the same way.
     WHERE
-        coalesce(n.kind, 'laboratory') = 'laboratory'
-        AND (n.analyte IS NOT NULL OR upper(coalesce(n.category, 'LAB')) NOT IN ('VITALS', 'VS', 'VITAL-SIGNS'))
+        n.kind = 'laboratory'
+        OR (
+            n.kind IS NULL
+            AND (s.kind = 'laboratory' OR (s.kind IS NULL AND (n.value_number IS NOT NULL OR n.value_code IS NOT NULL)))
+        )
 ),
 
 measured AS (

@@ -4,31 +4,32 @@
 -- grain: record_id, ordinal
 -- column order_key: the filler's order number, else the placer's
 -- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
-WITH corrected_orders AS (
+WITH order_words AS (
+    SELECT
+        record_id,
+        order_id,
+        result_status,
+        stated_at
+    FROM orders
+    WHERE result_status IN ('C', 'X')
+),
+
+corrected_orders AS (
     SELECT DISTINCT
         record_id,
         order_id
-    FROM orders
+    FROM order_words
     WHERE result_status = 'C'
 ),
 
--- An order whose last word is "cancelled" takes its earlier results with it.
-ever_cancelled AS (
-    SELECT DISTINCT order_id
-    FROM orders
-    WHERE result_status = 'X'
-),
-
+-- A cancelled order takes the results with it that were stated until then.
 cancelled_orders AS (
     SELECT
-        o.order_id,
-        max(CASE WHEN o.result_status = 'X' THEN o.stated_at END) AS cancelled_at
-    FROM orders AS o
-    INNER JOIN ever_cancelled AS e ON o.order_id = e.order_id
-    GROUP BY o.order_id
-    HAVING
-        max(CASE WHEN o.result_status = 'X' THEN o.stated_at END)
-        >= max(CASE WHEN o.result_status IS NOT NULL THEN o.stated_at END)
+        order_id,
+        max(stated_at) AS cancelled_at
+    FROM order_words
+    WHERE result_status = 'X'
+    GROUP BY order_id
 ),
 
 placed AS (

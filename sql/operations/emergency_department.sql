@@ -6,7 +6,7 @@
 -- column arrived_at: admission or registration
 -- column left_at: end of the visit; null while it lasts
 -- column hours: from arrival to the end of the visit
--- column emergency_hours: from arrival until the patient left the first unit
+-- column emergency_hours: from arrival until the patient left the first unit; null for one admitted straight to a ward
 -- column outcome: discharged, admitted, transferred, left against advice, died or present
 -- column first_systolic_bp: first systolic pressure, mmHg
 -- column first_heart_rate: first heart rate per minute
@@ -68,7 +68,10 @@ SELECT
     v.admitted_at AS arrived_at,
     v.discharged_at AS left_at,
     date_diff('minute', v.admitted_at, v.discharged_at) / 60.0 AS hours,
-    coalesce(s.hours, date_diff('minute', v.admitted_at, v.discharged_at) / 60.0) AS emergency_hours,
+    CASE
+        WHEN s.next_unit IS NOT NULL THEN s.hours
+        WHEN v.class = 'emergency' THEN date_diff('minute', v.admitted_at, v.discharged_at) / 60.0
+    END AS emergency_hours,
     s.unit AS first_unit,
     v.class,
     v.admission_type,
