@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError, UnsupportedError
@@ -72,14 +74,56 @@ def translate(
     for name in roots:
         if name not in views:
             raise QueryError(f"There is no view named {name}.", did_you_mean(name, views))
-    schema = library.columns(roots, folders)
     for name in closure(roots or views, views):
-        yield _translated(views[name], dialect, schema, namespace)
+        yield _translated(views[name], dialect, roots, folders, namespace)
 
 
-def _translated(view: View, dialect: str, schema: library.Columns, namespace: str) -> Translated:
+def _translated(
+    view: View, dialect: str, roots: tuple[str, ...], folders: tuple[Path, ...], namespace: str
+) -> Translated:
     if view.parameters:
         return Translated(view, "", "a table macro of DuckDB")
+    query = _qualified(view.name, roots, folders).copy()
+    for table in query.find_all(exp.Table):
+        if table.db == library.MAIN:
+            table.set("db", exp.to_identifier(namespace) if namespace else None)
+    query = query.transform(_double).transform(_percentile, dialect)
+    try:
+        sql = query.sql(dialect=dialect, pretty=True, unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        return Translated(view, "", str(error).partition("\n")[0])
+    return Translated(view, sql)
+
+
+def _double(node: Any) -> Any:
+    """Make a literal such as 100.0 a double: as a decimal, others would cut what it multiplies."""
+    is_fraction = isinstance(node, exp.Literal) and not node.is_string and not node.is_int
+    if not is_fraction or isinstance(node.parent, exp.Cast):
+        return node
+    return exp.cast(node.copy(), "DOUBLE")
+
+
+def _percentile(node: Any, dialect: str) -> Any:
+    """Write a median or quantile the way each engine has it; Trino has approximate ones only."""
+    if isinstance(node, exp.Median) and dialect == "trino":
+        value, share = node.this, exp.Literal.number("0.5")
+    elif isinstance(node, exp.PercentileCont) and node.expression is not None:
+        value, share = node.this, node.expression.unnest()
+    else:
+        return node
+    if isinstance(share, exp.Cast):
+        share = share.this
+    if dialect in ("spark", "trino"):
+        name = "PERCENTILE" if dialect == "spark" else "APPROX_PERCENTILE"
+        return exp.Anonymous(this=name, expressions=[value.copy(), share.copy()])
+    order = exp.Order(expressions=[exp.Ordered(this=value.copy())])
+    return exp.WithinGroup(this=exp.PercentileCont(this=share.copy()), expression=order)
+
+
+@cache
+def _qualified(name: str, roots: tuple[str, ...], folders: tuple[Path, ...]) -> Any:
+    """Return a view's query with every column and table qualified and every type known."""
+    view, schema = load_views(folders)[name], library.columns(roots, folders)
     try:
         query = qualify(
             view.query.copy(),
@@ -89,17 +133,9 @@ def _translated(view: View, dialect: str, schema: library.Columns, namespace: st
             identify=False,
             quote_identifiers=False,
         )
-        query = annotate_types(query, schema=schema, dialect=DIALECT)
+        return annotate_types(query, schema=schema, dialect=DIALECT)
     except SqlglotError:
         raise DefinitionError(f"{view.where}: sqlglot cannot qualify it.") from None
-    for table in query.find_all(exp.Table):
-        if table.db == library.MAIN:
-            table.set("db", exp.to_identifier(namespace) if namespace else None)
-    try:
-        sql = query.sql(dialect=dialect, pretty=True, unsupported_level=ErrorLevel.RAISE)
-    except UnsupportedError as error:
-        return Translated(view, "", str(error).partition("\n")[0])
-    return Translated(view, sql)
 
 
 def script(
