@@ -37,7 +37,7 @@ from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 
 BUFFER = 1 << 16
 
-JOINED_BYTES = 24 << 20
+JOINED_BYTES = 12 << 20
 JOINED_PIECES = 512
 """Small batches are joined up to this size before they are de-identified."""
 

@@ -47,10 +47,10 @@ TASK_BYTES = 64 << 20
 FILE_BYTES = 64 << 10
 """What opening a file costs besides its content, in bytes read."""
 
-WRITE_BYTES = 96 << 20
+WRITE_BYTES = 48 << 20
 """Bytes of packed blocks that one write task takes on."""
 
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 STORE_BYTES = 2 << 30
 """Ray's object store on a machine of its own, at most; more spills to disk, all de-identified."""
 
@@ -267,8 +267,12 @@ def _read(
             if counter is not None:
                 counter.add.remote(piece.tally)
             block = pack(piece, made) if table is None else _typed(piece, table)
+            del piece
             if len(block):
                 yield block
+            del block
+            # Ray keeps a worker for the next task: what this one is done with goes back now.
+            pa.default_memory_pool().release_unused()
         if table is not None:
             yield load_tables()[table].schema.empty_table()
     except LakehouseError:
@@ -321,7 +325,9 @@ class PackedDatasink(Datasink):
                         writer.add(self._fitting(batch, made))
                         reports += told
                         makers.add(made)
-                return writer.finish(), reports, list(makers)
+                written = writer.finish()
+            pa.default_memory_pool().release_unused()
+            return written, reports, list(makers)
         except LakehouseError:
             raise
         except Exception as error:
