@@ -147,3 +147,19 @@ def test_full_dates_and_moved_dates_exclude_each_other(
     arguments = ["export", "dicom", str(hospital / "dicom"), str(tmp_path / "out")]
     arguments += ["--warehouse", str(place), "--key-file", str(key)]
     assert run([*arguments, "--retain-full-dates", "--modified-dates"]) == 2
+
+
+def test_verify_finds_no_token_of_the_archive(
+    warehouse: tuple[Path, Path], hospital: Path, tmp_path: Path
+) -> None:
+    tokens = set()
+    for path in objects(hospital)[::7]:
+        ds = pydicom.dcmread(path)
+        tokens |= {str(ds.SOPInstanceUID), str(ds.StudyInstanceUID), str(ds.DeviceSerialNumber)}
+        tokens.add(str(ds.PatientName).strip("^"))
+    # shorter ones occur in keyed digests by chance
+    lines = sorted(t for t in tokens if len(t) > 12 and t.isascii())
+    assert len(lines) > 50
+    (tmp_path / "tokens").write_text("\n".join(lines))
+    arguments = ["verify", "--tokens", str(tmp_path / "tokens"), "--control"]
+    assert run([*arguments, str(hospital / "dicom"), "--warehouse", str(warehouse[0])]) == 0
