@@ -27,9 +27,9 @@ from lakehouse.storage.datafiles import WriteSpec, WrittenFile
 
 AUTO, LOCAL, RAY = "auto", "local", "ray"
 
-AUTO_BYTES = 2 << 30
+AUTO_BYTES = 512 << 20
 """``--engine auto`` takes Ray from this many bytes of unpacked content on. Starting Ray costs 20
-to 30 s, in which the local engine is through with about so much."""
+to 30 s; below this, on two cores, the local engine is through before Ray has made up for it."""
 
 
 @dataclass(frozen=True)

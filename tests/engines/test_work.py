@@ -1,0 +1,99 @@
+"""Which engine drives, what a commit holds off, and how rows and file lists travel."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from lakehouse.batch import seal
+from lakehouse.content import FileToRead
+from lakehouse.errors import EngineError, UserError
+from lakehouse.packing import Made, pack, unpack
+from lakehouse.privacy.keys import Secret
+from lakehouse.reports import FileReport, Tally
+from lakehouse.sealed import open_files, seal_files
+from lakehouse.tables import load_tables
+from lakehouse.work import AUTO_BYTES, Processed, choose, driver, engines, uninterrupted
+
+SMALL = FileToRead("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
+LARGE = replace(SMALL, content_size=AUTO_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "address", "engine"),
+    [
+        ("auto", SMALL, None, "local"),
+        ("auto", LARGE, None, "ray"),
+        ("auto", SMALL, "head:6379", "ray"),
+        ("local", LARGE, None, "local"),
+        ("ray", SMALL, None, "ray"),
+    ],
+)
+def test_the_engine_that_is_done_first(
+    name: str, file: FileToRead, address: str | None, engine: str
+) -> None:
+    assert choose(name, [file], address) == engine
+
+
+def test_an_engine_that_is_none_and_one_that_contradicts() -> None:
+    with pytest.raises(UserError, match="local"):
+        choose("locale", [SMALL], None)
+    with pytest.raises(UserError, match="no Ray address"):
+        choose("local", [SMALL], "head:6379")
+
+
+def test_engines_are_found_by_their_folder() -> None:
+    assert engines() == ["local", "ray"]
+    assert callable(driver("local").run)
+
+
+def test_ctrl_c_waits_for_a_commit() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("committed")
+    assert done == ["committed"]
+    with uninterrupted():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_packed_block_gives_back_what_was_packed() -> None:
+    schema = load_tables()["rejects"].schema
+    rows = pa.Table.from_pylist([{"file_id": "f", "record_ordinal": 3}], schema)
+    report = FileReport("f", "p", "hl7v2", n_records=4)
+    report.dropped.update({"ZPD": 2})
+    made = Made("key", "policy", "Europe/Zurich")
+    piece = Processed(seal({"rejects": rows, "records": _empty()}), [report])
+    block = pack(piece, made)
+    (batch, _, by), (_, reports, _) = unpack(block)
+    assert batch.tables["rejects"].equals(rows)
+    assert (by, reports) == (made, [report])
+    with pytest.raises(UserError, match="packed blocks only"):
+        list(unpack(pa.table({"name": ["DOE"]})))
+
+
+def _empty() -> pa.Table:
+    return load_tables()["records"].schema.empty_table()
+
+
+def test_a_sealed_list_opens_with_its_own_key_only() -> None:
+    secret, other = Secret(os.urandom(32)), Secret(os.urandom(32))
+    sealed = seal_files([SMALL, LARGE], secret)
+    assert b"DOE" not in sealed
+    assert open_files(sealed, secret) == [SMALL, LARGE]
+    with pytest.raises(EngineError, match="another key"):
+        open_files(sealed, other)
+    with pytest.raises(EngineError):
+        open_files(sealed[:-1] + bytes([sealed[-1] ^ 1]), secret)
+    assert seal_files([SMALL], secret) != seal_files([SMALL], secret)
+
+
+def test_figures_add_up_and_travel() -> None:
+    total = sum([Tally(1, 2, 0, 10), Tally(0, 1, 1, 5)], Tally())
+    assert pickle.loads(pickle.dumps(total)) == Tally(1, 3, 1, 15)
