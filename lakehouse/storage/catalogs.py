@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakehouse.errors import WarehouseError
+from lakehouse.storage.durable import IMPLEMENTATION
 from lakehouse.storage.files import environment, is_local, join
 from lakehouse.storage.settings import Catalog
 
@@ -20,6 +21,8 @@ EMBEDDED = "catalog.db"
 
 NAME = "lakehouse"
 """Name under which a catalog given by properties keeps its rows."""
+
+_DURABLE = {"py-io-impl": IMPLEMENTATION}
 
 LOCK_SECONDS = 30
 """How long SQLite waits for another process; its own default of 5 s fails under load."""
@@ -56,12 +59,13 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
     try:
         if catalog is None:
             Path(root).mkdir(parents=True, exist_ok=True)
-            return load_catalog(NAME, type="sql", uri=embedded_uri(root))
+            return load_catalog(NAME, type="sql", uri=embedded_uri(root), **_DURABLE)
         if isinstance(catalog, Mapping):
             loaded = load_catalog(NAME, **{str(k): str(v) for k, v in catalog.items()})
         else:
             loaded = load_catalog(catalog)
-        loaded.properties = {**environment(), **loaded.properties}
+        durable = _DURABLE if is_local(root) else {}
+        loaded.properties = {**environment(), **durable, **loaded.properties}
         return loaded
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise WarehouseError(

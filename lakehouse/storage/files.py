@@ -146,7 +146,7 @@ class Files:
             draft.unlink(missing_ok=True)
             raise
         if durable:
-            _sync_folder(target.parent)
+            sync(str(target))
 
     def exists(self, location: str) -> bool:
         """Return whether there is a file at a location."""
@@ -189,18 +189,21 @@ class Files:
 
     @contextmanager
     def output(self, location: str) -> Iterator[pa.NativeFile]:
-        """Open a new file for writing; its folder is made when missing."""
+        """Open a new file for writing, durable when it is closed; makes its folder if missing."""
         filesystem, path = self.open(location)
         if is_local(location):
             os.makedirs(os.path.dirname(path), exist_ok=True)
         with filesystem.open_output_stream(path) as stream:
             yield stream
+        if is_local(location):
+            sync(path)
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself is durable only once the folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync(path: str) -> None:
+    """Make a new file of this disk survive a power cut: its content, then its name."""
+    for part in (path, os.path.dirname(path)):
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

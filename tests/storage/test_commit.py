@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lakehouse.errors import CommitError
@@ -12,6 +14,7 @@ from lakehouse.storage import (
     write_tables,
 )
 from lakehouse.storage.files import join
+from lakehouse.storage.integrity import references
 
 from .cases import content, ingest, ledger, rows
 
@@ -80,3 +83,23 @@ def test_a_replay_takes_a_stored_file_again(warehouse: Warehouse) -> None:
         assert two.claim(["file-of-one"], again=True) == {"file-of-one"}
         two.commit([], ledger("two", ["file-of-one"]))
     assert len(content(warehouse, "ingest_files")) == 2
+
+
+def test_all_that_a_table_refers_to_would_survive_a_power_cut(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file is synced to the disk before anything durable names it."""
+    synced, real = set(), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ingest(warehouse, "one")
+    table = warehouse.iceberg("patients")
+    used = references(table)
+    new = used.lists | used.manifests | used.data | {table.metadata_location}
+    assert new <= synced
+    assert {os.path.dirname(f) for f in new} <= synced
+    assert any(f.endswith(".journal.tmp") or ".journal." in f for f in synced)
