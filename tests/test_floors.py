@@ -22,6 +22,7 @@ FLOORS = [
         "progress",
         "packing",
         "sealed",
+        "tombstones",
         "work",
         "writing",
         "ingest",
