@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 import time
 import tracemalloc
 import zlib
@@ -19,6 +20,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from lakehouse.batch import RawBatch, Source
+from lakehouse.errors import MissingExtraError
 from lakehouse.formats.dicom import FORMAT
 
 LIMIT_SECONDS = 5.0
@@ -277,3 +279,11 @@ def test_deflated_and_gzipped_objects_are_read() -> None:
         found = batch.tables["imaging_instances"]
         for column in ("slice_thickness_mm", "accession_id", "study_at", "rows"):
             assert found[column].to_pylist() == plain[column].to_pylist()
+
+
+def test_without_pydicom_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = sample()
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    assert FORMAT.sniff(data[:4096])
+    with pytest.raises(MissingExtraError, match=r"clinical-lakehouse\[dicom\]"):
+        next(FORMAT.parse(io.BytesIO(data), Source("0" * 32)))
