@@ -303,6 +303,108 @@ def test_views_say_what_they_are(lakehouse: Lakehouse) -> None:
     )
 
 
+def test_views_in_another_dialect(lakehouse: Lakehouse) -> None:
+    out = lakehouse("views", "qsofa", "--dialect", "snowflake", "--schema", "clinic").out
+    assert "CREATE OR REPLACE VIEW clinic.qsofa AS" in out
+    assert "Did you mean spark?" in lakehouse("views", "--dialect", "sparc").err
+
+
+def test_lineage_as_text_and_picture(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    out = lakehouse("lineage", "patients_current.sex").out
+    assert out.startswith("patients_current.sex")
+    assert "patients.sex" in out
+    assert "Wrote sex.svg" in lakehouse("lineage", "patients_current.sex", "--svg", "sex.svg").err
+    assert (tmp_path / "sex.svg").read_text().startswith("<svg")
+    assert lakehouse("lineage", "patients_current.sexx").code == 2
+
+
+def test_small_cells(filled: Lakehouse) -> None:
+    query = "SELECT sex, count(*) AS n FROM patients GROUP BY sex"
+    assert filled("sql", query, "--min-cell", "3").out == "sex,n,suppressed\nfemale,3,\n"
+    assert filled("sql", query, "--min-cell", "4").out == "sex,n,suppressed\nfemale,,small\n"
+    assert filled("sql", "FROM patients", "--min-cell", "4").code == 2
+
+
+def test_a_cohort_is_built_saved_and_compared(filled: Lakehouse, tmp_path: Path) -> None:
+    asked = ["--sex", "female", "--age", "18-75", "--without", "condition=E11"]
+    ran = filled("cohort", "women", *asked, "--save", "--svg", "women.svg", "-o", "women.csv")
+    assert ran.code == 0, ran.err
+    assert "0\tall patients\t3\t0" in ran.out
+    assert (tmp_path / "warehouse" / "cohorts" / "women.json").exists()
+    assert (tmp_path / "women.svg").exists()
+    assert (tmp_path / "women.csv").read_text().count("\n") == 4
+    assert filled("cohort").out == "women\n"
+    assert "all patients\t3" in filled("cohort", "women").out
+    assert "Nothing changed" in filled("cohort", "women", "--diff").err
+    assert "SELECT" in filled("cohort", "women", "--sql").out
+    assert "saved cohort" in filled("cohort", "wemen").err
+    assert filled("cohort", "x", "--lab", "4548-4 6.5").code == 2
+    assert filled("cohort", "x", "--age", "old").code == 2
+
+
+# Keeping
+
+
+def test_release_pins_what_later_ingests_change(
+    filled: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    assert "Release 2026-q1 pins" in filled("release", "2026-q1").err
+    text = ADMISSION.format(control="C9", number="555555")
+    (feeds / "9.hl7").write_text(text, newline="")
+    filled("ingest", str(feeds))
+    query = "SELECT count(*) AS n FROM patients"
+    assert filled("sql", query, "--as-of", "2026-q1").out == "n\n3\n"
+    assert filled("sql", query).out == "n\n4\n"
+    assert filled("release", "2026-q1").code == 2
+    filled("release", "2026-q2")
+    assert filled("release").out.count("2026-q") == 2
+    assert "patients\t1\t0" in filled("release", "--diff", "2026-q1", "2026-q2").out
+    assert filled("release", "2026-q1", "--drop").code == 0
+    assert filled("sql", query, "--as-of", "2026-q1").code == 2
+    assert filled("release", "--drop").code == 2
+
+
+def test_verify_and_its_report(filled: Lakehouse, tmp_path: Path) -> None:
+    ran = filled("verify", "-o", "report.json")
+    assert ran.code == 0
+    assert "passed" in ran.err
+    assert json.loads((tmp_path / "report.json").read_text())["passed"] is True
+    (tmp_path / "tokens.txt").write_text("Springfield\n12 Main St\n100001\n")
+    ran = filled("verify", "--tokens", "tokens.txt", "--control", "feeds", "-o", "report.html")
+    assert ran.code == 0, ran.err
+    (tmp_path / "warehouse" / "tables" / "patients" / "data" / "stray.parquet").write_text("x")
+    assert filled("verify").code == 1
+
+
+def test_maintain(filled: Lakehouse, feeds: Path) -> None:
+    for n in range(2):
+        text = ADMISSION.format(control=f"M{n}", number=f"77777{n}")
+        (feeds / f"m{n}.hl7").write_text(text, newline="")
+        filled("ingest", str(feeds))
+    before = filled("sql", "SELECT * FROM patients ORDER BY ALL").out
+    dry = filled("maintain", "--dry-run", "--keep", "1")
+    assert "patients\t3\t1" in dry.out
+    assert filled("maintain", "--keep", "1", "--grace", "0").code == 0
+    assert filled("sql", "SELECT * FROM patients ORDER BY ALL").out == before
+
+
+def test_forget_asks_first_and_erases(
+    filled: Lakehouse, feeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = ["--record-number", "100001", "--authority", "MERCY"]
+    refused = filled("forget", *who)
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("100001\n"))
+    ran = filled("forget", "--record-number", "-", "--authority", "MERCY", "--yes")
+    assert ran.code == 0, ran.err
+    assert "patients\t1" in ran.out
+    assert "100001" not in ran.out + ran.err
+    assert filled("sql", "SELECT count(*) AS n FROM patients").out == "n\n2\n"
+    filled("ingest", str(feeds))
+    assert filled("sql", "SELECT count(*) AS n FROM patients").out == "n\n2\n"
+    assert filled("forget", *who, "--yes").code == 2
+
+
 # As a process of its own
 
 
