@@ -55,7 +55,7 @@ class Body:
         self.height = between(self.rng, -2.2, 2.2) * 4.2
         self.weight_factor = self.rng.gauss(1, 0.13)
         # one person's diabetes is graver than another's
-        grades = [between(self.rng, 0.45, 1.45) for _ in held]
+        grades = [min(max(self.rng.gauss(1, 0.35), 0.3), 1.65) for _ in held]
         self.labs = [
             (c.onset, g, changes("conditions", "labs")[c.key])
             for c, g in zip(held, grades, strict=True)
