@@ -1,6 +1,6 @@
 -- title: Merged and linked identities
 -- description: Every patient identity that is no longer the one to use, with the identity at the end of its chain of
---   merges and links (up to sixteen in a row) and the days that lay its times on that one's line.
+--   merges and links (up to fifteen in a row) and the days that lay its times on that one's line.
 -- grain: old_patient_id
 -- source: HL7 v2.9 ch. 3.6.2: A18, A24, A30, A34 and A40 join two identities, A37 parts them.
 -- column old_patient_id: identity that was merged or linked into another
@@ -36,54 +36,33 @@ standing AS (
 
 ranked AS (
     SELECT
-        old_id,
-        new_id,
-        offset_days,
-        kind,
-        row_number() OVER (
-            PARTITION BY old_id
-            ORDER BY linked_at_old_line DESC NULLS LAST, record_id DESC NULLS LAST, ordinal DESC NULLS LAST
-        ) AS newest
+        *,
+        row_number() OVER latest_first AS newest,
+        first_value(new_id) OVER latest_first AS latest_id,
+        first_value(offset_days) OVER latest_first AS latest_offset
     FROM standing
     WHERE kind <> 'unlink'
+    WINDOW latest_first AS (
+        PARTITION BY old_id
+        ORDER BY linked_at_old_line DESC NULLS LAST, record_id DESC NULLS LAST, ordinal DESC NULLS LAST
+    )
 ),
 
--- One identity linked to two others joins all three: the other one follows the latest,
--- unless it has gone elsewhere itself.
-bridged AS (
-    SELECT
-        other.new_id AS old_id,
-        latest.new_id,
-        latest.offset_days - other.offset_days AS offset_days
-    FROM ranked AS other
-    INNER JOIN ranked AS latest ON other.old_id = latest.old_id
-    LEFT JOIN ranked AS own ON other.new_id = own.old_id
-    WHERE
-        other.kind = 'link'
-        AND other.newest > 1
-        AND latest.newest = 1
-        AND other.new_id <> latest.new_id
-        AND own.old_id IS NULL
-    QUALIFY row_number() OVER (PARTITION BY other.new_id ORDER BY other.newest, latest.new_id) = 1
-),
-
+-- The latest merge or link of an identity counts. One that was linked to two others joins all three:
+-- the other one follows the latest, unless it has gone elsewhere itself.
 steps_1 AS (
     SELECT
-        old_id,
-        new_id,
-        offset_days,
-        new_id AS first_id,
-        offset_days AS first_offset
+        CASE WHEN newest = 1 THEN old_id ELSE new_id END AS old_id,
+        latest_id AS new_id,
+        CASE WHEN newest = 1 THEN offset_days ELSE latest_offset - offset_days END AS offset_days,
+        latest_id AS first_id,
+        CASE WHEN newest = 1 THEN offset_days ELSE latest_offset - offset_days END AS first_offset,
+        FALSE AS ended
     FROM ranked
-    WHERE newest = 1
-    UNION ALL
-    SELECT
-        old_id,
-        new_id,
-        offset_days,
-        new_id AS first_id,
-        offset_days AS first_offset
-    FROM bridged
+    WHERE newest = 1 OR (kind = 'link' AND new_id <> latest_id)
+    QUALIFY row_number() OVER (
+        PARTITION BY CASE WHEN newest = 1 THEN old_id ELSE new_id END ORDER BY newest, latest_id
+    ) = 1
 ),
 
 -- Each step doubles the length of chain that is followed; first_* is the identity on the way that sorts first.
@@ -93,7 +72,8 @@ steps_2 AS (
         coalesce(b.new_id, a.new_id) AS new_id,
         a.offset_days + coalesce(b.offset_days, 0) AS offset_days,
         CASE WHEN b.first_id < a.first_id THEN b.first_id ELSE a.first_id END AS first_id,
-        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset
+        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset,
+        coalesce(b.ended, TRUE) AS ended
     FROM steps_1 AS a
     LEFT JOIN steps_1 AS b ON a.new_id = b.old_id
 ),
@@ -104,7 +84,8 @@ steps_4 AS (
         coalesce(b.new_id, a.new_id) AS new_id,
         a.offset_days + coalesce(b.offset_days, 0) AS offset_days,
         CASE WHEN b.first_id < a.first_id THEN b.first_id ELSE a.first_id END AS first_id,
-        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset
+        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset,
+        coalesce(b.ended, TRUE) AS ended
     FROM steps_2 AS a
     LEFT JOIN steps_2 AS b ON a.new_id = b.old_id
 ),
@@ -115,31 +96,25 @@ steps_8 AS (
         coalesce(b.new_id, a.new_id) AS new_id,
         a.offset_days + coalesce(b.offset_days, 0) AS offset_days,
         CASE WHEN b.first_id < a.first_id THEN b.first_id ELSE a.first_id END AS first_id,
-        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset
+        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset,
+        coalesce(b.ended, TRUE) AS ended
     FROM steps_4 AS a
     LEFT JOIN steps_4 AS b ON a.new_id = b.old_id
 ),
 
-steps_16 AS (
-    SELECT
-        a.old_id,
-        coalesce(b.new_id, a.new_id) AS new_id,
-        a.offset_days + coalesce(b.offset_days, 0) AS offset_days,
-        CASE WHEN b.first_id < a.first_id THEN b.first_id ELSE a.first_id END AS first_id,
-        CASE WHEN b.first_id < a.first_id THEN a.offset_days + b.first_offset ELSE a.first_offset END AS first_offset
-    FROM steps_8 AS a
-    LEFT JOIN steps_8 AS b ON a.new_id = b.old_id
-),
-
--- A chain that still goes on after sixteen steps goes in a circle, and nothing says who survives:
--- the identity that sorts first in the circle does, the same one for all of them.
+-- A chain that still goes on goes in a circle, and nothing says who survives: the identity that sorts
+-- first in the circle does, the same one for all of them.
 survivors AS (
     SELECT
         a.old_id,
-        coalesce(circle.first_id, a.new_id) AS patient_id,
-        a.offset_days + coalesce(circle.first_offset, 0) AS offset_days
-    FROM steps_16 AS a
-    LEFT JOIN steps_16 AS circle ON a.new_id = circle.old_id
+        CASE WHEN b.old_id IS NULL THEN a.new_id WHEN b.ended THEN b.new_id ELSE b.first_id END AS patient_id,
+        a.offset_days + CASE
+            WHEN b.old_id IS NULL THEN 0
+            WHEN b.ended THEN b.offset_days
+            ELSE b.first_offset
+        END AS offset_days
+    FROM steps_8 AS a
+    LEFT JOIN steps_8 AS b ON a.new_id = b.old_id
 )
 
 SELECT
