@@ -6,9 +6,9 @@ import gzip
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -335,9 +335,11 @@ def test_a_cold_start_takes_under_five_seconds(
         "assert report.n_records == 100, report\n"
         "assert 'ray' not in sys.modules"
     )
-    begun = time.monotonic()
+    # Processor time: it is one process, and the machine may have other things to do.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code, str(source), warehouse.path], check=True)
-    assert time.monotonic() - begun < 5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
 
 
 def test_import_is_quick() -> None:
