@@ -133,7 +133,7 @@ def shell(
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         pinned = f"{FOLDER}/as-of" if as_of else FOLDER
-        init = prepare(lake.place, Path(warehouse, pinned))
+        init = prepare(lake.place, lake.folder(pinned))
         if init_only:
             typer.echo(str(init.resolve()))
             return

@@ -26,7 +26,7 @@ from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
 from lakehouse.query.views import closure, column_docs
-from lakehouse.storage.files import is_local
+from lakehouse.storage.files import is_local, normalise
 from lakehouse.tables import load_tables
 
 if TYPE_CHECKING:
@@ -232,13 +232,14 @@ class Lakehouse:
     @property
     def cohort(self) -> Cohorts:
         """Cohorts: ``lake.cohort("t2dm").where(condition="E11")``, ``lake.cohort.load("t2dm")``."""
-        folder = self._path if is_local(str(self._path)) else cache_folder() / self.warehouse_name
-        return Cohorts(self, Path(folder, COHORTS))
+        return Cohorts(self, self.folder(COHORTS))
 
-    @property
-    def warehouse_name(self) -> str:
-        """A file name for what belongs to this warehouse and lies elsewhere."""
-        return hashlib.sha256(str(self._path).encode()).hexdigest()[:16]
+    def folder(self, name: str) -> Path:
+        """Return a folder of the warehouse; for one in an object store, a folder of the user's."""
+        if is_local(str(self._path)):
+            return Path(normalise(str(self._path)), name)
+        known = hashlib.sha256(str(self._path).encode()).hexdigest()[:16]
+        return cache_folder() / known / name
 
     def beside(self, place: Place) -> Lakehouse:
         """Return this warehouse with other snapshots or views; closed together with this one."""

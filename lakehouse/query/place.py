@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views import View, load_views
-from lakehouse.storage.files import Files, is_local, join, normalise
+from lakehouse.storage.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.settings import NAME, Catalog, Settings
 from lakehouse.tables import load_tables
 
@@ -31,7 +31,7 @@ class Place:
         pins: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
         codes: A site's folders with code sets.
         folders: A site's folders with views.
-        settings: DuckDB settings for a remote store (``s3_endpoint``, ...).
+        store: How an object store is reached, as pyiceberg names it (``s3.endpoint`` ...).
         library: Views as a saved cohort keeps them, in place of today's.
     """
 
@@ -40,7 +40,7 @@ class Place:
     pins: Mapping[str, int] = field(default_factory=dict)
     codes: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    store: Mapping[str, str] = field(default_factory=dict, repr=False)
     library: Mapping[str, View] | None = field(default=None, repr=False)
 
     @property
@@ -74,7 +74,9 @@ def locate(
 
         with Warehouse.open(root, catalog) as warehouse:
             locations = {name: warehouse.location(name) for name in warehouse.tables()}
-            return Place(locations, warehouse.settings.profile, codes=codes, folders=folders)
+            store = {**environment(), **warehouse.files.properties}
+            profile = warehouse.settings.profile
+            return Place(locations, profile, codes=codes, folders=folders, store=store)
     locations = {name: join(root, "tables", name) for name in load_tables()}
     return Place(locations, settings.profile, codes=codes, folders=folders)
 

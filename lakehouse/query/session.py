@@ -21,6 +21,7 @@ from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
 from lakehouse.query.place import EMPTY, Place
+from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import CODES, closure, ddl, literal
 from lakehouse.storage.files import is_local
 from lakehouse.tables import Table, load_tables
@@ -120,7 +121,7 @@ def lock_statements(place: Place) -> list[str]:
     """Return the settings that shut a connection in: the tables' folders and nothing else."""
     folders = ", ".join(literal(_slashed(loc)) for loc in sorted(place.locations.values()))
     return [
-        *(f"SET {name} = {literal(value)}" for name, value in sorted(place.settings.items())),
+        *secret_statements(place.store),
         "SET python_enable_replacements = false",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",

@@ -28,6 +28,7 @@ from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statemen
 from lakehouse.query.library import fill_empty
 from lakehouse.query.place import Place, cache_folder
 from lakehouse.query.session import table_statements
+from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import (
     View,
     closure,
@@ -105,7 +106,7 @@ def init_sql(place: Place, database: Path) -> str:
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
         *load_statements(),
-        *(f"SET {name} = {literal(value)}" for name, value in sorted(place.settings.items())),
+        *secret_statements(place.store, by_name=True),
         "SET TimeZone = 'UTC'",
         SETTLED,
         f"ATTACH {literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
@@ -166,8 +167,8 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
             con.execute(statement)
     for statement in load_statements():
         con.execute(statement)
-    for name, value in place.settings.items():
-        con.execute(f"SET {name} = {literal(value)}")
+    for statement in secret_statements(place.store):
+        con.execute(statement)
     for table in load_tables().values():
         con.execute(f'DROP TABLE "{table.name}"')
         for statement in table_statements(con, table, place):

@@ -1,0 +1,49 @@
+"""How DuckDB is told to reach an object store: by a secret that lives in memory only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from lakehouse.query.views import literal
+
+CREDENTIALS = {
+    "KEY_ID": ("s3.access-key-id", "AWS_ACCESS_KEY_ID"),
+    "SECRET": ("s3.secret-access-key", "AWS_SECRET_ACCESS_KEY"),
+    "SESSION_TOKEN": ("s3.session-token", "AWS_SESSION_TOKEN"),
+}
+"""Option of DuckDB's secret -> pyiceberg's property, and AWS's variable."""
+
+
+def secret_statements(store: Mapping[str, str], *, by_name: bool = False) -> list[str]:
+    """Return the statement that lets DuckDB reach an S3 store; none when there is nothing to tell.
+
+    Args:
+        store: Properties as pyiceberg names them.
+        by_name: Leave credentials to the environment of whoever runs the statement, for a file
+            that is kept; DuckDB's own shell has ``getenv``.
+
+    Examples:
+        >>> secret_statements({"s3.endpoint": "http://127.0.0.1:9000"}, by_name=True)[0][:51]
+        "CREATE SECRET lakehouse_store (TYPE s3, ENDPOINT '12"
+    """
+    if not any(name.startswith("s3.") for name in store):
+        return []
+    options = ["TYPE s3"]
+    if endpoint := store.get("s3.endpoint"):
+        parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        options += [
+            f"ENDPOINT {literal(parts.netloc)}",
+            f"USE_SSL {str(parts.scheme == 'https').lower()}",
+            "URL_STYLE 'path'",
+        ]
+    if region := store.get("s3.region"):
+        options.append(f"REGION {literal(region)}")
+    for option, (name, variable) in CREDENTIALS.items():
+        value = store.get(name) or os.environ.get(variable)
+        if value:
+            options.append(
+                f"{option} getenv('{variable}')" if by_name else f"{option} {literal(value)}"
+            )
+    return [f"CREATE SECRET lakehouse_store ({', '.join(options)})"]
