@@ -119,7 +119,8 @@ class Part:
         at = self.admitted[of_visit] + turn * every * HOUR + HOUR
         mean, spread = (np.array([p[i] for p in panel])[which] for i in (2, 3))
         highest = np.array([p[4] if len(p) > 4 else 1e6 for p in panel])[which]
-        value = np.clip(np.round(self.rng.normal(mean, spread), 1), 0.1, highest)
+        lowest = np.maximum(mean - 3 * spread, 0.1)
+        value = np.round(np.clip(self.rng.normal(mean, spread), lowest, highest), 1)
         rows = self._common(kind, of_visit, at)
         record = (of_visit * rounds + turn).astype(np.int64)
         names = pa.array([f"{self.number:04x}{kind}-{i:09d}" for i in range(visits * rounds)])

@@ -31,22 +31,47 @@
 -- column variant: Definition and window
 -- column n_missing: Organs that no input decides, of six
 -- column score: 0 to 24
-WITH gases AS (
+WITH labs AS (
     SELECT
         patient_id,
         encounter_id,
         observed_at AS measured_at,
-        max(CASE WHEN analyte = 'pao2' THEN value END) AS pao2,
-        max(CASE WHEN analyte = 'fio2' THEN value END) AS fio2,
-        max(CASE WHEN analyte = 'pao2_fio2' THEN value END) AS stated_ratio
+        analyte,
+        value
     FROM lab_results
     WHERE
-        analyte IN ('pao2', 'fio2', 'pao2_fio2')
-        AND value > 0
+        analyte IN ('pao2', 'fio2', 'pao2_fio2', 'platelets', 'bilirubin_total', 'creatinine')
+        AND value IS NOT NULL
         AND comparator IS NULL
         AND coalesce(plausible, TRUE)
         AND observed_at IS NOT NULL
-    GROUP BY patient_id, encounter_id, observed_at
+        AND encounter_id IS NOT NULL
+),
+
+vitals AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        mean_bp,
+        gcs,
+        urine_output_ml AS urine_ml,
+        CASE WHEN inspired_oxygen IS NULL AND NOT oxygen_supplement THEN 21 ELSE inspired_oxygen END AS fio2
+    FROM vital_signs
+    WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
+),
+
+gases AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        max(CASE WHEN analyte = 'pao2' THEN value END) AS pao2,
+        max(CASE WHEN analyte = 'fio2' THEN value END) AS fio2,
+        max(CASE WHEN analyte = 'pao2_fio2' THEN value END) AS stated_ratio
+    FROM labs
+    WHERE analyte IN ('pao2', 'fio2', 'pao2_fio2') AND value > 0
+    GROUP BY patient_id, encounter_id, measured_at
 ),
 
 breaths AS (
@@ -64,10 +89,10 @@ breaths AS (
         encounter_id,
         measured_at,
         NULL::DOUBLE AS pao2,
-        CASE WHEN inspired_oxygen IS NULL AND NOT oxygen_supplement THEN 21 ELSE inspired_oxygen END AS fio2,
+        fio2,
         NULL::DOUBLE AS stated_ratio
-    FROM vital_signs
-    WHERE inspired_oxygen IS NOT NULL OR NOT oxygen_supplement
+    FROM vitals
+    WHERE fio2 IS NOT NULL
 ),
 
 breathing AS (
@@ -107,7 +132,7 @@ inputs AS (
     SELECT
         patient_id,
         encounter_id,
-        observed_at AS measured_at,
+        measured_at,
         NULL::DOUBLE AS pao2_fio2,
         CASE WHEN analyte = 'platelets' THEN value END AS platelets,
         CASE WHEN analyte = 'bilirubin_total' THEN value END AS bilirubin,
@@ -115,13 +140,8 @@ inputs AS (
         NULL::DOUBLE AS mean_bp,
         NULL::DOUBLE AS gcs,
         NULL::DOUBLE AS urine_ml
-    FROM lab_results
-    WHERE
-        analyte IN ('platelets', 'bilirubin_total', 'creatinine')
-        AND value IS NOT NULL
-        AND comparator IS NULL
-        AND coalesce(plausible, TRUE)
-        AND observed_at IS NOT NULL
+    FROM labs
+    WHERE analyte IN ('platelets', 'bilirubin_total', 'creatinine')
     UNION ALL
     SELECT
         patient_id,
@@ -133,9 +153,9 @@ inputs AS (
         NULL::DOUBLE AS creatinine,
         mean_bp,
         gcs,
-        urine_output_ml AS urine_ml
-    FROM vital_signs
-    WHERE mean_bp IS NOT NULL OR gcs IS NOT NULL OR urine_output_ml IS NOT NULL
+        urine_ml
+    FROM vitals
+    WHERE mean_bp IS NOT NULL OR gcs IS NOT NULL OR urine_ml IS NOT NULL
 ),
 
 placed AS (
@@ -149,7 +169,6 @@ placed AS (
     FROM inputs
     LEFT JOIN encounters_current AS visits
         ON inputs.patient_id = visits.patient_id AND inputs.encounter_id = visits.encounter_id
-    WHERE inputs.measured_at IS NOT NULL AND inputs.encounter_id IS NOT NULL
 ),
 
 dated AS (
