@@ -103,6 +103,8 @@ class _Reader:
         self._terms = terms
         self._secret = secret
         self._fault: LakehouseError | None = None
+        self._passed = Tally()
+        self._begun: Content | None = None
 
     def format_of(self, file: FileToRead) -> str | None:
         """Return the name of the format to read a file with."""
@@ -146,6 +148,7 @@ class _Reader:
             reports: dict[str, FileReport] = {}
             answered: set[str] = set()
             crashed = False
+            told, self._passed, self._begun = Tally(), Tally(), None
             with closing(self._streams(waiting, handed)) as streams:
                 try:
                     for batch in known.parse_many(streams):
@@ -154,6 +157,11 @@ class _Reader:
                         parsed = self._answered(batch, known, reports)
                         answered.update(batch.by_file, _file_ids(parsed.batch))
                         self._raise_fault()
+                        so_far = self._passed + Tally(
+                            bytes=self._begun.n_hashed if self._begun else 0
+                        )
+                        parsed.tally += so_far - told
+                        told = so_far
                         yield parsed
                 except Exception as error:
                     _let_through(error)
@@ -168,7 +176,7 @@ class _Reader:
             yield Parsed(
                 RawBatch({}),
                 [reports.get(f.file_id) or _report(known, f) for f in ended],
-                Tally(len(ended), bytes=sum(f.content_size for f in ended)),
+                Tally(len(ended), bytes=sum(f.content_size for f in ended)) - told,
             )
             for file in (f for i, f in handed.items() if i not in answered):
                 yield from self.alone(known, file)
@@ -180,13 +188,16 @@ class _Reader:
             file = waiting.popleft()
             handed[file.file_id] = file
             with self._opened(file) as content:
+                self._begun = content
                 stream = buffered(content, BUFFER)
                 yield stream, self._terms.source(file)
+                self._begun = None
                 try:
                     self._prove(content)
                 except LakehouseError as fault:
                     self._fault = fault
                     raise
+                self._passed += Tally(1, bytes=file.content_size)
 
     def _raise_fault(self) -> None:
         """Raise what ended the streams, should the parser have kept it to itself."""

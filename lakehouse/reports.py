@@ -75,6 +75,14 @@ class Tally:
             self.bytes + other.bytes,
         )
 
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(
+            self.files - other.files,
+            self.records - other.records,
+            self.rejects - other.rejects,
+            self.bytes - other.bytes,
+        )
+
 
 @dataclass(frozen=True)
 class IngestReport:

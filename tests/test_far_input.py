@@ -89,7 +89,8 @@ def test_an_object_that_changes_while_it_is_read_ends_the_ingest(
 ) -> None:
     bucket("changing/DOE.card", b"CARD DOE-1;2024-01-01;1\n".ljust(64) + b"pixels")
     warehouse = new_warehouse()
-    plugin.on_record.append(lambda: bucket("changing/DOE.card", b"CARD ROE;2024-01-01;1\n".ljust(70)))
+    other = b"CARD ROE;2024-01-01;1\n".ljust(70)
+    plugin.on_record.append(lambda: bucket("changing/DOE.card", other))
     with pytest.raises(InputError, match="changed while it was being read") as caught:
         lakehouse.ingest("s3://hospital/changing", warehouse)
     assert "DOE" not in str(caught.value)

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 import lakehouse
+from lakehouse.discover import discover
 from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
+from lakehouse.reading import Terms, read
 from lakehouse.replay import replay
+from lakehouse.reports import Tally
 from lakehouse.storage.warehouse import Warehouse
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
@@ -145,6 +148,22 @@ def test_formats_mix_in_one_ingest(feed: Path, warehouse: Warehouse) -> None:
     report = lakehouse.ingest(feed, warehouse)
     assert (report.n_files, report.rows["records"]) == (12, 12)
     assert {r["format"] for r in table(warehouse, "records")} == {"cards", "lines"}
+
+
+def test_the_figures_for_the_bar_add_up_and_come_as_it_goes(
+    feed: Path, secret: Secret, key_file: Path
+) -> None:
+    for number in range(12):
+        (feed / f"{number:02}.card").write_bytes(card(number))
+    (feed / "03.card").write_bytes(b"CARD crash\n".ljust(64))
+    (feed / "90.lines").write_bytes(lines(*map(line, range(20_000))))
+    (feed / "91.txt").write_bytes(b"nobody knows this")
+    files = discover(feed, secret).files
+    tallies = [p.tally for p in read(files, Terms("x"), secret)]
+    total = sum(tallies, Tally())
+    assert (total.files, total.bytes) == (len(files), sum(f.content_size for f in files))
+    assert total.records == 11 + 20_000
+    assert sum(t.bytes > 0 for t in tallies) > 5  # a large file is not silent until its end
 
 
 def test_what_no_format_knows_is_in_the_ledger(feed: Path, warehouse: Warehouse) -> None:
