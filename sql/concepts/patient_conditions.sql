@@ -11,7 +11,7 @@ WITH placed AS (
     SELECT
         c.record_id,
         c.ordinal,
-        coalesce(m.patient_id, i.patient_id, c.patient_id) AS patient_id,
+        coalesce(i.patient_id, m.patient_id, c.patient_id) AS patient_id,
         c.encounter_id,
         upper(replace(c.code, '.', '')) AS code,
         c.code_system,
@@ -22,13 +22,13 @@ WITH placed AS (
         c.status,
         c.action = 'D' OR lower(c.status) IN ('entered-in-error', 'deleted') AS is_gone,
         c.age_years,
-        coalesce(m.offset_days, i.offset_days, 0) * INTERVAL '1' DAY AS shift,
+        (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS shift,
         c.onset_at,
         c.recorded_at,
         c.stated_at
     FROM conditions AS c
-    LEFT JOIN identity_changes AS i ON c.patient_id = i.old_patient_id
     LEFT JOIN encounter_moves AS m ON c.encounter_id = m.encounter_id AND c.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, c.patient_id) = i.old_patient_id
     WHERE c.code IS NOT NULL
 ),
 

@@ -35,16 +35,16 @@ cancelled_orders AS (
 placed AS (
     SELECT
         o.*,
-        coalesce(m.patient_id, i.patient_id, o.patient_id) AS owner_id,
-        coalesce(m.offset_days, i.offset_days, 0) AS offset_days,
+        coalesce(i.patient_id, m.patient_id, o.patient_id) AS owner_id,
+        coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0) AS offset_days,
         CASE
             WHEN x.order_id IS NOT NULL AND coalesce(o.stated_at <= x.cancelled_at, TRUE) THEN 'cancelled'
             WHEN c.order_id IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
             ELSE o.status
         END AS order_status
     FROM observations AS o
-    LEFT JOIN identity_changes AS i ON o.patient_id = i.old_patient_id
     LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, o.patient_id) = i.old_patient_id
     LEFT JOIN corrected_orders AS c ON o.order_id = c.order_id AND o.record_id = c.record_id
     LEFT JOIN cancelled_orders AS x ON o.order_id = x.order_id
 )

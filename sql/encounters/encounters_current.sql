@@ -20,14 +20,14 @@
 WITH placed AS (
     SELECT
         e.*,
-        coalesce(m.patient_id, i.patient_id, e.patient_id) AS owner_id,
-        coalesce(m.offset_days, i.offset_days, 0) * INTERVAL '1' DAY AS shift,
+        coalesce(i.patient_id, m.patient_id, e.patient_id) AS owner_id,
+        (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS shift,
         coalesce(e.status, v.value) AS said,
         c.class AS class_name,
         concat(',', replace(coalesce(e.cleared, ''), ' ', ''), ',') AS emptied
     FROM encounters AS e
-    LEFT JOIN identity_changes AS i ON e.patient_id = i.old_patient_id
     LEFT JOIN encounter_moves AS m ON e.encounter_id = m.encounter_id AND e.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, e.patient_id) = i.old_patient_id
     LEFT JOIN codes.hl7_visit_events AS v ON e.event = v.code
     LEFT JOIN codes.encounter_classes AS c ON upper(e.class) = c.code
     WHERE e.encounter_id IS NOT NULL

@@ -16,11 +16,11 @@ WITH moves AS (
         e.event,
         e.record_id,
         e.ordinal,
-        coalesce(m.patient_id, i.patient_id, e.patient_id) AS patient_id,
-        e.stated_at + coalesce(m.offset_days, i.offset_days, 0) * INTERVAL '1' DAY AS stated_at
+        coalesce(i.patient_id, m.patient_id, e.patient_id) AS patient_id,
+        e.stated_at + (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS stated_at
     FROM encounters AS e
-    LEFT JOIN identity_changes AS i ON e.patient_id = i.old_patient_id
     LEFT JOIN encounter_moves AS m ON e.encounter_id = m.encounter_id AND e.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, e.patient_id) = i.old_patient_id
     WHERE
         e.encounter_id IS NOT NULL
         AND (e.event IN ('A01', 'A02', 'A04', 'A06', 'A07', 'A12') OR (e.event IS NULL AND e.status = 'in-progress'))

@@ -27,16 +27,16 @@ WITH placed AS (
         m.frequency,
         m.status,
         m.age_years,
-        coalesce(v.patient_id, i.patient_id, m.patient_id) AS patient_id,
+        coalesce(i.patient_id, v.patient_id, m.patient_id) AS patient_id,
         coalesce(m.placer_order_id, m.order_id) AS order_id,
         coalesce(s.state, c.state) AS state,
-        coalesce(v.offset_days, i.offset_days, 0) * INTERVAL '1' DAY AS shift,
+        (coalesce(v.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS shift,
         m.started_at,
         m.ended_at,
         m.stated_at
     FROM medications AS m
-    LEFT JOIN identity_changes AS i ON m.patient_id = i.old_patient_id
     LEFT JOIN encounter_moves AS v ON m.encounter_id = v.encounter_id AND m.patient_id = v.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(v.patient_id, m.patient_id) = i.old_patient_id
     LEFT JOIN codes.order_states AS c ON c.field = 'order_control' AND upper(m.order_control) = c.code
     -- The status of an administration or a dispense says nothing about the order.
     LEFT JOIN codes.order_states AS s
