@@ -74,12 +74,13 @@ def test_patients_are_counted_once_though_some_were_registered_twice(lake):
     assert count(lake, "SELECT count(DISTINCT patient_id) FROM patients") > PATIENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", sorted(load_views()))
 def test_every_view_has_rows(lake, view):
     found = load_views()[view]
     if found.parameters:
         pytest.skip("a macro: the view it belongs to is looked at")
-    assert count(lake, f"SELECT count(*) FROM {view}") > 0
+    assert count(lake, f"SELECT count(*) FROM (SELECT 1 FROM {view} LIMIT 1)") == 1
 
 
 @pytest.mark.parametrize("view", ["lab_results", "egfr", "vital_signs"])
