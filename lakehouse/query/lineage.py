@@ -79,11 +79,16 @@ def lineage(name: str, folders: tuple[Path, ...] = ()) -> Origin:
             f"The view {relation} has no column named {column}.",
             did_you_mean(column, views[relation].columns),
         )
-    return _Follower(views, library.columns((relation,), folders)).origin(relation, column)
+    return Follower(views, library.columns((relation,), folders)).origin(relation, column)
 
 
-class _Follower:
-    """Follows columns from view to view, each once."""
+class Follower:
+    """Follows columns from view to view, each once.
+
+    Args:
+        views: All views.
+        schema: Columns of what they read.
+    """
 
     def __init__(self, views: Mapping[str, View], schema: library.Columns) -> None:
         self._views = views
