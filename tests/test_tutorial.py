@@ -1,4 +1,4 @@
-"""The tutorial's three templates, 10,000 messages in 100 files: every one is stored, none rejected."""
+"""The three templates of the tutorial, 10,000 messages in 100 files: all stored, none rejected."""
 
 from __future__ import annotations
 
