@@ -6,7 +6,18 @@
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
 -- column condition: Group, as codes.elixhauser_quan_codes names it
-WITH coded AS (
+WITH diagnoses AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        code,
+        code_system,
+        recorded_at
+    FROM patient_conditions
+    WHERE code_system IN ('icd10cm', 'icd10', 'icd9cm', 'icd9')
+),
+
+coded AS (
     SELECT DISTINCT
         code,
         code_system,
@@ -14,8 +25,7 @@ WITH coded AS (
             WHEN code_system IN ('icd10cm', 'icd10') THEN 'icd10'
             WHEN code_system IN ('icd9cm', 'icd9') THEN 'icd9'
         END AS icd_family
-    FROM patient_conditions
-    WHERE code_system IN ('icd10cm', 'icd10', 'icd9cm', 'icd9')
+    FROM diagnoses
 ),
 
 -- Prefixes have two to five characters: one equality join for each length, over distinct codes only.
@@ -40,6 +50,6 @@ SELECT DISTINCT
     diagnoses.encounter_id,
     diagnoses.recorded_at,
     grouped.condition
-FROM patient_conditions AS diagnoses
+FROM diagnoses
 INNER JOIN grouped
     ON diagnoses.code = grouped.code AND diagnoses.code_system = grouped.code_system
