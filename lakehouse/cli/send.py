@@ -10,7 +10,11 @@ import typer
 from lakehouse.cli import show
 from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, KeyFile, Warehouse, app, example
 
-export = typer.Typer(help="Write de-identified copies of source objects.", no_args_is_help=True)
+export = typer.Typer(
+    help="Write de-identified copies of source objects.",
+    epilog=example("lakehouse export dicom ./archive ./research"),
+    no_args_is_help=True,
+)
 app.add_typer(export, name="export", rich_help_panel=KEEP)
 
 
