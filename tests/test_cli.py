@@ -299,7 +299,7 @@ def test_views_say_what_they_are(lakehouse: Lakehouse) -> None:
     ran = lakehouse("views", "qsofaa")
     assert (ran.code, ran.err) == (
         2,
-        "lakehouse: There is no view named qsofaa. Did you mean qsofa?\n",
+        "lakehouse: There is no view named qsofaa. Did you mean qsofa, sofa?\n",
     )
 
 
