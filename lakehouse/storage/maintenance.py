@@ -168,7 +168,7 @@ def expirable(warehouse: Warehouse, table: IcebergTable, keep: int, coming: int 
         warehouse: The warehouse.
         table: The table.
         keep: How many stay.
-        coming: How many will be added before.
+        coming: How many will be added before, and stay.
     """
     ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
     refs = table.metadata.refs.items()
@@ -204,7 +204,7 @@ def _expected(
     table = warehouse.iceberg(name)
     before = figures(table)
     planned = compact.plan(table, target)
-    coming = int(bool(planned.groups))
+    coming = min(keep, 2) if planned.groups else 0  # a replacement makes two snapshots
     after = Figures(
         before.files - planned.n_files + len(planned.groups),
         before.bytes,

@@ -109,7 +109,9 @@ def replace(
     """Put files in the place of others in one commit, tried once.
 
     pyiceberg has no operation for "the same rows in other files", so the snapshot says
-    ``overwrite`` and its summary says the rest.
+    ``overwrite`` and its summary says the rest. That snapshot must list the files it removed
+    (Iceberg spec, "Manifests"), which every query on it would read; a second one, without rows of
+    its own and in the same commit, lists only what is there.
 
     Raises:
         ValidationException: One of the files to remove is not in the table any more.
@@ -118,6 +120,9 @@ def replace(
         update = transaction.update_snapshot(snapshot_properties=dict(summary))
         with update.overwrite(commit_uuid=commit_id) as producer:
             _swap(producer, removed, added)
+        update = transaction.update_snapshot(snapshot_properties=dict(summary))
+        with update.merge_append() as listing:
+            listing.commit_uuid = commit_id
         reached(f"replacing:{table.name()[-1]}")
 
 

@@ -23,6 +23,7 @@ from pyiceberg.table.update.snapshot import (
 )
 
 from lakehouse.storage import IngestTransaction, Warehouse, pyiceberg_private, write_tables
+from lakehouse.storage.maintenance import maintain
 
 from .cases import content, ingest, rows
 
@@ -116,3 +117,18 @@ def test_a_commit_to_a_table_that_moved_on_fails_and_cleans_up(warehouse: Wareho
         with pytest.raises(CommitFailedException):
             pyiceberg_private.append(stale, written, {}, commit_id(transaction.attempt))
     assert len(content(warehouse, "patients")) == 1
+
+
+def test_after_a_compaction_no_manifest_lists_files_that_are_gone(warehouse: Warehouse) -> None:
+    """DuckDB reads every entry of the current snapshot, those of removed files included."""
+    for name in ("one", "two", "three"):
+        ingest(warehouse, name)
+    before = len(warehouse.iceberg("patients").metadata.snapshots)
+    maintain(warehouse, tables=["patients"])
+    table = warehouse.iceberg("patients")
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    (manifest,) = snapshot.manifests(table.io)
+    assert not manifest.has_existing_files() and not manifest.deleted_files_count
+    assert len(table.metadata.snapshots) == before + 2
+    assert len(content(warehouse, "patients")) == 9
