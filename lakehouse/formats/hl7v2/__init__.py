@@ -29,11 +29,11 @@ class HL7v2:
         return None
 
     def parse(self, stream: BinaryIO, source: Source) -> Iterator[RawBatch]:
-        """Yield raw batches of about 4 MiB of messages each."""
+        """Yield raw batches of about 8 MiB of messages each."""
         return self.parse_many([(stream, source)])
 
     def parse_many(self, files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
-        """Yield raw batches of about 4 MiB of messages each, of one file or of many."""
+        """Yield raw batches of about 8 MiB of messages each, of one file or of many."""
         held: list[Part] = []
         size = 0
         for stream, source in files:
@@ -96,7 +96,7 @@ def _parsed(parts: list[Part]) -> Iterator[RawBatch]:
                 "hl7v2.unreadable",
                 "The parser failed on the messages around this one; please report it.",
                 file_id=part.source.file_id,
-                byte_offset=part.chunk.offsets[i],
+                byte_offset=int(part.chunk.offsets[i]),
             )
             for i in range(n)
         ]

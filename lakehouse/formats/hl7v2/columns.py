@@ -29,9 +29,12 @@ def strings(tokens: Tokens, ranges: Ranges) -> tuple[pa.Array, Bools]:
         length = np.where(cleared, 0, length)
     text = _gather(tokens, start, length)
     if len(tokens.escapes):
-        first = np.searchsorted(tokens.escapes, start)
-        holds = np.searchsorted(tokens.escapes, start + length) > first
-        if holds.any():
+        # rows are in the order of the buffer, and escapes are few
+        row = np.searchsorted(start, tokens.escapes, side="right") - 1
+        row = row[(row >= 0) & (tokens.escapes < (start + length)[row])]
+        if len(row):
+            holds = np.zeros(len(start), dtype=bool)
+            holds[row] = True
             text = _unescape_where(text, holds, tokens.delimiters)
     return text, cleared
 
@@ -47,20 +50,21 @@ def explicit_null(tokens: Tokens, start: Ints, length: Ints) -> Bools:
 
 def _gather(tokens: Tokens, start: Ints, length: Ints) -> pa.Array:
     """Copy stretches of the buffer into one string array; empty ones are null."""
-    offsets = np.zeros(len(start) + 1, dtype=np.int32)
-    np.cumsum(length, out=offsets[1:])
-    total = int(offsets[-1])
-    if not total:
-        return pa.nulls(len(start), pa.string())
-    index = np.arange(total, dtype=np.int32)
-    index += np.repeat(start - offsets[:-1], length)
-    data = tokens.buffer[index]
     full = length > 0
-    missing = len(full) - int(np.count_nonzero(full))
-    valid = None if not missing else pa.py_buffer(np.packbits(full, bitorder="little").tobytes())
-    return pa.StringArray.from_buffers(
-        len(start), pa.py_buffer(offsets), pa.py_buffer(data), valid, missing
-    )
+    n, present = len(full), int(np.count_nonzero(full))
+    if not present:
+        return pa.nulls(n, pa.string())
+    # Every stretch is the even entry of a string array that lies over the buffer itself, and what
+    # is between two stretches the odd one; Arrow then copies whole stretches. From 3 bytes each
+    # on this beats an index of every byte, by ten times at 40.
+    offsets = np.empty(2 * n + 1, dtype=np.int32)
+    offsets[: 2 * n : 2] = start
+    np.add(start, length, out=offsets[1 : 2 * n : 2])
+    offsets[-1] = offsets[-2]
+    over = pa.StringArray.from_buffers(2 * n, pa.py_buffer(offsets), pa.py_buffer(tokens.buffer))
+    even = pa.py_buffer(np.arange(0, 2 * n, 2, dtype=np.int32))
+    valid = None if present == n else pa.py_buffer(np.packbits(full, bitorder="little"))
+    return over.take(pa.Array.from_buffers(pa.int32(), n, [valid, even], n - present))
 
 
 def map_distinct(column: pa.Array, function: Callable[[str], Any], to: pa.DataType) -> pa.Array:

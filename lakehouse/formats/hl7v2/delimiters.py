@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lakehouse.formats.hl7v2.tokens import SEGMENT_ENDS, Delimiters
+
+Places: TypeAlias = npt.NDArray[np.int64]
+"""Where messages begin in a buffer."""
 
 STANDARD = Delimiters()
 _USUAL = np.frombuffer(b"|^~\\&|", dtype=np.uint8)
@@ -59,13 +64,13 @@ def _is_data(byte: int) -> bool:
     return byte < 33 or byte > 126 or chr(byte).isalnum()
 
 
-def group(data: bytes, starts: list[int]) -> dict[Delimiters | None, np.ndarray]:
+def group(data: bytes, starts: Places) -> dict[Delimiters | None, np.ndarray]:
     """Return the messages (their positions in ``starts``) by their delimiters.
 
     Messages under ``None`` declare none that can be used.
     """
     padded = np.frombuffer(data + bytes(16), dtype=np.uint8)
-    heads = padded[np.array(starts, dtype=np.int64)[:, None] + 3 + np.arange(6)]
+    heads = padded[starts[:, None] + 3 + np.arange(6)]
     usual = (heads == _USUAL).all(axis=1)
     groups: dict[Delimiters | None, list[int]] = {}
     for place in np.flatnonzero(~usual).tolist():
@@ -80,7 +85,7 @@ def group(data: bytes, starts: list[int]) -> dict[Delimiters | None, np.ndarray]
     return found
 
 
-def join(data: bytes, starts: list[int], which: Iterable[int]) -> bytes:
+def join(data: bytes, starts: Places, which: Iterable[int]) -> bytes:
     """Return some of the messages, one behind the other."""
-    ends = [*starts[1:], len(data)]
-    return b"\r".join(data[starts[i] : ends[i]] for i in which)
+    edges = np.append(starts, len(data)).tolist()
+    return b"\r".join(data[edges[i] : edges[i + 1]] for i in which)

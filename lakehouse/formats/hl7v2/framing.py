@@ -14,9 +14,14 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
-CHUNK = 4 * 2**20
-"""Bytes read at a time; large enough for whole-array work, small enough for the cache."""
+from lakehouse.formats.hl7v2.tokens import Bools
+
+CHUNK = 8 * 2**20
+"""Bytes read at a time: large enough that a column of some thousand rows pays for the call that
+makes it (4 MiB cost a quarter more for messages of 4 KB), small enough for the cache (16 MiB cost
+a tenth more for messages of 250 bytes)."""
 
 _ELIDE_OVER = 16 * 2**20
 _LONGEST_KEPT = 64 * 2**10
@@ -27,6 +32,15 @@ _MESSAGE = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)MSH(?=[^A-Za-z0-9\s\x00\x0b\x
 _FULL_HEADER = re.compile(rb"MSH([^A-Za-z0-9\s\x00\x80-\xff])[^A-Za-z0-9\s\x00\x80-\xff]{3,5}\1")
 _HEAD = re.compile(rb"[\s\x0b\x1c]*(?:\[[A-Z]{1,8}\])?(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x00\x80-\xff]")
 _BOM = codecs.BOM_UTF8
+
+
+def _table(pattern: bytes) -> Bools:
+    """Return which bytes a character class takes."""
+    return np.array([bool(re.fullmatch(pattern, bytes([byte]))) for byte in range(256)])
+
+
+_ENDS_LINE = _table(rb"[\r\n\x0b\x1c]")
+_SEPARATES = _table(rb"[^A-Za-z0-9\s\x00\x0b\x1c\x80-\xff]")
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,8 @@ class Chunk:
     """
 
     data: bytes
-    starts: list[int]
-    offsets: list[int]
+    starts: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
     offset: int
 
 
@@ -115,22 +129,20 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
 
 def _chunk(data: bytes, offset: int) -> Chunk:
     """Find the messages: a search for MSH, then a look at what stands around it."""
-    starts: list[int] = []
-    offsets: list[int] = []
-    parts: list[bytes] = []
-    begin = 0
-    place = data.find(b"MSH")
-    while place >= 0:
-        if _MESSAGE.match(data, place):
-            starts.append(place + len(parts))
-            offsets.append(place + offset)
-        elif _FULL_HEADER.match(data, place):
-            parts.append(data[begin:place])  # each cut becomes a line end before the header
-            begin = place
-            starts.append(place + len(parts))
-            offsets.append(place + offset)
-        place = data.find(b"MSH", place + 3)
-    return Chunk(b"\r".join([*parts, data[begin:]]), starts, offsets, offset)
+    sizes = np.fromiter(map(len, data.split(b"MSH")), dtype=np.int64)
+    places = np.cumsum(sizes[:-1] + 3) - 3
+    raw = np.frombuffer(data, dtype=np.uint8)
+    begins_line = _ENDS_LINE[raw[np.maximum(places - 1, 0)]] | (places == 0)
+    header = begins_line & _SEPARATES[raw[np.minimum(places + 3, len(raw) - 1)]]
+    inside = [i for i in np.flatnonzero(~header) if _FULL_HEADER.match(data, places[i])]
+    if inside:  # each cut becomes a line end before the header
+        cuts = places[inside].tolist()
+        edges = zip([0, *cuts], [*cuts, len(data)], strict=True)
+        data = b"\r".join(data[begin:end] for begin, end in edges)
+    cut = np.zeros(len(places), dtype=np.int64)
+    cut[inside] = 1
+    found = header | (cut > 0)
+    return Chunk(data, (places + np.cumsum(cut))[found], places[found] + offset, offset)
 
 
 def _last_start(held: bytearray) -> int:

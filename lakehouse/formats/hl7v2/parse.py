@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats.hl7v2.charset import to_utf8
-from lakehouse.formats.hl7v2.delimiters import group, join
+from lakehouse.formats.hl7v2.delimiters import Places, group, join
 from lakehouse.formats.hl7v2.fields import Fields, Finding
 from lakehouse.formats.hl7v2.framing import Chunk
 from lakehouse.formats.hl7v2.mapping import Mapping, load_mappings
@@ -80,7 +80,7 @@ def parse_parts(parts: Sequence[Part]) -> Iterator[RawBatch]:
     One batch holds the messages that share their delimiters; reading many small files as one
     buffer costs what one large file costs. Zone, authority and mappings are those of the first.
     """
-    parts = [p for p in parts if p.chunk.starts]
+    parts = [p for p in parts if len(p.chunk.starts)]
     if not parts:
         return
     data, starts, known = _joined(parts)
@@ -121,12 +121,12 @@ _DELIMITERS = (
 )
 
 
-def _joined(parts: Sequence[Part]) -> tuple[bytes, list[int], Messages]:
+def _joined(parts: Sequence[Part]) -> tuple[bytes, Places, Messages]:
     """Return the parts as one buffer, where its messages begin, and what is known of them."""
     texts, starts, at = [], [], 0
     for part in parts:
-        first = part.chunk.starts[0]  # what stands before belongs to no message
-        starts += [s - first + at for s in part.chunk.starts]
+        first = int(part.chunk.starts[0])  # what stands before belongs to no message
+        starts.append(part.chunk.starts + (at - first))
         texts.append(part.chunk.data[first:])
         at += len(texts[-1]) + 1
     sizes = [len(p.chunk.starts) for p in parts]
@@ -137,27 +137,26 @@ def _joined(parts: Sequence[Part]) -> tuple[bytes, list[int], Messages]:
         [p.source.file_id for p in parts],
         np.repeat(np.arange(len(parts)), sizes),
         np.concatenate(ordinals),
-        np.concatenate([np.array(p.chunk.offsets, dtype=np.int64) for p in parts]),
+        np.concatenate([p.chunk.offsets for p in parts]),
         np.full(sum(sizes), "us-ascii", dtype=object),
     )
-    return b"\r".join(texts), starts, known
+    return b"\r".join(texts), np.concatenate(starts), known
 
 
-def _decoded(data: bytes, starts: list[int], sets: np.ndarray) -> tuple[bytes, list[int]]:
+def _decoded(data: bytes, starts: Places, sets: np.ndarray) -> tuple[bytes, Places]:
     """Return the buffer in UTF-8 and where its messages begin; writes the sets it found."""
     if data.isascii() and b"\x1b" not in data:
         return data, starts
     texts: list[bytes] = []
-    places, at = [], 0
-    for i, (begin, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=True)):
+    begins = starts.tolist()
+    for i, (begin, end) in enumerate(zip(begins, [*begins[1:], len(data)], strict=True)):
         message = data[begin:end]
         if not message.isascii() or b"\x1b" in message:
             decoded = to_utf8(message)
             message, sets[i] = decoded if decoded else (message[:4] + b"\r", "")
         texts.append(message)
-        places.append(at)
-        at += len(message)
-    return b"".join(texts), places
+    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    return b"".join(texts), np.cumsum(sizes) - sizes
 
 
 def _group(

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from lakehouse.formats.hl7v2.columns import explicit_null
 from lakehouse.formats.hl7v2.tokens import Bools, Bytes, Ints, Ranges, Tokens
 
-_DIGITS = np.arange(14, dtype=np.int32)
-_UNITS = np.array([1000, 100, 10, 1], dtype=np.int64)
+_PLACES = np.arange(14, dtype=np.int32)[:, None]
+_ZERO = np.uint8(ord("0"))
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334], dtype=np.int64)
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 DAY = 8
@@ -49,14 +49,14 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
     buffer = tokens.buffer
     cleared = explicit_null(tokens, start, length)
     present = (length > 0) & ~cleared
-    digits = buffer[start[:, None] + _DIGITS].astype(np.int16) - 48
-    is_digit = (digits >= 0) & (digits <= 9) & (length[:, None] > _DIGITS)
-    count = np.where(is_digit.all(axis=1), 14, is_digit.argmin(axis=1)).astype(np.int32)
-    digits = np.where(count[:, None] > _DIGITS, digits, 0).astype(np.int64)
-    year = digits[:, :4] @ _UNITS
-    month, day, hour, minute, second = (
-        digits[:, i] * 10 + digits[:, i + 1] for i in (4, 6, 8, 10, 12)
-    )
+    # a row for each place, so that every step runs along memory; what is no digit is over 9
+    digits = np.stack([buffer[start + i] - _ZERO for i in range(14)])
+    is_digit = (digits <= 9) & (length > _PLACES)
+    count = np.logical_and.accumulate(is_digit, axis=0).sum(axis=0, dtype=np.int32)
+    digits = np.where(count > _PLACES, digits, 0).astype(np.int32)
+    pairs = digits[::2] * 10 + digits[1::2]
+    year = (pairs[0] * 100 + pairs[1]).astype(np.int64)
+    month, day, hour, minute, second = pairs[2:].astype(np.int64)
     month = np.where(count >= 6, month, 1)
     day = np.where(count >= DAY, day, 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))

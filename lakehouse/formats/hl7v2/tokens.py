@@ -122,15 +122,19 @@ class Tokens:
                 classes[byte] = level
         for byte in SEGMENT_ENDS:
             classes[byte] = _SEGMENT
-        # bytes.translate and a boolean view are the quickest way NumPy offers to find them all
-        hits = np.frombuffer(padded.translate((classes > 0).astype(np.uint8).tobytes()), dtype=bool)
-        self.at: Ints = np.flatnonzero(hits[: len(data) + 2]).astype(np.int32)
-        self._levels = classes[self.buffer[self.at]]
+        # bytes.translate is the quickest table look-up there is, and only of booleans does NumPy
+        # list the true ones quickly
+        levels = np.frombuffer(padded.translate(classes.tobytes()), dtype=np.uint8)
+        levels = levels[: len(data) + 2]
+        hits = levels > 0
+        self.at: Ints = np.flatnonzero(hits).astype(np.int32)
+        self._levels = levels[self.at]
+        blank = self.buffer[: len(hits)] == ord(" ")
+        self._padded_with_blanks = bool(
+            (hits[1:] & blank[:-1]).any() or (hits[:-1] & blank[1:]).any()
+        )
         self._rank: dict[int, tuple[Ints, Ints]] = {}
         self._segments_of: dict[int, tuple[Ints, Ints, Ints, int]] = {}
-        self._padded_with_blanks = bool(
-            ((self.buffer[self.at + 1] == 32) | (self.buffer[self.at - 1] == 32)).any()
-        )
         self._segments()
 
     def _segments(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path as FilePath
 
 import hl7
@@ -76,8 +77,8 @@ def messages_of(file: FilePath) -> list[str]:
     """The messages of a file as text, line ends as CR, framing and batch headers left out."""
     found = []
     for chunk in chunks(io.BytesIO(file.read_bytes())):
-        ends = [*chunk.starts[1:], len(chunk.data)] if chunk.starts else []
-        for begin, end in zip(chunk.starts, ends, strict=True):
+        edges = [*chunk.starts.tolist(), len(chunk.data)]
+        for begin, end in pairwise(edges):
             decoded = to_utf8(chunk.data[begin:end])
             if decoded is not None:
                 text = re.sub(r"[\r\n\x0b\x1c]+", "\r", decoded[0].decode()).strip("\r")
