@@ -129,6 +129,7 @@ def parse(folder: Path) -> dict[str, Any]:
 def ingest(folder: Path, engine: str = "local") -> dict[str, Any]:
     """Ours, whole: read, parse, validate, de-identify, write and commit Iceberg tables."""
     import lakehouse
+    from lakehouse.synth import tutorial
 
     with tempfile.TemporaryDirectory() as place:
         os.environ["LAKEHOUSE_KEY_FILE"] = f"{place}/key"
@@ -137,13 +138,10 @@ def ingest(folder: Path, engine: str = "local") -> dict[str, Any]:
 
         Secret.create(Path(place, "key"))
         lakehouse.init(f"{place}/warehouse")
-        if engine == "ray":  # start-up apart: one small ingest first, in the same session
-            first = Path(place, "first")
-            first.mkdir()
-            (first / "a.hl7").write_bytes(
-                b"MSH|^~\\&|A|B|C|D|20240101||ADT^A01|0|P|2.5\rPID|1||0||A^B||19500101|F\r"
-            )
-            lakehouse.ingest(first, f"{place}/warehouse", engine="ray", show_progress=False)
+        # start-up apart: a small ingest first, of other files, that every worker has a part in
+        first = Path(place, "first")
+        tutorial.write(first, 20_000, 333)
+        lakehouse.ingest(first, f"{place}/warehouse", engine=engine, show_progress=False)
         clock = time.perf_counter if engine == "ray" else time.process_time
         begun = clock()
         report = lakehouse.ingest(folder, f"{place}/warehouse", engine=engine, show_progress=False)

@@ -109,7 +109,9 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
     """
     held, offset, dropped = bytearray(), 0, 0
     for block in _blocks(stream, size):
-        held += block.replace(b"\n\xef\xbb\xbfMSH", b"\nMSH")
+        if _BOM in block:  # of files that were put one behind the other
+            block = block.replace(b"\n" + _BOM + b"MSH", b"\nMSH")
+        held += block
         if len(held) < size:
             continue
         cut = _last_start(held)
