@@ -50,7 +50,7 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
     cleared = explicit_null(tokens, start, length)
     present = (length > 0) & ~cleared
     # a row for each place, so that every step runs along memory; what is no digit is over 9
-    digits = np.stack([buffer[start + i] - _ZERO for i in range(14)])
+    digits = np.stack([buffer.take(start + i) - _ZERO for i in range(14)])
     is_digit = (digits <= 9) & (length > _PLACES)
     count = np.logical_and.accumulate(is_digit, axis=0).sum(axis=0, dtype=np.int32)
     digits = np.where(count > _PLACES, digits, 0).astype(np.int32)

