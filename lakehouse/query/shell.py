@@ -13,7 +13,9 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlencode
@@ -86,7 +88,8 @@ def prepare(place: Place, folder: Path) -> Path:
 
 def digest(place: Place) -> str:
     """Return a digest of all that goes into the views database."""
-    known = hashlib.sha256(f"{duckdb.__version__}|{place.profile}".encode())
+    versions = f"{duckdb.__version__}|{version('clinical-lakehouse')}"
+    known = hashlib.sha256(f"{versions}|{place.profile}".encode())
     known.update(repr(sorted(place.locations.items())).encode())
     known.update(repr(sorted(place.pins.items())).encode())
     for view in place.views.values():
@@ -151,19 +154,22 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
         name: [n for n in closure([name], views) if not views[n].available(place.profile)]
         for name in views
     }
-    order = closure([n for n in views if not barred[n]], views)
+    order = closure(views, views)
     for name in order:
         if not views[name].parameters:
             _define(con, views[name], f"CREATE TABLE {name} AS {views[name].sql} WITH NO DATA")
     docs: dict[str, dict[str, str]] = {}
     for name in reversed(order):
+        types = {}
         if not views[name].parameters:
+            types = {c: t for c, t, *_ in con.execute(f"DESCRIBE {name}").fetchall()}
             con.execute(f"DROP TABLE {name}")
-        _define(con, views[name], ddl(views[name]))
-        for statement in comments(views[name], column_docs(views[name], views, docs)):
-            con.execute(statement)
-    for name in sorted(views.keys() - set(order)):
-        for statement in _stub(views[name], barred[name][0]):
+        if barred[name]:
+            statements = _stub(views[name], barred[name][0], types)
+        else:
+            _define(con, views[name], ddl(views[name]))
+            statements = comments(views[name], column_docs(views[name], views, docs))
+        for statement in statements:
             con.execute(statement)
     for statement in load_statements():
         con.execute(statement)
@@ -182,10 +188,16 @@ def _define(con: duckdb.DuckDBPyConnection, view: View, statement: str) -> None:
         raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
 
 
-def _stub(view: View, barred: str) -> list[str]:
-    """Return a view that answers with the line that says why it does not exist here."""
+def _stub(view: View, barred: str, types: Mapping[str, str]) -> list[str]:
+    """Return a view that answers with the line that says why it does not exist here.
+
+    Wherever its rows or their number would matter, the line comes: the filter keeps it where no
+    column is read, and the columns keep it where DuckDB tests one of them before the filter.
+    """
     why = literal(str(calendar_error(barred, view.name)))
-    return [create(view, f"SELECT error({why}) AS unavailable"), comment_on(view, why)]
+    columns = (f'error({why})::{types.get(c, "VARCHAR")} AS "{c}"' for c in view.columns)
+    select = f"SELECT {', '.join(columns)} WHERE error({why}) IS NULL"
+    return [create(view, select), comment_on(view, why)]
 
 
 def _link(link: Path, target: Path) -> None:
