@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import BinaryIO, cast
@@ -74,7 +75,8 @@ class _Batch:
                 record.values[tag] = (vr, (True,))  # that it is there is all that is asked later
         self.records.append(record)
         self.weight += record.weight
-        self.raw.dropped["dicom.elements"] += record.n_elements - record.n_mapped
+        dropped = self.raw.dropped_by_file.setdefault(record.source.file_id, Counter())
+        dropped["dicom.elements"] += record.n_elements - record.n_mapped
         for rule, message, location in record.warnings:
             self.raw.rejects.append(
                 Reject(
