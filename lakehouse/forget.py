@@ -1,8 +1,9 @@
 """Erasure of a patient: from every table, every snapshot and every file, for good.
 
-The steps are such that a kill between any two leaves work that the same command completes: the
-plan is made durable, the tombstone is set (from here on nothing of the patient comes in again),
-files are rewritten and the old ones deleted, the ledger notes how many rows went, the plan is
+The steps are such that a kill between any two leaves work that the next erasure completes before
+it begins its own: the tombstone is set (from here on nothing of the patient comes in again); when
+no ingest is running any more, what there is of the patient is counted and the plan made durable;
+files are rewritten and the old ones deleted; the ledger notes how many rows went; the plan is
 removed.
 """
 
@@ -10,26 +11,27 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
-from lakehouse.errors import UserError
+from lakehouse.errors import CommitError, UserError
 from lakehouse.ingest import fitting_secret, new_ingest_id
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.reports import ledger_of_ingest
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.erasure import erase
-from lakehouse.storage.files import join
+from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
 from lakehouse.storage.ledger import completed
+from lakehouse.storage.settings import Catalog
 from lakehouse.storage.stored import rows_of_patients
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
-from lakehouse.tombstones import tombstone
+from lakehouse.tombstones import read_tombstones, tombstone
 
 PATIENT_COLUMNS = ("patient_id", "old_patient_id")
 
@@ -43,12 +45,14 @@ class ForgetReport:
         rows: Rows removed, by table.
         n_rewritten: Data files written anew without the patient.
         n_deleted: Files deleted.
+        resumed: An erasure that had been left unfinished was completed first.
     """
 
     n_identities: int
     rows: dict[str, int]
     n_rewritten: int
     n_deleted: int
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class _Plan:
     records: tuple[tuple[str, int], ...]
     rows: dict[str, int]
 
+    def unwanted(self) -> Unwanted:
+        """Return the rows to remove."""
+        return {
+            **{c: set(self.patients) for c in PATIENT_COLUMNS},
+            ("file_id", "record_ordinal"): set(self.records),
+        }
+
 
 def forget(
     warehouse: str | os.PathLike[str],
@@ -68,8 +79,11 @@ def forget(
     record_number: str | None = None,
     authority: str = "",
     key_file: str | Path | None = None,
+    catalog: Catalog | None = None,
 ) -> ForgetReport:
     """Remove a patient and every identity merged with it, and keep it from coming back.
+
+    An erasure that was killed before is completed first, whoever it was about.
 
     Args:
         warehouse: The warehouse; no ingest may be running.
@@ -77,6 +91,7 @@ def forget(
         record_number: Instead of it, the true record number; never stored or printed.
         authority: Its assigning authority.
         key_file: The secret; by default the warehouse's own.
+        catalog: A pyiceberg catalog by name or properties; None for the warehouse's own.
 
     Raises:
         UserError: No patient is named, or the warehouse has no such patient.
@@ -90,27 +105,52 @@ def forget(
     """
     if (patient_id is None) == (record_number is None):
         raise UserError("Name the patient once.", "Give --patient-id or --record-number.")
-    with Warehouse.open(warehouse) as opened:
+    with Warehouse.open(warehouse, catalog) as opened:
         secret, _ = fitting_secret(opened, key_file)
         if record_number is not None:
             patient_id = pseudonym(secret, "patient", authority, record_number)
         recover(opened)
-        plan = _unfinished(opened) or _planned(opened, str(patient_id))
-        reached("forget-planned")
-        if not completed(opened, [plan.ingest_id]):
-            with IngestTransaction(opened, plan.ingest_id) as transaction:
-                ledger = {"tombstones": _tombstones(plan), "ingests": _entry(opened, plan)}
-                transaction.commit((), ledger)
-        reached("forget-tombstone")
-        done = erase(
-            opened,
-            {
-                **{c: set(plan.patients) for c in PATIENT_COLUMNS},
-                ("file_id", "record_ordinal"): set(plan.records),
-            },
+        left = _unfinished(opened)
+        if left is not None:
+            report = _concluded(opened, left, erase(opened, left.unwanted()))
+            if patient_id in left.patients:
+                return replace(report, resumed=True)
+        return replace(_erased(opened, str(patient_id)), resumed=left is not None)
+
+
+def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
+    """Erase a patient of whom nothing is erased yet."""
+    refuse_company(warehouse)  # before anything is written
+    patients = _identities(warehouse, patient_id)
+    if not any(_rows(warehouse, patients).values()):
+        raise UserError(
+            "The warehouse holds no such patient.",
+            "Check the number and its assigning authority as the source states them.",
         )
-        reached("forget-erased")
-        opened.files.delete(_place(opened))
+    _bury(warehouse, patients)
+    reached("forget-tombstone")
+    plans: list[_Plan] = []
+
+    def planned() -> Unwanted:
+        # An ingest that read the tombstones too early has ended by now, and what it stored counts.
+        plans.append(_planned(warehouse, patients))
+        reached("forget-planned")
+        return plans[0].unwanted()
+
+    done = erase(warehouse, planned)
+    return _concluded(warehouse, plans[0], done)
+
+
+def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[Erased]) -> ForgetReport:
+    """Note in the ledger what went, and let go of the plan."""
+    reached("forget-erased")
+    if not completed(warehouse, [plan.ingest_id]):
+        with IngestTransaction(warehouse, plan.ingest_id) as transaction:
+            transaction.commit((), {"ingests": _entry(warehouse, plan)})
+    reached("forget-noted")
+    left = _unfinished(warehouse)
+    if left is not None and left.ingest_id == plan.ingest_id:  # not one that another has begun
+        warehouse.files.delete(plan_location(warehouse))
     return ForgetReport(
         len(plan.patients),
         {n: c for n, c in plan.rows.items() if c},
@@ -119,13 +159,9 @@ def forget(
     )
 
 
-def _place(warehouse: Warehouse) -> str:
-    return join(warehouse.state, "forget.json")
-
-
 def _unfinished(warehouse: Warehouse) -> _Plan | None:
     """Return the plan of an erasure that was killed: it is completed before any other."""
-    content = warehouse.files.read(_place(warehouse))
+    content = warehouse.files.read(plan_location(warehouse))
     if content is None:
         return None
     plan = json.loads(content)
@@ -137,30 +173,38 @@ def _unfinished(warehouse: Warehouse) -> _Plan | None:
     )
 
 
-def _planned(warehouse: Warehouse, patient_id: str) -> _Plan:
-    """Find what there is of the patient, and write it down."""
-    patients = _identities(warehouse, patient_id)
-    rows: dict[str, int] = {}
-    records: set[tuple[str, int]] = set()
+def _planned(warehouse: Warehouse, patients: set[str]) -> _Plan:
+    """Find what there is of a patient, and write it down.
+
+    Raises:
+        CommitError: An ingest meanwhile merged the patient with another.
+    """
+    if _identities(warehouse, min(patients)) != patients:
+        raise CommitError(
+            "An ingest merged this patient with another meanwhile.", "Run the same command again."
+        )
+    place = ("file_id", "ordinal")
+    found = rows_of_patients(warehouse, "records", ["patient_id"], patients, place)
+    records = set(zip(*(found[c].to_pylist() for c in place), strict=True))
+    plan = _Plan(
+        f"forget-{new_ingest_id(datetime.now(UTC))}",
+        tuple(sorted(patients)),
+        tuple(sorted(records)),
+        _rows(warehouse, patients),
+    )
+    warehouse.files.replace(plan_location(warehouse), json.dumps(asdict(plan)).encode())
+    return plan
+
+
+def _rows(warehouse: Warehouse, patients: set[str]) -> dict[str, int]:
+    """Return how many rows name one of these patients, by table."""
+    present = set(warehouse.tables())
+    rows = {}
     for table in load_tables().values():
         columns = [c for c in PATIENT_COLUMNS if c in table.columns]
-        if columns and table.name in warehouse.tables():
-            wanted = ("file_id", "ordinal") if table.name == "records" else ()
-            found = rows_of_patients(warehouse, table.name, columns, patients, wanted)
-            rows[table.name] = len(found)
-            if wanted:
-                records = set(zip(*(found[c].to_pylist() for c in wanted), strict=True))
-    if not any(rows.values()):
-        raise UserError(
-            "The warehouse holds no such patient.",
-            "Check the number and its assigning authority as the source states them.",
-        )
-    now = datetime.now(UTC)
-    plan = _Plan(
-        f"forget-{new_ingest_id(now)}", tuple(sorted(patients)), tuple(sorted(records)), rows
-    )
-    warehouse.files.replace(_place(warehouse), json.dumps(asdict(plan)).encode())
-    return plan
+        if columns and table.name in present:
+            rows[table.name] = len(rows_of_patients(warehouse, table.name, columns, patients, ()))
+    return rows
 
 
 def _identities(warehouse: Warehouse, patient_id: str) -> set[str]:
@@ -181,10 +225,15 @@ def _identities(warehouse: Warehouse, patient_id: str) -> set[str]:
     return found
 
 
-def _tombstones(plan: _Plan) -> pa.Table:
+def _bury(warehouse: Warehouse, patients: set[str]) -> None:
+    """Set the tombstones that are not there yet."""
     now = datetime.now(UTC)
-    rows = [{"tombstone": tombstone(p), "erased_at": now} for p in plan.patients]
-    return pa.Table.from_pylist(rows, load_tables()["tombstones"].schema)
+    missing = sorted({tombstone(p) for p in patients} - read_tombstones(warehouse))
+    if missing:
+        rows = [{"tombstone": t, "erased_at": now} for t in missing]
+        table = pa.Table.from_pylist(rows, load_tables()["tombstones"].schema)
+        with IngestTransaction(warehouse, f"tombstones-{new_ingest_id(now)}") as transaction:
+            transaction.commit((), {"tombstones": table})
 
 
 def _entry(warehouse: Warehouse, plan: _Plan) -> pa.Table:

@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import lakehouse
-from lakehouse.errors import UserError
+from lakehouse.errors import CommitError, UserError
+from lakehouse.packing import unpack
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.privacy.keys import Secret
+from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.inspection import contents
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
@@ -98,6 +102,40 @@ def test_the_same_source_does_not_bring_the_patient_back(home: Path) -> None:
     assert lakehouse.verify(home / "warehouse").passed
 
 
+def test_the_ray_doors_do_not_bring_the_patient_back(home: Path) -> None:
+    """Datasource and sink alike leave an erased patient out; run here without a cluster."""
+    from ray.data.datasource import WriteResult
+
+    gone = patient(home, 2)
+    lakehouse.forget(home / "warehouse", patient_id=gone)
+    new = home / "c"
+    new.mkdir()
+    (new / "x.hl7").write_text(message(2, "again") + message(5, "new"), newline="")
+
+    def stored(**options: object) -> list[str]:
+        source = lakehouse.HL7Datasource(new, table=None, key_file=home / "key", **options)
+        blocks = [block for task in source.get_read_tasks(1) for block in task()]
+        sink = lakehouse.LakehouseDatasink(home / "warehouse")
+        sink.on_write_start()
+        written = sink.write(blocks, SimpleNamespace(task_idx=0))
+        sink.on_write_complete(WriteResult(2, 1, [written]))
+        rows = [unpack(b) for b in blocks]
+        return [
+            r
+            for pieces in rows
+            for batch, _, _ in pieces
+            if "patients" in batch.tables
+            for r in batch.tables["patients"]["patient_id"].to_pylist()
+        ]
+
+    assert gone not in stored(warehouse=home / "warehouse")
+    (new / "x.hl7").write_text(message(2, "once more") + message(6, "new"), newline="")
+    assert gone in stored(), "a source that knows no warehouse: the sink leaves the patient out"
+    assert holding(home, gone) == []
+    assert len(rows(home, set())["patients"]) == 3 + 2
+    assert lakehouse.verify(home / "warehouse").passed
+
+
 def test_merged_identities_go_together(home: Path) -> None:
     feed = home / "m"
     feed.mkdir()
@@ -117,10 +155,8 @@ def test_an_unknown_patient_and_a_missing_name_are_said(home: Path) -> None:
         lakehouse.forget(home / "warehouse")
 
 
-@pytest.mark.parametrize("point", ["forget-planned", "forget-tombstone", "forget-erased"])
-def test_a_killed_erasure_is_completed_by_the_same_command(home: Path, point: str) -> None:
-    gone = patient(home, 2)
-    before = rows(home, {gone})
+def killed(home: Path, gone: str, point: str) -> None:
+    """Run an erasure in a process of its own that is killed at a step."""
     program = (
         f"import lakehouse; lakehouse.forget({str(home / 'warehouse')!r}, patient_id={gone!r})"
     )
@@ -128,7 +164,92 @@ def test_a_killed_erasure_is_completed_by_the_same_command(home: Path, point: st
         [sys.executable, "-c", program], check=False, env=os.environ | {"LAKEHOUSE_CRASH_AT": point}
     )
     assert done.returncode == -signal.SIGKILL
-    lakehouse.forget(home / "warehouse", patient_id=gone)
+
+
+POINTS = ["forget-tombstone", "forget-planned", "forget-erased", "forget-noted"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_erasure_is_completed_by_the_same_command(home: Path, point: str) -> None:
+    gone = patient(home, 2)
+    before = rows(home, {gone})
+    killed(home, gone, point)
+    report = lakehouse.forget(home / "warehouse", patient_id=gone)
+    assert report.rows["records"] == 2 and report.resumed == (point != "forget-tombstone")
     assert holding(home, gone) == []
     assert rows(home, set()) == before
+    assert lakehouse.verify(home / "warehouse").passed
+
+
+def test_another_erasure_completes_a_killed_one_and_then_does_its_own(home: Path) -> None:
+    one, other = patient(home, 2), patient(home, 1)
+    before = rows(home, {one, other})
+    killed(home, one, "forget-planned")
+    report = lakehouse.forget(home / "warehouse", patient_id=other)
+    assert report.resumed and report.n_identities == 1 and report.rows["patients"] == 1
+    assert holding(home, one) == holding(home, other) == []
+    assert rows(home, set()) == before
+    assert lakehouse.verify(home / "warehouse").passed
+
+
+def test_a_refused_erasure_leaves_nothing_behind(home: Path) -> None:
+    gone = patient(home, 2)
+    with Warehouse.open(home / "warehouse") as warehouse:
+        before = {e.location for e in warehouse.files.list(warehouse.path)}
+        with (
+            IngestTransaction(warehouse, "running"),
+            pytest.raises(CommitError, match="is running"),
+        ):
+            lakehouse.forget(home / "warehouse", patient_id=gone)
+        assert {e.location for e in warehouse.files.list(warehouse.path)} == before
+    lakehouse.forget(home / "warehouse", patient_id=patient(home, 1))
+    assert holding(home, gone), "the one named now is not the one refused then"
+
+
+@pytest.mark.parametrize("unseen", [False, True], ids=["refused", "begun between the two looks"])
+def test_what_an_ingest_stores_meanwhile_is_counted_and_erased(
+    home: Path, monkeypatch: pytest.MonkeyPatch, unseen: bool
+) -> None:
+    """An ingest read the tombstones before they were set, so it stores the patient once more."""
+    feed = home / "late"
+    feed.mkdir()
+    (feed / "x.hl7").write_text(message(2, "late") + message(5, "other"), newline="")
+    module = import_module("lakehouse.ingest")
+    read = module.read_tombstones
+
+    def meanwhile(warehouse: Warehouse) -> frozenset[str]:
+        found: frozenset[str] = read(warehouse)
+        if unseen:
+            forget = import_module("lakehouse.forget")
+            monkeypatch.setattr(forget, "refuse_company", lambda _: None)
+        with pytest.raises(CommitError, match="is running"):
+            lakehouse.forget(home / "warehouse", record_number="2", authority="GENERAL")
+        return found
+
+    monkeypatch.setattr(module, "read_tombstones", meanwhile)
+    stored = lakehouse.ingest(feed, home / "warehouse", engine="local", show_progress=False)
+    monkeypatch.undo()
+    monkeypatch.setenv("LAKEHOUSE_KEY_FILE", str(home / "key"))
+    assert stored.rows["patients"] == 2
+    report = lakehouse.forget(home / "warehouse", record_number="2", authority="GENERAL")
+    assert report.rows["patients"] == 3
+    assert holding(home, patient(home, 2)) == []
+    assert lakehouse.verify(home / "warehouse").passed
+
+
+def test_what_was_rejected_of_a_patient_goes_too(home: Path) -> None:
+    """Rows of ``rejects`` name no patient; they go by the record that they are about."""
+    feed = home / "bad"
+    feed.mkdir()
+    text = "".join(message(n, f"bad{n}").replace(f"||{n}|mg", "||abc|mg") for n in (2, 5))
+    (feed / "x.hl7").write_text(text, newline="")
+    lakehouse.ingest(feed, home / "warehouse", show_progress=False)
+
+    def ordinals() -> set[int]:
+        with lakehouse.open(home / "warehouse") as lake:
+            return {r[0] for r in lake.sql("SELECT record_ordinal FROM rejects").fetchall()}
+
+    assert ordinals() == {0, 1}
+    lakehouse.forget(home / "warehouse", record_number="2", authority="GENERAL")
+    assert ordinals() == {1}
     assert lakehouse.verify(home / "warehouse").passed

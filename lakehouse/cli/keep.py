@@ -97,6 +97,7 @@ def forget(
     authority: Annotated[str, typer.Option(help="Who assigned the record number.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     key_file: KeyFile = None,
+    catalog: Catalog = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Erase a patient from every table, snapshot and file, and keep them from coming back."""
@@ -119,7 +120,10 @@ def forget(
         record_number=record_number,
         authority=authority,
         key_file=key_file,
+        catalog=catalog,
     )
+    if report.resumed:
+        show.note("Completed the erasure that had been left unfinished.")
     show.table(("table", "rows erased"), sorted((n, c) for n, c in report.rows.items() if c))
     show.note(
         f"Erased {report.n_identities} {'identity' if report.n_identities == 1 else 'identities'}; "

@@ -8,7 +8,7 @@ no grace period. A query that runs meanwhile fails.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compact import OPERATION
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile, write_tables
-from lakehouse.storage.files import is_local
+from lakehouse.storage.files import Entry, is_local, join
 from lakehouse.storage.history import ATTEMPT
 from lakehouse.storage.integrity import references
 from lakehouse.storage.locks import exclusive
@@ -57,14 +57,17 @@ class Erased:
 
 
 def erase(
-    warehouse: Warehouse, unwanted: Unwanted, tables: Collection[str] | None = None
+    warehouse: Warehouse,
+    unwanted: Unwanted | Callable[[], Unwanted],
+    tables: Collection[str] | None = None,
 ) -> list[Erased]:
     """Remove rows so that no file of the warehouse holds them any more.
 
     Args:
         warehouse: The warehouse; no ingest may be running.
         unwanted: For instance ``{"patient_id": {...}, "old_patient_id": {...},
-            ("file_id", "record_ordinal"): {("ab...", 3)}}``.
+            ("file_id", "record_ordinal"): {("ab...", 3)}}``; or what returns it, called when no
+            ingest is running and none can commit.
         tables: Only these; None for all that have the columns.
 
     Returns:
@@ -81,19 +84,43 @@ def erase(
     """
     recover(warehouse)
     with leased(warehouse, "erase") as attempt, exclusive(warehouse.state, "commit"):
-        if garbage.at_work(warehouse, without=attempt)[0]:
-            raise CommitError(
-                "An ingest or maintenance is running in this warehouse.",
-                "Wait for it to end, then run the same command again.",
-            )
         names = warehouse.tables() if tables is None else sorted(tables)
-        reports = [_erase(warehouse, name, unwanted, attempt) for name in names]
+        # Listed before the living are asked: an ingest that begins from here on writes files that
+        # nothing refers to yet, and those are in no list.
+        listed = {name: warehouse.files.list(warehouse.location(name)) for name in names}
+        refuse_company(warehouse, attempt)
+        wanted = unwanted() if callable(unwanted) else unwanted
+        reports = [_erase(warehouse, name, wanted, attempt, listed[name]) for name in names]
         reached("erase-before-releases")
         pins.complete(warehouse, attempt)
     return [r for r in reports if r.rewritten or r.deleted]
 
 
-def _erase(warehouse: Warehouse, name: str, unwanted: Unwanted, attempt: str) -> Erased:
+def plan_location(warehouse: Warehouse) -> str:
+    """Return where the erasure of a patient keeps its plan until it is done."""
+    return join(warehouse.state, "forget.json")
+
+
+def refuse_company(warehouse: Warehouse, attempt: str = "") -> None:
+    """Refuse to go on while others are at work.
+
+    Args:
+        warehouse: The warehouse.
+        attempt: One's own attempt.
+
+    Raises:
+        CommitError: An ingest or maintenance is running.
+    """
+    if garbage.at_work(warehouse, without=attempt)[0]:
+        raise CommitError(
+            "An ingest or maintenance is running in this warehouse.",
+            "Wait for it to end, then run the same command again.",
+        )
+
+
+def _erase(
+    warehouse: Warehouse, name: str, unwanted: Unwanted, attempt: str, listed: Sequence[Entry]
+) -> Erased:
     table = warehouse.iceberg(name)
     columns = set(table.schema().column_names)
     keys = {k: v for k, v in unwanted.items() if set(_names(k)) <= columns and v}
@@ -108,7 +135,7 @@ def _erase(warehouse: Warehouse, name: str, unwanted: Unwanted, attempt: str) ->
         table = _commit(warehouse, table, changes, attempt)
         reached(f"erase-committed:{name}")
     # Also when nothing was found: a run that was killed here left files that nothing refers to.
-    deleted = _delete_unused(warehouse, table)
+    deleted = _delete_unused(warehouse, table, listed)
     present = found.get(refs.get(MAIN_BRANCH, -1), [])
     gone = sum(work.matches[t.file.file_path] for t in present)
     return Erased(name, gone, len(work.rewritten), deleted)
@@ -209,9 +236,9 @@ def _commit(
     return done
 
 
-def _delete_unused(warehouse: Warehouse, table: IcebergTable) -> int:
+def _delete_unused(warehouse: Warehouse, table: IcebergTable, listed: Sequence[Entry]) -> int:
+    """Delete what was there at the beginning and is of no use now."""
     used = references(table).all()
-    listed = warehouse.files.list(table.location())
     unused = tuple(e for e in listed if e.location not in used)
     garbage.delete(warehouse.files, unused)
     gone = {e.location for e in unused}

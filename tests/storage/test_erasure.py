@@ -6,12 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import IngestTransaction, Warehouse
+from lakehouse.storage import IngestTransaction, Warehouse, write_tables
+from lakehouse.storage.datafiles import WrittenFile
 from lakehouse.storage.erasure import erase
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
 
-from .cases import content, ingest, patient, unreferenced
+from .cases import content, ingest, ledger, patient, rows, unreferenced
 
 WHO = patient(2)
 
@@ -88,3 +89,20 @@ def test_erasure_waits_for_no_ingest_but_refuses(warehouse: Warehouse) -> None:
     with IngestTransaction(warehouse, "b"), pytest.raises(CommitError, match="is running"):
         erase(warehouse, {"patient_id": {WHO}})
     assert len(content(warehouse, "patients")) == 3
+
+
+def test_an_ingest_that_begins_meanwhile_keeps_its_files(warehouse: Warehouse) -> None:
+    """It leases its attempt when erasure has looked; what it writes must not count as unused."""
+    ingest(warehouse, "a")
+    begun: list[IngestTransaction] = []
+    written: list[WrittenFile] = []
+
+    def wanted() -> dict[str, set[str]]:
+        begun.append(IngestTransaction(warehouse, "b"))
+        written.extend(write_tables(warehouse.write_spec(), rows("b"), begun[0].attempt, 0))
+        return {"patient_id": {WHO}}
+
+    erase(warehouse, wanted)
+    begun[0].commit(written, ledger("b"))
+    assert len(content(warehouse, "patients")) == 2 + 3
+    assert unreferenced(warehouse) == set()
