@@ -28,6 +28,7 @@ from lakehouse.storage.ledger import known_files
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
+from lakehouse.tombstones import read_tombstones, without_erased
 from lakehouse.work import Job, Outcome
 
 
@@ -49,7 +50,8 @@ class FormatDatasource(Files):
         paths: Files, folders, globs or URIs.
         table: Table whose rows are wanted (``rejects`` too); by default the format's main one.
             None yields packed blocks of every table, which ``LakehouseDatasink`` takes.
-        warehouse: Take its profile, key and authority, and pass over what it holds already.
+        warehouse: Take its profile, key and authority, and pass over what it holds already and
+            the patients that were erased from it.
         profile: De-identification profile where no warehouse is named.
         key_file: The secret; the same path on every machine of the cluster.
         time_zone: IANA name in which times without an offset are read.
@@ -80,6 +82,7 @@ class FormatDatasource(Files):
         table = self.format.main_table if table == self._DEFAULT else table
         if table is not None and table not in load_tables():
             raise UserError(f"There is no table named {table}.", did_you_mean(table, load_tables()))
+        erased: frozenset[str] = frozenset()
         if warehouse is None:
             named = os.fspath(key_file or os.environ.get(KEY_FILE, ""))
             secret, key_path = Secret.load(named or None), os.path.abspath(named)
@@ -92,6 +95,7 @@ class FormatDatasource(Files):
                 found = discover(paths, secret, exclude=(opened.path,)).files
                 known = known_files(opened, [f.file_id for f in found])
                 files = contents(found, lambda ids: set(ids) - known)
+                erased = read_tombstones(opened)
         terms = Terms(
             new_ingest_id(datetime.now(UTC)),
             checked_zone(time_zone),
@@ -99,7 +103,8 @@ class FormatDatasource(Files):
             tuple(mappings),
             self.format.name,
         )
-        super().__init__(files, Job(terms, key_path, profile, tuple(codes)), secret, table=table)
+        job = Job(terms, key_path, profile, tuple(codes), erased)
+        super().__init__(files, job, secret, table=table)
 
     def get_name(self) -> str:
         """Return the name of the read in Ray's own reports."""
@@ -147,6 +152,7 @@ class LakehouseDatasink(PackedDatasink):
             super().__init__(opened.write_spec())
             self._path, self._settings = opened.path, opened.settings
         self._ingest_id = ""
+        self._tombstones: frozenset[str] = frozenset()
         self._warehouse: Warehouse | None = None
         self._transaction: IngestTransaction | None = None
 
@@ -161,11 +167,13 @@ class LakehouseDatasink(PackedDatasink):
         self._ingest_id = new_ingest_id(self._started_at)
         self._transaction = IngestTransaction(self._warehouse, self._ingest_id)
         self.attempt = self._transaction.attempt
+        # Read when the lease is there: an erasure waits for it to end, or has set its own by now.
+        self._tombstones = read_tombstones(self._warehouse)
 
     def _fitting(self, batch: CleanBatch, made: Made) -> CleanBatch:
         check(self._settings, key_id=made.key_id, policy_sha256=made.policy_sha256)
         if "rejects" not in batch.tables:
-            return batch
+            return without_erased(batch, self._tombstones)
         rejects = batch.tables["rejects"]
         place = rejects.schema.get_field_index("ingest_id")
         own = pa.repeat(self._ingest_id, len(rejects))
