@@ -1,7 +1,8 @@
 -- title: MELD, MELD-Na and MELD 3.0
 -- description: Model for End-stage Liver Disease at each time at which one of its laboratory inputs was observed, in
 --   three variants. Inputs look back 7 days. Each variant is null unless all its inputs are known. Two dialysis
---   procedures within 7 days put creatinine at its upper limit; a warehouse without procedures has none.
+--   procedures within 7 days, or one continuous (24 hours of CVVHD), put creatinine at its upper limit, measured or
+--   not; a warehouse without procedures has none.
 -- grain: patient_id, measured_at
 -- source: OPTN Policy 9, 2016 (MELD-Na); Kim, Gastroenterology 2021;161:1887 (MELD 3.0)
 -- column patient_id: Pseudonym of the patient
@@ -14,8 +15,8 @@
 -- column albumin: Albumin, g/dL
 -- column age_years: Age in years at measured_at; 90 stands for 90 and over
 -- column sex: Administrative sex of the patient
--- column on_dialysis: Whether two dialysis procedures fell in the 7 days
--- column n_missing: Inputs without a value, of six: bilirubin, INR, creatinine, sodium, albumin, sex
+-- column on_dialysis: Whether two dialysis procedures, or a continuous one, fell in the 7 days
+-- column n_missing: Inputs without a value, of six: bilirubin, INR, creatinine (not on dialysis), sodium, albumin, sex
 -- column meld_i: MELD without sodium, before rounding; values below 1.0 count as 1.0, creatinine above 4.0 as 4.0
 -- column meld_3: MELD 3.0 before rounding; creatinine above 3.0 counts as 3.0, albumin within 1.5 to 3.5
 -- column variant: Definitions and look-back
@@ -23,11 +24,13 @@
 -- column meld_na: MELD with sodium (125 to 137) where MELD is above 11, whole number, 6 to 40
 -- column meld_3_score: MELD 3.0, whole number, 6 to 40
 WITH dialysis AS (
-    SELECT DISTINCT
+    SELECT
         patient_id,
-        performed_at AS measured_at
+        performed_at AS measured_at,
+        max(CASE WHEN procedure_group = 'continuous_dialysis' THEN 2 ELSE 1 END) AS sessions
     FROM grouped_procedures
-    WHERE procedure_group = 'dialysis' AND performed_at IS NOT NULL
+    WHERE procedure_group IN ('dialysis', 'continuous_dialysis') AND performed_at IS NOT NULL
+    GROUP BY patient_id, performed_at
 ),
 
 events AS (
@@ -45,7 +48,7 @@ events AS (
         sodium,
         albumin,
         age_years,
-        0 AS is_dialysis
+        0 AS sessions
     FROM latest_labs
     WHERE measured_at IN (bilirubin_total_at, inr_at, creatinine_at, sodium_at, albumin_at)
     UNION ALL
@@ -63,7 +66,7 @@ events AS (
         NULL AS sodium,
         NULL AS albumin,
         NULL AS age_years,
-        1 AS is_dialysis
+        sessions
     FROM dialysis
 ),
 
@@ -71,7 +74,7 @@ counted AS (
     SELECT
         *,
         measured_at - INTERVAL '7' DAY AS since,
-        sum(is_dialysis) OVER week AS n_dialysis
+        sum(sessions) OVER week AS n_dialysis
     FROM events
     WINDOW week AS (
         PARTITION BY patient_id ORDER BY measured_at
@@ -98,7 +101,7 @@ inputs AS (
             CASE WHEN albumin_at >= since THEN albumin_at ELSE measured_at END
         ) AS oldest_input_at
     FROM counted
-    WHERE is_dialysis = 0
+    WHERE sessions = 0
 ),
 
 bounded AS (
@@ -181,6 +184,6 @@ SELECT
     meld::INT AS meld,
     meld_3_score::INT AS meld_3_score,
     CASE WHEN meld_sodium > 40 THEN 40 ELSE meld_sodium END::INT AS meld_na,
-    (bilirubin IS NULL)::INT + (inr IS NULL)::INT + (creatinine IS NULL)::INT + (sodium IS NULL)::INT
-    + (albumin IS NULL)::INT + (female IS NULL)::INT AS n_missing
+    (bilirubin IS NULL)::INT + (inr IS NULL)::INT + (creatinine IS NULL AND NOT on_dialysis)::INT
+    + (sodium IS NULL)::INT + (albumin IS NULL)::INT + (female IS NULL)::INT AS n_missing
 FROM with_sodium

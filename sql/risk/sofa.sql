@@ -1,10 +1,11 @@
 -- title: SOFA
 -- description: Sequential Organ Failure Assessment of each visit by 24 hours from its admission (from its first input
 --   where that is not known), with the worst value of each organ in these 24 hours. PaO2 is laid to the FiO2 of the 4
---   hours before, to 21 % on air. Points above 2 for breathing need a ventilation procedure recorded in the visit
---   within the day or the day before. A vasopressor without a dose in ug/kg/min takes the least that its name allows:
---   dopamine and dobutamine 2, norepinephrine and epinephrine 3. Urine counts only in days that are observed to their
---   end. The score sums the points that are known; with n_missing above 0 it is a lower bound.
+--   hours before, to 21 % on air. Points above 2 for breathing need a ventilation procedure, invasive or not, recorded
+--   in the visit within the day or the day before. A vasopressor without a dose in ug/kg/min takes the least that its
+--   name allows: dopamine and dobutamine 2, norepinephrine and epinephrine 3. Urine counts only in days that are
+--   observed to their end. The score sums the points that are known, and is null when none is; with n_missing above 0
+--   it is a lower bound.
 -- grain: patient_id, encounter_id, day_start
 -- source: Vincent, Intensive Care Med 1996;22:707
 -- column patient_id: Pseudonym of the patient
@@ -216,14 +217,14 @@ pressors AS (
                 WHEN drugs.drug IN ('norepinephrine', 'epinephrine')
                     THEN
                         CASE
-                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 0.1 THEN 4
+                            WHEN units.unit IS NOT NULL AND drugs.dose > 0.1 THEN 4
                             ELSE 3
                         END
                 WHEN drugs.drug = 'dopamine'
                     THEN
                         CASE
-                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 15 THEN 4
-                            WHEN lower(drugs.dose_unit) IN ('ug/kg/min', 'mcg/kg/min') AND drugs.dose > 5 THEN 3
+                            WHEN units.unit IS NOT NULL AND drugs.dose > 15 THEN 4
+                            WHEN units.unit IS NOT NULL AND drugs.dose > 5 THEN 3
                             ELSE 2
                         END
                 WHEN drugs.drug = 'dobutamine' THEN 2
@@ -236,6 +237,8 @@ pressors AS (
             AND days.encounter_id = drugs.encounter_id
             AND days.day_end > drugs.started_at
             AND days.day_start <= coalesce(drugs.ended_at, drugs.last_given_at, drugs.started_at)
+    LEFT JOIN codes.unit_spellings AS units
+        ON lower(replace(drugs.dose_unit, ' ', '')) = units.spelling AND units.unit = 'ug/kg/min'
     WHERE drugs.family = 'vasopressor' AND drugs.state <> 'cancelled'
     GROUP BY days.patient_id, days.encounter_id, days.day_of_visit
 ),
@@ -329,6 +332,14 @@ points AS (
             WHEN creatinine IS NOT NULL OR urine_ml IS NOT NULL THEN 0
         END AS kidney_points
     FROM worst
+),
+
+counted AS (
+    SELECT
+        *,
+        (respiration_points IS NULL)::INT + (coagulation_points IS NULL)::INT + (liver_points IS NULL)::INT
+        + (circulation_points IS NULL)::INT + (brain_points IS NULL)::INT + (kidney_points IS NULL)::INT AS n_missing
+    FROM points
 )
 
 SELECT
@@ -353,9 +364,12 @@ SELECT
     circulation_points,
     brain_points,
     kidney_points,
+    n_missing,
     'Vincent 1996; 24 hours from admission' AS variant,
-    (respiration_points IS NULL)::INT + (coagulation_points IS NULL)::INT + (liver_points IS NULL)::INT
-    + (circulation_points IS NULL)::INT + (brain_points IS NULL)::INT + (kidney_points IS NULL)::INT AS n_missing,
-    coalesce(respiration_points, 0) + coalesce(coagulation_points, 0) + coalesce(liver_points, 0)
-    + coalesce(circulation_points, 0) + coalesce(brain_points, 0) + coalesce(kidney_points, 0) AS score
-FROM points
+    CASE
+        WHEN n_missing < 6
+            THEN
+                coalesce(respiration_points, 0) + coalesce(coagulation_points, 0) + coalesce(liver_points, 0)
+                + coalesce(circulation_points, 0) + coalesce(brain_points, 0) + coalesce(kidney_points, 0)
+    END AS score
+FROM counted
