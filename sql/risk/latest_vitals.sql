@@ -6,6 +6,7 @@
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
 -- column measured_at: When one of the inputs was measured
+-- column age_years: Age in years at measured_at; 90 stands for 90 and over
 -- column heart_rate: Heart rate, beats per minute; the latest up to measured_at
 -- column heart_rate_at: When that was measured
 -- column respiratory_rate: Breaths per minute; the latest up to measured_at
@@ -30,6 +31,7 @@ SELECT
     patient_id,
     encounter_id,
     measured_at,
+    age_years,
     last_value(heart_rate IGNORE NULLS) OVER so_far AS heart_rate,
     max(CASE WHEN heart_rate IS NOT NULL THEN measured_at END) OVER so_far AS heart_rate_at,
     last_value(respiratory_rate IGNORE NULLS) OVER so_far AS respiratory_rate,

@@ -1,8 +1,9 @@
 -- title: MEWS
 -- description: Modified Early Warning Score at each time at which one of its inputs was measured. Inputs look back 12
---   hours. New confusion (C), which the AVPU scale of the score lacks, scores 1. Where the level of consciousness is
---   not charted, a Glasgow Coma Scale of 15 stands for alert; a lower one says nothing about V, P or U. The score sums
---   the points that are known; with n_missing above 0 it is a lower bound.
+--   hours. New confusion (C), which the AVPU scale of the score lacks, scores 1. Of ACVPU and the Glasgow Coma Scale
+--   the later statement decides, ACVPU where both are of one time: a scale of 15 stands for alert, a lower one leaves
+--   open which of V, P and U it is. The score sums the points that are known, and is null when none is; with n_missing
+--   above 0 it is a lower bound.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Subbe, QJM 2001;94:521
 -- column patient_id: Pseudonym of the patient
@@ -20,7 +21,8 @@
 WITH observed AS (
     SELECT
         *,
-        measured_at - INTERVAL '12' HOUR AS since
+        measured_at - INTERVAL '12' HOUR AS since,
+        greatest(coalesce(consciousness_at, gcs_at), coalesce(gcs_at, consciousness_at)) AS level_at
     FROM latest_vitals
     WHERE
         measured_at IN (
@@ -44,8 +46,9 @@ inputs AS (
             CASE WHEN heart_rate_at >= since THEN heart_rate_at ELSE measured_at END,
             CASE WHEN respiratory_rate_at >= since THEN respiratory_rate_at ELSE measured_at END,
             CASE WHEN temperature_at >= since THEN temperature_at ELSE measured_at END,
-            CASE WHEN consciousness_at >= since THEN consciousness_at ELSE measured_at END
-        ) AS oldest_input_at
+            CASE WHEN level_at >= since THEN level_at ELSE measured_at END
+        ) AS oldest_input_at,
+        gcs_at > consciousness_at AS is_gcs_later
     FROM observed
 ),
 
@@ -80,6 +83,7 @@ points AS (
             WHEN temperature >= 38.5 THEN 2
         END AS temperature_points,
         CASE
+            WHEN is_gcs_later THEN CASE WHEN gcs >= 15 THEN 0 END
             WHEN consciousness = 'A' THEN 0
             WHEN consciousness IN ('C', 'V') THEN 1
             WHEN consciousness = 'P' THEN 2
@@ -87,6 +91,14 @@ points AS (
             WHEN gcs >= 15 THEN 0
         END AS consciousness_points
     FROM inputs
+),
+
+counted AS (
+    SELECT
+        *,
+        (pressure_points IS NULL)::INT + (pulse_points IS NULL)::INT + (respiratory_points IS NULL)::INT
+        + (temperature_points IS NULL)::INT + (consciousness_points IS NULL)::INT AS n_missing
+    FROM points
 )
 
 SELECT
@@ -105,9 +117,12 @@ SELECT
     respiratory_points,
     temperature_points,
     consciousness_points,
+    n_missing,
     'Subbe 2001; look-back 12 hours' AS variant,
-    (pressure_points IS NULL)::INT + (pulse_points IS NULL)::INT + (respiratory_points IS NULL)::INT
-    + (temperature_points IS NULL)::INT + (consciousness_points IS NULL)::INT AS n_missing,
-    coalesce(pressure_points, 0) + coalesce(pulse_points, 0) + coalesce(respiratory_points, 0)
-    + coalesce(temperature_points, 0) + coalesce(consciousness_points, 0) AS score
-FROM points
+    CASE
+        WHEN n_missing < 5
+            THEN
+                coalesce(pressure_points, 0) + coalesce(pulse_points, 0) + coalesce(respiratory_points, 0)
+                + coalesce(temperature_points, 0) + coalesce(consciousness_points, 0)
+    END AS score
+FROM counted

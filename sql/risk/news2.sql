@@ -1,15 +1,23 @@
 -- title: NEWS2
 -- description: National Early Warning Score 2 at each time at which one of its inputs was measured, on SpO2 scale 1 and
 --   on scale 2 (for hypercapnic respiratory failure, on a clinician's word only: a view cannot choose it). Inputs look
---   back 12 hours, the longest interval that the standard leaves between observations. Where ACVPU is not charted, a
---   Glasgow Coma Scale of 15 stands for alert and a lower one for CVPU. The scores sum the points that are known; with
---   n_missing above 0 score and risk are lower bounds.
+--   back 12 hours, the longest interval that the standard leaves between observations. Of ACVPU and the Glasgow Coma
+--   Scale the later statement decides, ACVPU where both are of one time: a scale of 15 stands for alert, a lower one
+--   for CVPU. The scores sum the points that are known; with n_missing above 0 score and risk are lower bounds.
+--   not_meant_for names those whom the score was not made for: it is computed all the same.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
 -- column measured_at: When one of the inputs was measured
 -- column oldest_input_at: Time of the oldest input used
+-- column respiratory_rate_at: When the respiratory rate was measured; null where it is too old to count
+-- column spo2_at: When SpO2 was
+-- column oxygen_supplement_at: When it was stated whether oxygen is given
+-- column systolic_bp_at: When the systolic pressure was measured
+-- column heart_rate_at: When the heart rate was
+-- column level_at: When the level of consciousness was stated, as ACVPU or as a Glasgow Coma Scale: the later of both
+-- column temperature_at: When the temperature was measured
 -- column respiratory_points: Points of the respiratory rate
 -- column spo2_points_scale_1: Points of SpO2 on scale 1
 -- column spo2_points_scale_2: Points of SpO2 on scale 2; from 93 % they depend on oxygen
@@ -24,10 +32,12 @@
 -- column risk: low; low-medium (a single parameter of 3); medium (5 or 6); high (7 or more); on scale 1
 -- column risk_scale_2: The same on scale 2
 -- column variant: Definition and look-back
+-- column not_meant_for: child (under 16 years) or pregnancy (a diagnosis of it in the visit); else null
 WITH observed AS (
     SELECT
         *,
-        measured_at - INTERVAL '12' HOUR AS since
+        measured_at - INTERVAL '12' HOUR AS since,
+        greatest(coalesce(consciousness_at, gcs_at), coalesce(gcs_at, consciousness_at)) AS level_at
     FROM latest_vitals
     WHERE
         measured_at IN (
@@ -41,6 +51,7 @@ inputs AS (
         patient_id,
         encounter_id,
         measured_at,
+        age_years,
         CASE WHEN respiratory_rate_at >= since THEN respiratory_rate END AS respiratory_rate,
         CASE WHEN spo2_at >= since THEN spo2 END AS spo2,
         CASE WHEN oxygen_supplement_at >= since THEN oxygen_supplement END AS oxygen_supplement,
@@ -55,9 +66,17 @@ inputs AS (
             CASE WHEN oxygen_supplement_at >= since THEN oxygen_supplement_at ELSE measured_at END,
             CASE WHEN systolic_bp_at >= since THEN systolic_bp_at ELSE measured_at END,
             CASE WHEN heart_rate_at >= since THEN heart_rate_at ELSE measured_at END,
-            CASE WHEN consciousness_at >= since THEN consciousness_at ELSE measured_at END,
+            CASE WHEN level_at >= since THEN level_at ELSE measured_at END,
             CASE WHEN temperature_at >= since THEN temperature_at ELSE measured_at END
-        ) AS oldest_input_at
+        ) AS oldest_input_at,
+        CASE WHEN respiratory_rate_at >= since THEN respiratory_rate_at END AS respiratory_rate_at,
+        CASE WHEN spo2_at >= since THEN spo2_at END AS spo2_at,
+        CASE WHEN oxygen_supplement_at >= since THEN oxygen_supplement_at END AS oxygen_supplement_at,
+        CASE WHEN systolic_bp_at >= since THEN systolic_bp_at END AS systolic_bp_at,
+        CASE WHEN heart_rate_at >= since THEN heart_rate_at END AS heart_rate_at,
+        CASE WHEN level_at >= since THEN level_at END AS level_at,
+        CASE WHEN temperature_at >= since THEN temperature_at END AS temperature_at,
+        gcs_at > consciousness_at AS is_gcs_later
     FROM observed
 ),
 
@@ -104,6 +123,8 @@ points AS (
             WHEN heart_rate >= 131 THEN 3
         END AS pulse_points,
         CASE
+            WHEN is_gcs_later AND gcs >= 15 THEN 0
+            WHEN is_gcs_later AND gcs < 15 THEN 3
             WHEN consciousness = 'A' THEN 0
             WHEN consciousness IN ('C', 'V', 'P', 'U') THEN 3
             WHEN gcs >= 15 THEN 0
@@ -142,43 +163,63 @@ scored AS (
         other_points + coalesce(spo2_points_scale_1, 0) AS score,
         other_points + coalesce(spo2_points_scale_2, 0) AS score_scale_2
     FROM summed
+),
+
+pregnant AS (
+    SELECT DISTINCT
+        patient_id,
+        encounter_id
+    FROM patient_condition_groups
+    WHERE condition IN ('pregnancy', 'gestational_diabetes') AND encounter_id IS NOT NULL
 )
 
 SELECT
-    patient_id,
-    encounter_id,
-    measured_at,
-    respiratory_rate,
-    spo2,
-    oxygen_supplement,
-    systolic_bp,
-    heart_rate,
-    consciousness,
-    gcs,
-    temperature,
-    oldest_input_at,
-    respiratory_points,
-    spo2_points_scale_1,
-    spo2_points_scale_2,
-    oxygen_points,
-    pressure_points,
-    pulse_points,
-    consciousness_points,
-    temperature_points,
-    n_missing,
-    score,
-    score_scale_2,
+    scored.patient_id,
+    scored.encounter_id,
+    scored.measured_at,
+    scored.respiratory_rate,
+    scored.spo2,
+    scored.oxygen_supplement,
+    scored.systolic_bp,
+    scored.heart_rate,
+    scored.consciousness,
+    scored.gcs,
+    scored.temperature,
+    scored.oldest_input_at,
+    scored.respiratory_rate_at,
+    scored.spo2_at,
+    scored.oxygen_supplement_at,
+    scored.systolic_bp_at,
+    scored.heart_rate_at,
+    scored.level_at,
+    scored.temperature_at,
+    scored.respiratory_points,
+    scored.spo2_points_scale_1,
+    scored.spo2_points_scale_2,
+    scored.oxygen_points,
+    scored.pressure_points,
+    scored.pulse_points,
+    scored.consciousness_points,
+    scored.temperature_points,
+    scored.n_missing,
+    scored.score,
+    scored.score_scale_2,
     'RCP 2017, scales 1 and 2; look-back 12 hours' AS variant,
     CASE
-        WHEN score >= 7 THEN 'high'
-        WHEN score >= 5 THEN 'medium'
-        WHEN highest = 3 OR spo2_points_scale_1 = 3 THEN 'low-medium'
+        WHEN scored.score >= 7 THEN 'high'
+        WHEN scored.score >= 5 THEN 'medium'
+        WHEN scored.highest = 3 OR scored.spo2_points_scale_1 = 3 THEN 'low-medium'
         ELSE 'low'
     END AS risk,
     CASE
-        WHEN score_scale_2 >= 7 THEN 'high'
-        WHEN score_scale_2 >= 5 THEN 'medium'
-        WHEN highest = 3 OR spo2_points_scale_2 = 3 THEN 'low-medium'
+        WHEN scored.score_scale_2 >= 7 THEN 'high'
+        WHEN scored.score_scale_2 >= 5 THEN 'medium'
+        WHEN scored.highest = 3 OR scored.spo2_points_scale_2 = 3 THEN 'low-medium'
         ELSE 'low'
-    END AS risk_scale_2
+    END AS risk_scale_2,
+    CASE
+        WHEN scored.age_years < 16 THEN 'child'
+        WHEN pregnant.patient_id IS NOT NULL THEN 'pregnancy'
+    END AS not_meant_for
 FROM scored
+LEFT JOIN pregnant ON scored.patient_id = pregnant.patient_id AND scored.encounter_id = pregnant.encounter_id

@@ -1,6 +1,7 @@
 -- title: qSOFA
 -- description: Quick SOFA at each time at which one of its inputs was measured. Inputs look back 24 hours. The score
---   sums the points that are known; it is null when none is.
+--   sums the points that are known; with n_missing above 0 it is a lower bound. positive is null where the inputs that
+--   are not known would decide.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Singer, JAMA 2016;315:801. A Glasgow Coma Scale below 15 scores, as Sepsis-3 has it.
 -- column patient_id: Pseudonym of the patient
@@ -76,5 +77,5 @@ SELECT
     n_missing,
     score,
     'Sepsis-3; look-back 24 hours' AS variant,
-    score >= 2 AS positive
+    CASE WHEN score >= 2 THEN TRUE WHEN score + n_missing < 2 THEN FALSE END AS positive
 FROM scored

@@ -1,7 +1,7 @@
 -- title: SIRS
 -- description: Systemic inflammatory response criteria at each time at which a vital sign or a laboratory input was
---   measured. Inputs look back 24 hours. The score sums the criteria that are known; with n_missing above 0 it is a
---   lower bound.
+--   measured. Inputs look back 24 hours. The score sums the criteria that are known, and is null when none is; with
+--   n_missing above 0 it is a lower bound. positive is null where the criteria that are not known would decide.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Bone, Chest 1992;101:1644
 -- column patient_id: Pseudonym of the patient
@@ -130,14 +130,24 @@ points AS (
     FROM inputs
 ),
 
-scored AS (
+counted AS (
     SELECT
         *,
         (temperature_point IS NULL)::INT + (pulse_point IS NULL)::INT + (respiratory_point IS NULL)::INT
-        + (leukocyte_point IS NULL)::INT AS n_missing,
-        coalesce(temperature_point, 0) + coalesce(pulse_point, 0) + coalesce(respiratory_point, 0)
-        + coalesce(leukocyte_point, 0) AS score
+        + (leukocyte_point IS NULL)::INT AS n_missing
     FROM points
+),
+
+scored AS (
+    SELECT
+        *,
+        CASE
+            WHEN n_missing < 4
+                THEN
+                    coalesce(temperature_point, 0) + coalesce(pulse_point, 0) + coalesce(respiratory_point, 0)
+                    + coalesce(leukocyte_point, 0)
+        END AS score
+    FROM counted
 )
 
 SELECT
@@ -158,5 +168,5 @@ SELECT
     n_missing,
     score,
     'Bone 1992; look-back 24 hours' AS variant,
-    score >= 2 AS positive
+    CASE WHEN score >= 2 THEN TRUE WHEN score + n_missing < 2 THEN FALSE END AS positive
 FROM scored
