@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,13 @@ from lakehouse.resources import resource
 from lakehouse.tables import load_tables
 
 LEVELS = ("record", "row", "warning")
-CHECKS = ("required", "one_of", "not_after", "not_before")
+CHECKS = ("required", "known", "one_of", "not_after", "not_before")
+
+OTHER = "other"
+"""What a format stores in place of a value that its closed list does not have."""
+
+NOW = "now"
+"""Stands in ``than`` for the moment of the check."""
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -31,12 +38,14 @@ class Rule:
         table: Table that it looks at.
         location: Place in the source that is named to the reader.
         message: What is wrong, without a value.
-        check: ``required`` (not null), ``one_of`` (null passes), ``not_after`` and
-            ``not_before`` (compared with the column ``than``, by more than ``days``).
+        check: ``required`` (not null), ``known`` (not ``other``), ``one_of`` (null passes),
+            ``not_after`` and ``not_before`` (compared with ``than``, by more than ``days``).
         column: Column that is checked.
         values: For ``one_of``.
-        than: For the comparisons.
+        than: For the comparisons: columns in order of preference with ``|`` between, the last
+            of which may be ``now``.
         days: For the comparisons.
+        unless: Rows in which one of these columns has this value pass.
     """
 
     id: str
@@ -50,6 +59,7 @@ class Rule:
     values: tuple[str, ...] = ()
     than: str = ""
     days: int = 0
+    unless: tuple[tuple[str, str], ...] = ()
 
     def fails(self, table: pa.Table) -> pa.ChunkedArray:
         """Return, per row of the raw table, whether the rule is broken.
@@ -59,16 +69,30 @@ class Rule:
             >>> rule.fails(pa.table({"a": ["P", "Q", None]})).to_pylist()
             [False, True, False]
         """
+        broken = self._broken(table)
+        for column, value in self.unless:
+            if column in table.column_names:
+                spared = pc.fill_null(pc.equal(table.column(column), value), False)
+                broken = pc.and_not(broken, spared)
+        return broken
+
+    def _broken(self, table: pa.Table) -> pa.ChunkedArray:
         if self.column not in table.column_names:
             return pa.chunked_array([pa.repeat(self.check == "required", len(table))])
         column = table.column(self.column)
         if self.check == "required":
             return pc.is_null(column)
+        if self.check == "known":
+            return pc.fill_null(pc.equal(column, OTHER), False)
         if self.check == "one_of":
             return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, pa.array(self.values))))
-        if self.than not in table.column_names:
+        names = [n.strip() for n in self.than.split("|")]
+        bounds = [_micros(table.column(n)) for n in names if n in table.column_names]
+        if names[-1] == NOW:
+            bounds.append(pa.scalar(int(datetime.now(UTC).timestamp() * 1e6), pa.int64()))
+        if not bounds:
             return pa.chunked_array([pa.repeat(False, len(table))])
-        earlier, later = _micros(column), _micros(table.column(self.than))
+        earlier, later = _micros(column), pc.coalesce(*bounds)
         if self.check == "not_after":
             broken = pc.greater(pc.subtract(earlier, later), self.days * _DAY)
         else:
@@ -105,7 +129,11 @@ def _rule(where: str, spec: dict[str, Any]) -> Rule:
     table = load_tables().get(spec["table"])
     if table is None or spec["column"] not in table.columns:
         raise DefinitionError(f"{where}, {name}: there is no such table or column.")
-    return Rule(**(spec | {"values": tuple(spec.get("values", ()))}))
+    lists = {
+        "values": tuple(spec.get("values", ())),
+        "unless": tuple(spec.get("unless", {}).items()),
+    }
+    return Rule(**(spec | lists))
 
 
 @cache

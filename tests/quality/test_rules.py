@@ -78,6 +78,15 @@ def test_comparisons_of_times_and_dates() -> None:
     born = pa.table({"a": [date(2024, 1, 1), date(1850, 1, 1)], "b": [noon, noon]})
     assert _rule("not_before", than="b", days=47_482).fails(born).to_pylist() == [False, True]
     assert _rule("not_after", than="absent").fails(table).to_pylist() == [False] * 3
+    future = pa.table({"a": [datetime.now(UTC) + timedelta(days=2)] * 2, "b": [None, "x"]})
+    assert _rule("not_after", than="absent | now").fails(future).to_pylist() == [True] * 2
+    spared = _rule("not_after", than="now", days=1, unless=(("b", "x"),))
+    assert spared.fails(future).to_pylist() == [True, False]
+
+
+def test_values_outside_a_closed_list_are_not_known() -> None:
+    table = pa.table({"a": ["P", "other", None]})
+    assert _rule("known").fails(table).to_pylist() == [False, True, False]
 
 
 def test_a_rejected_record_takes_its_warnings_with_it() -> None:

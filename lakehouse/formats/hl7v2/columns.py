@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ _NUMBER = re.compile(r"([<>]=?|=)?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3
 
 
 def number_parts(text: str) -> tuple[str | None, float] | None:
-    """Return comparator and number of an NM, or None when it is not one.
+    """Return comparator and number of an NM, or None when it is not one that a double holds.
 
     Examples:
         >>> number_parts("<0.5"), number_parts("+7"), number_parts("7a")
@@ -99,8 +100,8 @@ def number_parts(text: str) -> tuple[str | None, float] | None:
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
-    comparator = match[1] if match[1] != "=" else None
-    return comparator, float(match[2])
+    comparator, number = match[1] if match[1] != "=" else None, float(match[2])
+    return (comparator, number) if isfinite(number) else None
 
 
 def numbers(column: pa.Array) -> pa.Array:
@@ -108,27 +109,24 @@ def numbers(column: pa.Array) -> pa.Array:
 
     def convert(text: str) -> float | None:
         parts = number_parts(text)
-        return parts[1] if parts and parts[0] is None and abs(parts[1]) < 1e300 else None
+        return parts[1] if parts and parts[0] is None else None
 
     return map_distinct(column, convert, pa.float64())
 
 
-_BREAKS = {
-    ".br": "\n",
-    ".sp": "\n",
-    ".in": "",
-    ".ti": "",
-    ".sk": " ",
-    ".ce": "\n",
-    ".fi": "",
-    ".nf": "",
-    "H": "",
-    "N": "",
-}
+_COMMAND = re.compile(r"\.(br|sp|in|ti|sk|ce|fi|nf) ?[+-]?\d{0,3}", re.IGNORECASE)
+_BREAKS = {"br": "\n", "sp": "\n", "ce": "\n", "sk": " "}
+_HEX = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")
+# Highlighting on and off; a switch of the character set, single- or multi-byte; a site's own
+_SILENT = re.compile(r"[HN]|C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}|Z[0-9A-F]{0,7}")
 
 
 def unescape(text: str, delimiters: Delimiters) -> str:
-    r"""Decode the escape sequences of HL7 v2.9 ch. 2.7; unknown ones are left out.
+    r"""Decode the escape sequences of HL7 v2.9 ch. 2.7.
+
+    What switches highlighting or character set, and local sequences, are left out. Whatever else
+    stands between two escape characters is no sequence but text that was not escaped
+    (``C:\dir\file``), and stays.
 
     Args:
         text: Text of one component.
@@ -159,18 +157,15 @@ def unescape(text: str, delimiters: Delimiters) -> str:
         sequence = text[opening + 1 : closing]
         if sequence in own:
             out.append(chr(own[sequence]))
-        elif sequence in _BREAKS or sequence[:3] in _BREAKS:
-            out.append(_BREAKS.get(sequence, _BREAKS.get(sequence[:3], "")))
-        elif sequence[:1] in ("X", "C", "M") and _HEX.fullmatch(sequence[1:]):
-            out.append(_from_hex(sequence[1:]))
-        elif not sequence.isalnum() or len(sequence) > 8:  # two lone escape characters in prose
+        elif command := _COMMAND.fullmatch(sequence):
+            out.append(_BREAKS.get(command[1].lower(), ""))
+        elif match := _HEX.fullmatch(sequence):
+            out.append(_from_hex(match[1]))
+        elif not _SILENT.fullmatch(sequence):
             out.append(escape + sequence)
-            position = closing
+            position = closing  # which may open the next one
             continue
         position = closing + 1
-
-
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 def _from_hex(digits: str) -> str:

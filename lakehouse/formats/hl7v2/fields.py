@@ -117,7 +117,7 @@ class Fields:
         def make() -> pa.Array:
             text, _ = self.text(path)
             values = numbers(text)
-            self._note("hl7v2.nm.invalid", path, "Not a number.", _lost(text, values))
+            self.note("hl7v2.nm.invalid", path, "Not a number.", _lost(text, values))
             return values
 
         return self.once("number", path, make)
@@ -133,10 +133,10 @@ class Fields:
 
         def make() -> Times:
             result = times(self.tokens, self.ranges(_first(path)), self.time_zone)
-            self._note(
+            self.note(
                 "hl7v2.time.invalid", path, "Not a time of the form YYYYMMDDHHMMSS.", result.faulty
             )
-            self._note(
+            self.note(
                 "hl7v2.time.partial", path, "A year or month where a day is needed.", result.partial
             )
             return result
@@ -144,15 +144,15 @@ class Fields:
         result: Times = self.once("time", path, make)
         return result
 
-    def code(self, path: Path, codes: str) -> pa.Array:
-        """Return the translation of a table-bound code; null where the table lacks it."""
+    def code(self, path: Path, codes: str, other: str | None = None) -> pa.Array:
+        """Return the translation of a table-bound code; ``other`` where the table lacks it."""
 
         def make() -> pa.Array:
             text, _ = self.text(path)
-            values = look_up(text, code_set(codes))
+            values = look_up(text, code_set(codes), other)
             if _OFFICIAL.fullmatch(codes):  # our own lists are not the sender's fault
                 table = codes.removeprefix("hl7_")
-                self._note(
+                self.note(
                     f"hl7v2.table-{table}",
                     path,
                     f"Not a code of HL7 table {table}.",
@@ -160,7 +160,7 @@ class Fields:
                 )
             return values
 
-        return self.once(codes, path, make)
+        return self.once(f"{codes} {other}", path, make)
 
     def coded(self, path: Path) -> Coded:
         """Return a coded element; of two codings, the one in a public system comes first."""
@@ -270,7 +270,8 @@ class Fields:
     def _id(self, path: Path) -> pa.Array:
         return qualified("", self.text(path)[0])
 
-    def _note(self, rule: str, path: Path, message: str, where: Bools) -> None:
+    def note(self, rule: str, path: Path, message: str, where: Bools) -> None:
+        """Note a finding about some of the segments of the path's id."""
         if where.any():
             segments = self.segments(path.segment)[where]
             self.findings.append(Finding(rule, str(path), message, self.tokens.message[segments]))

@@ -18,6 +18,7 @@ that row, and per column where its value stands::
     patient_id  = "PID-3 | PID-2"          # the first that is present
     observed_at = "OBX-14 | OBR-7"
     status      = { from = "OBX-11", codes = "hl7_0085" }
+    class       = { from = "PV1-2.1", codes = "encounter_classes", else = "other" }
     kind        = { value = "dispense" }   # the same for every row
 """
 
@@ -73,8 +74,9 @@ class Feed:
         column: Name of the column (for ``coded``, of the code column).
         paths: Places in order of preference.
         kind: Converter: text, number, int, bool, time, date, hour, year, CX, EI, XCN, HD,
-            coded, varies, range-low, range-high, type.
+            coded, varies, range-low, range-high, message-type, event.
         codes: Code set that translates the value; values it does not list are dropped.
+        other: What stands for values that the code set does not list, in place of nothing.
         constant: Value of every row, instead of paths.
         when: Only rows that meet it are filled.
     """
@@ -83,6 +85,7 @@ class Feed:
     paths: tuple[Path, ...]
     kind: str
     codes: str | None = None
+    other: str | None = None
     constant: str | None = None
     when: Condition | None = None
 
@@ -162,14 +165,14 @@ def _feed(where: str, table: Table, name: str, spec: Any) -> Feed:
             f"{where}: {table.name} has no column {name}.", did_you_mean(name, table.columns)
         )
     spec = {"from": spec} if isinstance(spec, str) else dict(spec)
-    if odd := spec.keys() - {"from", "as", "codes", "when", "value"}:
+    if odd := spec.keys() - {"from", "as", "codes", "else", "when", "value"}:
         raise DefinitionError(f"{where}, {name}: unknown key {', '.join(sorted(odd))}.")
     when = parse_condition(spec["when"]) if "when" in spec else None
     if "value" in spec:
         return Feed(name, (), "constant", constant=spec["value"], when=when)
     paths = tuple(parse_path(p) for p in spec["from"].split("|"))
     kind = spec.get("as") or _kind(table.columns[name], paths[0])
-    return Feed(name, paths, kind, codes=spec.get("codes"), when=when)
+    return Feed(name, paths, kind, spec.get("codes"), spec.get("else"), when=when)
 
 
 def read_mapping(file: FilePath, tables: dict[str, Table]) -> Mapping:
@@ -230,10 +233,13 @@ def load_mappings(folders: Sequence[str] = ()) -> tuple[Mapping, ...]:
 
 @cache
 def code_set(name: str) -> dict[str, str]:
-    """Return a translation of ``catalog/codes/hl7_NNNN.csv``: code -> value, upper-case keys."""
+    """Return what ``catalog/codes/<name>.csv`` says: code -> value, upper-case keys.
+
+    A set without a column ``value`` only lists codes: each stands for itself.
+    """
     file = resource("catalog/codes") / f"{name}.csv"
     if not file.is_file():
         raise DefinitionError(f"There is no code set {name} in catalog/codes.")
     with file.open(encoding="utf-8", newline="") as rows:
         lines = (line for line in rows if not line.startswith("#"))
-        return {row["code"].upper(): row["value"] for row in csv.DictReader(lines)}
+        return {row["code"].upper(): row.get("value", row["code"]) for row in csv.DictReader(lines)}

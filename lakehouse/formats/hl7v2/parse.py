@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats.hl7v2.charset import to_utf8
+from lakehouse.formats.hl7v2.checks import across
 from lakehouse.formats.hl7v2.delimiters import Places, group, join
 from lakehouse.formats.hl7v2.fields import Fields, Finding
 from lakehouse.formats.hl7v2.framing import Chunk
@@ -178,7 +179,8 @@ def _group(
     tables = {name: _table(parts, record_ids) for name, parts in rows.items() if name != "records"}
     unmapped = _unmapped(tokens, mappings)
     tables["records"] = _records(rows["records"][0], tokens, unmapped, record_ids, known)
-    findings = fields.findings + out_of_order(fields)
+    findings = [*across(fields), *out_of_order(fields)]
+    findings += fields.findings  # last: whoever reads a field may find it at fault
     if tokens.continued.any():
         findings.append(
             Finding(

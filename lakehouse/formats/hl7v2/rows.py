@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ class RowBuilder:
         if kind == "bool":
             return pc.equal(fields.code(path, feed.codes or "hl7_0136"), "true")
         if feed.codes:
-            return fields.code(path, feed.codes)
+            return fields.code(path, feed.codes, feed.other)
         if kind in ("CX", "EI", "EIP", "XCN", "HD", "id"):
             return fields.identifier(path, kind)
         if kind == "time":
@@ -123,10 +124,12 @@ class RowBuilder:
             return range_end(text, 0 if kind == "range-low" else 1)
         if kind == "sub-id":  # a number or a dotted path; anything else may be text
             return pc.if_else(pc.match_substring_regex(text, r"^[0-9.]{1,12}$"), text, None)
+        if kind == "event":
+            return map_distinct(text, _event, pa.string())
         if kind == "message-type":
             event, _ = fields.text(Path(path.segment, path.field, 2))
             both = pc.binary_join_element_wise(text, event, "^", null_handling="emit_null")
-            return pc.coalesce(both, text)
+            return map_distinct(pc.coalesce(both, text), _message_type, pa.string())
         return text
 
     def _coded(self, feed: Feed) -> dict[str, pa.Array]:
@@ -226,6 +229,24 @@ class RowBuilder:
             return index, np.zeros(len(index), dtype=bool)
         clipped = np.minimum(index, len(others) - 1)
         return clipped, (index < len(others)) & (others[clipped] < limit)
+
+
+# HL7 v2.9 tables 0076 and 0003. New ones appear, so the shape decides; what has another shape may
+# be anything that a sender put into the wrong field, and both stand in the open, in rejects too.
+_TYPE = re.compile(r"[A-Z]{3}")
+_EVENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+OTHER = "other"
+
+
+def _event(text: str) -> str:
+    return text.upper() if _EVENT.fullmatch(text.upper()) else OTHER
+
+
+def _message_type(text: str) -> str:
+    kind, _, event = text.upper().partition("^")
+    if not _TYPE.fullmatch(kind):
+        return OTHER
+    return f"{kind}^{event}" if _EVENT.fullmatch(event) else kind
 
 
 def _plain(path: Path) -> Path:

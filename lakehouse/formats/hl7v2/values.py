@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import reduce
+from math import isfinite
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.formats.hl7v2.columns import map_distinct, number_parts, strings
-from lakehouse.formats.hl7v2.fields import Fields, Finding
+from lakehouse.formats.hl7v2.fields import Fields
 from lakehouse.formats.hl7v2.mapping import Path
-from lakehouse.formats.hl7v2.times import times
+from lakehouse.formats.hl7v2.times import Times, times
 from lakehouse.formats.hl7v2.tokens import Bools, Ranges, tag_code
 
 _TYPE, _UNIT = Path("OBX", 2), Path("OBX", 6, 1)
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 _TIMES = ("TS", "DTM", "DT")
+_SEPARATORS = ("-", "+", "/", ":", ".")
 _TEXT_NUMBER = re.compile(r"(?:[<>]=?\s*)?[+-]?\d{0,6}(?:\.\d{1,6})?")
 
 
@@ -42,7 +44,25 @@ def varies(fields: Fields, path: Path) -> dict[str, pa.Array]:
     columns["value_code_display"] = coded.display
     instants = times(t, _where(t.component(whole, 1), _among(kinds, _TIMES)), fields.time_zone)
     columns["value_at"] = instants.instants
+    _note_type_faults(fields, path, kinds, instants)
     return columns
+
+
+def _note_type_faults(fields: Fields, path: Path, kinds: pa.Array, instants: Times) -> None:
+    """Note values that are no time under TS, DTM or DT, and values without a type."""
+    fields.note("hl7v2.time.invalid", path, "OBX-2 says a time and OBX-5 is none.", instants.faulty)
+    fields.note(
+        "hl7v2.time.partial", path, "A year or month where a day is needed.", instants.partial
+    )
+    if kinds.null_count:  # OBX-2 must be valued where OBX-5 is (HL7 v2.9 ch. 7.4.2.2)
+        _, length = fields.tokens.span(fields.tokens.field(tag_code(path.segment), path.field))
+        untyped = kinds.is_null().to_numpy(zero_copy_only=False) & (length > 0)
+        fields.note(
+            "hl7v2.obx.type-required",
+            Path("OBX", 2),
+            "A value without its type is not read.",
+            untyped,
+        )
 
 
 def _numeric(fields: Fields, path: Path, kinds: pa.Array, whole: Ranges) -> dict[str, pa.Array]:
@@ -57,15 +77,7 @@ def _numeric(fields: Fields, path: Path, kinds: pa.Array, whole: Ranges) -> dict
     number = map_distinct(plain, lambda v: (number_parts(v) or (None, None))[1], pa.float64())
     bound = map_distinct(plain, lambda v: (number_parts(v) or (None, None))[0], pa.string())
     bad = is_nm & pc.and_(pc.is_valid(plain), pc.is_null(number)).to_numpy(zero_copy_only=False)
-    if bad.any():
-        fields.findings.append(
-            Finding(
-                "hl7v2.obx.nm-not-numeric",
-                str(path),
-                "OBX-2 says NM and OBX-5 is not a number.",
-                t.message[fields.segments("OBX")[bad]],
-            )
-        )
+    fields.note("hl7v2.obx.nm-not-numeric", path, "OBX-2 says NM and OBX-5 is not a number.", bad)
     high = pa.nulls(len(number), pa.float64())
     separator = pa.nulls(len(number), pa.string())
     is_sn = _among(kinds, ("SN",))
@@ -73,14 +85,33 @@ def _numeric(fields: Fields, path: Path, kinds: pa.Array, whole: Ranges) -> dict
         parts = [strings(t, _where(t.component(whole, n), is_sn))[0] for n in (1, 2, 3, 4)]
         number = pc.coalesce(number, _number(parts[1]))
         bound = pc.coalesce(bound, _closed(parts[0], ("<", "<=", ">", ">=")))
-        separator = _closed(parts[2], ("-", "+", "/", ":", "."))
+        separator = _closed(parts[2], _SEPARATORS)
         high = _number(parts[3])
+        fields.note(
+            "hl7v2.obx.sn-invalid", path, _SN_FAULT, _unread_sn(parts, number, high) & is_sn
+        )
     return {
         "value_number": number,
         "comparator": bound,
         "value_high": high,
         "value_separator": separator,
     }
+
+
+_SN_FAULT = "OBX-2 says SN and OBX-5 is no comparator, number, separator, number."
+
+
+def _unread_sn(parts: list[pa.Array], number: pa.Array, high: pa.Array) -> Bools:
+    """Return which SN values hold something that is not read (HL7 v2.9 ch. 2A.3.65)."""
+    comparators = pa.array(["<", "<=", ">", ">=", "=", "<>"])
+    lost = [
+        pc.and_(pc.is_valid(part), pc.is_null(read))
+        for part, read in ((parts[1], number), (parts[3], high))
+    ]
+    lost.append(pc.and_(pc.is_valid(parts[0]), pc.invert(pc.is_in(parts[0], comparators))))
+    lost.append(pc.and_(pc.is_valid(parts[2]), pc.is_null(_closed(parts[2], _SEPARATORS))))
+    unread: Bools = reduce(pc.or_, lost).to_numpy(zero_copy_only=False)
+    return unread
 
 
 def _number(column: pa.Array) -> pa.Array:
@@ -128,5 +159,9 @@ def reference_range(text: str) -> tuple[float | None, float | None]:
 
 def range_end(column: pa.Array, end: int) -> pa.Array:
     """Return one end (0 low, 1 high) of each reference range."""
-    pick: Callable[[str], float | None] = lambda text: reference_range(text)[end]  # noqa: E731
+
+    def pick(text: str) -> float | None:
+        bound = reference_range(text)[end]
+        return bound if bound is not None and isfinite(bound) else None
+
     return map_distinct(column, pick, pa.float64())

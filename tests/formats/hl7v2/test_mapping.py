@@ -212,6 +212,48 @@ def test_a_row_without_code_is_rejected_alone() -> None:
     assert rejects(data) == [(0, "hl7v2.obx.code-required", "row")]
 
 
+def test_what_the_header_must_hold_and_does_not() -> None:
+    data = f"{MSH.replace('|C1|P|2.5', '|||')}\r{PID}\r".replace("20240102030405", "")
+    assert [rule for _, rule, _ in rejects(data)] == [
+        "hl7v2.msh.control-id",
+        "hl7v2.msh.processing-id-required",
+        "hl7v2.msh.time",
+        "hl7v2.msh.version-required",
+    ]
+
+
+def test_a_visit_without_patient_is_noted() -> None:
+    assert rejects(message("EVN|A01", "PV1|1|I")) == [(0, "hl7v2.pv1.patient-required", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "segment"),
+    [
+        ("pv1.admission-after-message", "PV1|1|I" + "|" * 42 + "20240105"),
+        ("pv1.discharge-after-message", "PV1|1|I" + "|" * 43 + "20240105"),
+        ("pr1.after-message", "PR1|1||A^a^L||20240105"),
+        ("time.after-message", "OBX|1|NM|A^a^L||1||||||F|||20240105"),
+    ],
+)
+def test_times_after_the_message_are_noted(rule: str, segment: str) -> None:
+    assert rejects(message(PID, segment)) == [(0, f"hl7v2.{rule}", "warning")]
+    # of a message that does not say when it was made, the clock decides
+    silent = message(PID, segment).replace("20240102030405", "")
+    assert (0, f"hl7v2.{rule}", "warning") not in rejects(silent)
+    assert (0, f"hl7v2.{rule}", "warning") in rejects(silent.replace("20240105", "29990105"))
+
+
+def test_other_times_after_the_message_are_noted() -> None:
+    died = message(PID + "|" * 18 + "20240105")
+    assert rejects(died) == [(0, "hl7v2.death.after-message", "warning")]
+    event = message("EVN|A01|20240105", PID)
+    assert rejects(event) == [(0, "hl7v2.evn.after-message", "warning")]
+    made = message(PID.replace("1950", "2950")).replace("20240102030405", "29990102")
+    assert rejects(made) == [(0, "hl7v2.msh.time-future", "warning")]
+    planned = message(PID, "PV1|1|P" + "|" * 42 + "20240105").replace("ADT^A01", "ADT^A05")
+    assert not rejects(planned)
+
+
 def test_header_faults_are_warnings() -> None:
     data = f"{MSH.replace('|C1|P|2.5', '||X|9.9')}\r{PID}\r".replace("20240102030405", "")
     assert [rule for _, rule, _ in rejects(data)] == [
@@ -232,5 +274,5 @@ def test_impossible_times_are_warnings() -> None:
     assert rejects(message(PID.replace("1950", "1850"))) == [
         (0, "hl7v2.birth.impossible", "warning")
     ]
-    visit = "PV1|1|I" + "|" * 42 + "20240105|20240101"
+    visit = "PV1|1|I" + "|" * 42 + "20231205|20231201"
     assert rejects(message(PID, visit)) == [(0, "hl7v2.pv1.discharge-before-admission", "warning")]

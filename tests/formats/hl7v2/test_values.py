@@ -150,9 +150,47 @@ def test_an_st_number_needs_a_unit() -> None:
     assert "value_number" not in observation("ST", "12.5", unit="")
 
 
-def test_nm_that_is_no_number_is_noted() -> None:
-    data = message(PID, OBX.format(kind="NM", value="n/a", unit="", range="", status="F"))
-    assert (0, "hl7v2.obx.nm-not-numeric", "warning") in rejects(data)
+@pytest.mark.parametrize(
+    ("kind", "value", "rule"),
+    [
+        ("NM", "n/a", "obx.nm-not-numeric"),
+        ("NM", "1e999", "obx.nm-not-numeric"),  # more than a double holds
+        ("NM", "9" * 400, "obx.nm-not-numeric"),
+        ("SN", "abc^def", "obx.sn-invalid"),
+        ("SN", "^1^-^x", "obx.sn-invalid"),
+        ("SN", "^1^to^2", "obx.sn-invalid"),
+        ("SN", "about^1", "obx.sn-invalid"),
+        ("DT", "soon", "time.invalid"),
+        ("TS", "2024", "time.partial"),
+        ("", "7", "obx.type-required"),
+    ],
+)
+def test_a_value_that_its_type_does_not_allow_is_noted(kind: str, value: str, rule: str) -> None:
+    data = message(PID, OBX.format(kind=kind, value=value, unit="", range="", status="F"))
+    assert (0, f"hl7v2.{rule}", "warning") in rejects(data)
+    assert "value_at" not in observation(kind, value, unit="")
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 400])
+def test_a_number_that_no_double_holds_is_none(value: str) -> None:
+    assert "value_number" not in observation("NM", value)
+    assert "value_number" not in observation("SN", f"^{value}")
+    assert not {"range_low", "range_high"} & observation(range=f"<{value}").keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("SN", ">^5"), ("SN", "<>^5"), ("ED", "x"), ("NM", "")]
+)
+def test_a_value_that_its_type_allows_is_not(kind: str, value: str) -> None:
+    data = message(PID, OBX.format(kind=kind, value=value, unit="", range="", status="F"))
+    assert not [r for r in rejects(data) if r[1].startswith("hl7v2.obx")]
+
+
+def test_several_flags_are_noted() -> None:
+    data = message(PID, OBX.format(kind="NM", value="1", unit="", range="", status="F"))
+    data = data.replace("|H|", "|A~H|")
+    assert rows(data, "observations")[0]["flag"] == "A"
+    assert (0, "hl7v2.obx.flag-repeated", "warning") in rejects(data)
 
 
 @pytest.mark.parametrize(
@@ -239,8 +277,13 @@ def test_record_number_falls_back_to_withdrawn_fields() -> None:
         (r"\H\bold\N\ ", "bold "),
         (r"\P\\L\ ", "## "),
         (r"\Z99\x", "x"),
+        (r"a\C2842\b\M2444\c\M244455\d", "abcd"),  # switches of the character set
+        (r"a\.sp+2\b\.in-4\c\.BR\d", "a\nbc\nd"),
         ("lone \\ stays", "lone \\ stays"),
         (r"C:\dir name\x", r"C:\dir name\x"),
+        (r"C:\dir\file\x", r"C:\dir\file\x"),
+        (r"C:\dir\T\x", r"C:\dir&x"),
+        (r"a\X4\b\XZZ\c", r"a\X4\b\XZZ\c"),
         ("\\", "\\"),
     ],
 )
@@ -291,15 +334,55 @@ def test_number_parts_never_raises(text: str) -> None:
 
 
 def test_nothing_of_a_message_is_in_a_reject() -> None:
-    secret = "SECRETVALUE"
+    """Nor what stands in fields that are stored in the open, where it only looks like a code."""
+    secret = "JANE"
+    header = MSH.replace("20240102030405", secret).replace("ADT^A01", f"{secret} DOE^{secret}9")
     data = "\r".join(
         [
-            MSH.replace("20240102030405", secret),
+            header.replace("|P|2.5", f"|{secret}|{secret} Public"),
+            f"EVN|{secret}|{secret}",
             f"PID|1||42||{secret}||{secret}|{secret}",
+            f"PV1|1|{secret} Public" + "|" * 42 + secret,
             f"OBX|1|NM|{secret}||{secret}||||||{secret}|||{secret}",
+            f"OBX|2|SN|{secret}||{secret}|||{secret}~{secret}",
+            f"OBX|3||{secret}||{secret}",
+            f"{secret} on a line of its own",
             "",
         ]
     )
     found = rows(data, "rejects")
-    assert len(found) > 4
-    assert secret not in str([{k: v for k, v in r.items() if k != "record_type"} for r in found])
+    assert len(found) > 12
+    assert secret not in str(found)
+    assert secret not in str(rows(data, "encounters"))
+    record = rows(data, "records")[0]
+    places = ("record_type", "event", "version", "processing_id")
+    assert {record[c] for c in places} == {"other"}
+    assert {f"hl7v2.msh.{r}" for r in ("type", "event", "version", "processing-id")} <= {
+        r["rule"] for r in found
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("ADT^A01^ADT_A01", "ADT^A01"),
+        ("oru^r01", "ORU^R01"),
+        ("ACK", "ACK"),
+        ("PPR^PC1", "PPR^PC1"),
+        ("ADT^123456789", "ADT"),
+        ("ADMIT^A01", "other"),
+    ],
+)
+def test_types_are_told_by_their_shape(sent: str, stored: str) -> None:
+    data = message(PID).replace("ADT^A01", sent)
+    assert rows(data, "records")[0]["record_type"] == stored
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "noted"),
+    [("i", "I", False), ("IMP", "IMP", True), ("Jane Public", "other", True)],
+)
+def test_patient_classes_are_a_closed_list(sent: str, stored: str, noted: bool) -> None:
+    data = message(PID, f"PV1|1|{sent}")
+    assert rows(data, "encounters")[0]["class"] == stored
+    assert ((0, "hl7v2.pv1.class", "warning") in rejects(data)) == noted
