@@ -1,10 +1,11 @@
 """A bounded history: a commit costs the same after ten thousand ingests as after a hundred.
 
 Every commit rewrites the table's metadata with all of its snapshots, so a history that only
-grows makes commits slower and slower. A commit therefore drops the oldest snapshots beyond
-``KEPT``, a batch at a time. Never dropped: what a release or branch points at, what tells that
-an ingest still in progress has reached this table, and a snapshot that replaced data files with
-the one before it (dropping that would strand files; ``maintain`` does it, with a grace period).
+grows makes commits slower and slower: a hundred snapshots double their time. A commit therefore
+drops the oldest snapshots beyond ``KEPT``, a batch at a time. Never dropped: what a release or
+branch points at, what tells that an ingest still in progress has reached this table, and a
+snapshot that replaced data files with the one before it (dropping that would strand files;
+``maintain`` does it, with a grace period).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from lakehouse.storage.files import Files
 
-KEPT = 100
+KEPT = 50
 """Snapshots that a table keeps without being asked; a release keeps its own for ever."""
 
-BATCH = 20
+BATCH = 10
 """How many a commit drops at once."""
 
 ATTEMPT = "lakehouse.attempt"

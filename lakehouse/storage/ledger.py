@@ -6,11 +6,17 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression, In
 
 from lakehouse.storage.warehouse import Warehouse
 
 FILES, INGESTS = "ingest_files", "ingests"
 """The ledger; ``ingests`` is committed last, so a row there says that all of an ingest is in."""
+
+FEW = 200
+"""Files up to which pyiceberg prunes by bounds (its ``IN_PREDICATE_LIMIT``)."""
+
+ALL = AlwaysTrue()
 
 TAKEN = ("done", "not-recognised", "unreadable")
 """Statuses of a file that an ingest need not look at again. What an unreadable file gave before
@@ -30,7 +36,10 @@ def known_files(
     wanted = set(file_ids)
     if not wanted:
         return set()
-    rows = _read(warehouse, FILES, "file_id", "status")
+    # The few files of a small ingest are looked for by the bounds of the ledger's files, so that
+    # its cost does not grow with what came before.
+    few = In("file_id", wanted) if len(wanted) <= FEW else ALL
+    rows = _read(warehouse, FILES, "file_id", "status", where=few)
     counted = rows.filter(pc.is_in(rows["status"], pa.array(sorted(statuses), pa.string())))
     return wanted.intersection(counted["file_id"].to_pylist())
 
@@ -43,5 +52,7 @@ def completed(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
     return wanted.intersection(_read(warehouse, INGESTS, "ingest_id")["ingest_id"].to_pylist())
 
 
-def _read(warehouse: Warehouse, table: str, *columns: str) -> pa.Table:
-    return warehouse.iceberg(table).scan(selected_fields=columns).to_arrow()
+def _read(
+    warehouse: Warehouse, table: str, *columns: str, where: BooleanExpression = ALL
+) -> pa.Table:
+    return warehouse.iceberg(table).scan(where, selected_fields=columns).to_arrow()
