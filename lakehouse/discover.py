@@ -2,12 +2,13 @@
 
 Files, folders (with everything below them), globs, and URIs that pyarrow's file systems open.
 Order follows the names, so that two runs see the same list. Nothing is left out in silence:
-names that begin with a dot are not taken, and counted; everything else is a file to read or an
-error.
+names that begin with a dot, and links that lead nowhere, are not taken, and counted; everything
+else is a file to read or an error. The folder of a warehouse is no input.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
@@ -28,6 +29,7 @@ from lakehouse.errors import InputError
 from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
 from lakehouse.identify import contents_of, extension_of
 from lakehouse.privacy.keys import Secret
+from lakehouse.storage.settings import NAME as WAREHOUSE
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Readers that digest files side by side; hashing and unpacking release the interpreter."""
@@ -39,10 +41,17 @@ AHEAD = 16 * THREADS
 
 @dataclass(frozen=True)
 class Discovery:
-    """The files found, in order, and how many names beginning with a dot were passed over."""
+    """The files found, in order, and how many names were passed over.
+
+    Attributes:
+        files: What there is to read.
+        n_hidden: Names that begin with a dot.
+        n_dangling: Links that lead nowhere.
+    """
 
     files: list[FileToRead]
     n_hidden: int = 0
+    n_dangling: int = 0
 
 
 def discover(
@@ -61,16 +70,10 @@ def discover(
         advance: Called with the stored bytes of each file that has been read through.
 
     Raises:
-        InputError: A path is missing, a glob matches nothing, a folder holds no file, or a file
-            cannot be read.
+        InputError: A path is missing, a glob matches nothing, a folder holds no file or is a
+            warehouse, or a file cannot be read.
     """
-    typed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if not typed:
-        raise InputError("No input was named.", "Name files, folders, globs or URIs.")
-    found = Discovery([])
-    for path in typed:
-        part = _find(os.fspath(path), {e if is_uri(e) else os.path.realpath(e) for e in exclude})
-        found = Discovery(found.files + part.files, found.n_hidden + part.n_hidden)
+    found = listed(paths, exclude=exclude)
     stored = {(f.root, f.location): f for f in found.files}
     hidden = found.n_hidden
     files: list[FileToRead] = []
@@ -86,7 +89,27 @@ def discover(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Discovery(files, hidden)
+    return Discovery(files, hidden, found.n_dangling)
+
+
+def listed(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()
+) -> Discovery:
+    """Return every file below the paths as its name tells it: nothing is read or unpacked yet.
+
+    Raises:
+        InputError: As ``discover``, as far as names tell.
+    """
+    typed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not typed:
+        raise InputError("No input was named.", "Name files, folders, globs or URIs.")
+    barred = {e if is_uri(e) else os.path.realpath(e) for e in exclude}
+    parts = [_find(os.fspath(path), barred) for path in typed]
+    return Discovery(
+        [file for part in parts for file in part.files],
+        sum(part.n_hidden for part in parts),
+        sum(part.n_dangling for part in parts),
+    )
 
 
 def _ahead(
@@ -110,6 +133,8 @@ def _find(typed: str, exclude: set[str]) -> Discovery:
 
 
 def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
+    if _leads_nowhere(path):
+        raise InputError(f"{typed} is a link that leads nowhere.", "Mend it, or leave it out.")
     if os.path.lexists(path):
         hits = [path]
     elif glob.has_magic(path):
@@ -121,12 +146,13 @@ def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
     walk = _Walk(typed, exclude)
     indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit), typed)]
     files = [file for hit in (*hits, *indexed) for file in walk.below(os.path.abspath(hit))]
-    return _not_empty(typed, Discovery(files, walk.n_hidden))
+    return _not_empty(typed, Discovery(files, walk.n_hidden, walk.n_dangling))
 
 
 def _not_empty(typed: str, found: Discovery) -> Discovery:
     if not found.files:
         but = f" but {found.n_hidden} whose name begins with a dot" if found.n_hidden else ""
+        but += f" but links that lead nowhere ({found.n_dangling})" if found.n_dangling else ""
         raise InputError(f"{typed} holds no file{but}.", "Check the path.")
     return found
 
@@ -157,11 +183,14 @@ class _Walk:
 
     def __init__(self, typed: str, exclude: set[str]) -> None:
         self.typed = typed
-        self.n_hidden = 0
+        self.n_hidden = self.n_dangling = 0
         self._seen = set(exclude)
 
     def below(self, path: str) -> Iterator[FileToRead]:
         """Yield the file, or every file below the folder, in the order of their names."""
+        if _leads_nowhere(path):
+            self.n_dangling += 1
+            return
         file = _local(path, self.typed)
         with storage_faults(file):
             state = os.stat(path)
@@ -182,11 +211,29 @@ class _Walk:
                 return
             self._seen.add(real)
             names = sorted(os.listdir(path))
+        if WAREHOUSE in names:
+            raise _warehouse(self.typed)
         for name in names:
             if name.startswith("."):
                 self.n_hidden += 1
             else:
                 yield from self.below(os.path.join(path, name))
+
+
+def _leads_nowhere(path: str) -> bool:
+    """Return whether a path is a link whose end is not there, or that leads to itself."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ELOOP) and os.path.islink(path)
+    return False
+
+
+def _warehouse(typed: str) -> InputError:
+    return InputError(
+        f"{typed} is a warehouse or holds one, and a warehouse is no input.",
+        "Name the files or folders of the source.",
+    )
 
 
 def _local(path: str, typed: str) -> FileToRead:
@@ -223,6 +270,8 @@ def _find_remote(typed: str, exclude: set[str]) -> Discovery:
             continue
         if any(f"{scheme}://{item.path}/".startswith(f"{place}/") for place in exclude):
             continue
+        if item.path.rpartition("/")[2] == WAREHOUSE:
+            raise _warehouse(shown)
         if any(part.startswith(".") for part in item.path[len(path) :].split("/")):
             n_hidden += 1
             continue

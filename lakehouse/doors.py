@@ -20,6 +20,7 @@ from lakehouse.engines.ray import Files, PackedDatasink
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import Format, formats, public_name
 from lakehouse.ingest import Paths, checked_zone, contents, fitting_secret, new_ingest_id, store
+from lakehouse.init import PROFILE
 from lakehouse.packing import Made
 from lakehouse.privacy.keys import KEY_FILE, Secret
 from lakehouse.reading import Terms
@@ -52,7 +53,7 @@ class FormatDatasource(Files):
             None yields packed blocks of every table, which ``LakehouseDatasink`` takes.
         warehouse: Take its profile, key and authority, and pass over what it holds already and
             the patients that were erased from it.
-        profile: De-identification profile where no warehouse is named.
+        profile: De-identification profile; by default the warehouse's, else ``safe_harbor``.
         key_file: The secret; the same path on every machine of the cluster.
         time_zone: IANA name in which times without an offset are read.
         authority: Assigning authority of record numbers that state none.
@@ -72,7 +73,7 @@ class FormatDatasource(Files):
         table: str | None = _DEFAULT,
         *,
         warehouse: str | os.PathLike[str] | None = None,
-        profile: str = "safe_harbor",
+        profile: str | None = None,
         key_file: str | Path | None = None,
         time_zone: str = "UTC",
         authority: str | None = None,
@@ -89,6 +90,7 @@ class FormatDatasource(Files):
             files = contents(discover(paths, secret).files, set)
         else:
             with Warehouse.open(warehouse) as opened:
+                check(opened.settings, profile=profile)
                 secret, key_path = fitting_secret(opened, key_file)
                 profile = opened.settings.profile
                 authority = opened.settings.authority if authority is None else authority
@@ -103,7 +105,7 @@ class FormatDatasource(Files):
             tuple(mappings),
             self.format.name,
         )
-        job = Job(terms, key_path, profile, tuple(codes), erased)
+        job = Job(terms, key_path, profile or PROFILE, tuple(codes), erased)
         super().__init__(files, job, secret, table=table)
 
     def get_name(self) -> str:

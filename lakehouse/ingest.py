@@ -35,7 +35,17 @@ from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import add_site_tables, read_site_tables
 from lakehouse.tombstones import read_tombstones, without_erased
-from lakehouse.work import AUTO, Job, Outcome, Processed, Work, choose, driver, uninterrupted
+from lakehouse.work import (
+    AUTO,
+    Job,
+    Outcome,
+    Processed,
+    Work,
+    check_engine,
+    choose,
+    driver,
+    uninterrupted,
+)
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -106,8 +116,7 @@ def ingest(
             print(report.n_records, report.n_rejects, report.rows)
     """
     begun, started_at = time.monotonic(), datetime.now(UTC)
-    if format is not None:
-        format_named(format)
+    check_terms(engine=engine, address=address, format=format, time_zone=time_zone)
     add_site_tables(read_site_tables(mappings))
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
@@ -123,13 +132,14 @@ def ingest(
         facts: dict[str, Any] = {
             "n_known": len(found.files) - len(new),
             "n_hidden": found.n_hidden,
+            "n_dangling": found.n_dangling,
             "recovered": recovered,
         }
         if not new:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
         terms = Terms(
             transaction.ingest_id,
-            checked_zone(time_zone),
+            time_zone,
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
             format,
@@ -148,6 +158,20 @@ def ingest(
         facts["rows"] = store(outcome, transaction, warehouse, started_at, name, terms.time_zone)
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
+
+
+def check_terms(
+    *, engine: str = AUTO, address: str | None = None, format: str | None, time_zone: str
+) -> None:
+    """Refuse terms on which nothing can be ingested, before anything is looked at or made.
+
+    Raises:
+        UserError: There is no such engine, format or time zone, or two of them contradict.
+    """
+    check_engine(engine, address)
+    if format is not None:
+        format_named(format)
+    checked_zone(time_zone)
 
 
 def store(

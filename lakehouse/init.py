@@ -9,7 +9,7 @@ from pathlib import Path
 from lakehouse.errors import WarehouseError
 from lakehouse.privacy.keyring import obtain
 from lakehouse.privacy.policy import load_policy
-from lakehouse.storage.settings import Catalog, Settings
+from lakehouse.storage.settings import Catalog, Settings, check
 from lakehouse.storage.warehouse import Warehouse
 
 PROFILE = "safe_harbor"
@@ -38,7 +38,7 @@ class Made:
 def init(
     path: str | os.PathLike[str],
     *,
-    profile: str = PROFILE,
+    profile: str | None = None,
     data_use_agreement: str | None = None,
     authority: str = "",
     buckets: int = 0,
@@ -49,15 +49,17 @@ def init(
 
     Args:
         path: Folder or URI; made when missing.
-        profile: ``safe_harbor`` or ``limited``.
+        profile: ``safe_harbor`` (when None) or ``limited``.
         data_use_agreement: Reference of the agreement that ``limited`` needs.
         authority: Assigning authority of record numbers that state none.
         buckets: Split large tables by patient into so many buckets; 0 for none.
         catalog: A pyiceberg catalog by name or properties; None for the embedded one.
-        key_file: The secret; None for ``LAKEHOUSE_KEY_FILE``, else a new one.
+        key_file: The secret, made where there is none; None for ``LAKEHOUSE_KEY_FILE``, else a
+            new one in the user's own folder of keys.
 
     Raises:
-        WarehouseError: There is a warehouse already, or the profile needs an agreement.
+        WarehouseError: There is a warehouse already (if of another profile, that is said), or the
+            profile needs an agreement.
         KeyFileError: The secret is not fit.
 
     Examples:
@@ -66,19 +68,22 @@ def init(
             made = lakehouse.init("warehouse")
             print("Back up", made.key_file)
     """
-    policy = load_policy(profile)
+    policy = load_policy(profile or PROFILE)
+    if Warehouse.exists(path, catalog):
+        with Warehouse.open(path, catalog) as there:
+            check(there.settings, profile=profile)
+            raise WarehouseError(
+                f"There is a warehouse in {path} already (profile {there.settings.profile}).",
+                "Choose another folder, or use it.",
+            )
     if policy.needs_agreement and not data_use_agreement:
         raise WarehouseError(
-            f"The profile {profile} needs a data use agreement.",
+            f"The profile {policy.name} needs a data use agreement.",
             "Give its reference: --data-use-agreement REFERENCE.",
-        )
-    if Warehouse.exists(path, catalog):
-        raise WarehouseError(
-            f"There is a warehouse in {path} already.", "Choose another folder, or use it."
         )
     key_path, secret, key_is_new = obtain(key_file)
     settings = Settings(
-        profile=profile,
+        profile=policy.name,
         key_id=secret.key_id,
         policy_sha256=policy.sha256,
         buckets=buckets,
@@ -87,7 +92,7 @@ def init(
     )
     try:
         with Warehouse.create(path, settings, catalog) as made:
-            return Made(made.path, profile, len(made.tables()), key_path, key_is_new)
+            return Made(made.path, policy.name, len(made.tables()), key_path, key_is_new)
     except BaseException:
         if key_is_new:
             key_path.unlink(missing_ok=True)  # a key that nothing was made with

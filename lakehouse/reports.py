@@ -96,6 +96,7 @@ class IngestReport:
         n_unrecognised: Files that no format knows.
         n_unreadable: Files whose parsing could not be finished.
         n_hidden: Names beginning with a dot that were passed over.
+        n_dangling: Links that lead nowhere, passed over.
         n_records: Source records found.
         n_rejects: Records among them that were rejected.
         n_warnings: Warnings, and rows dropped from stored records.
@@ -112,6 +113,7 @@ class IngestReport:
     n_unrecognised: int = 0
     n_unreadable: int = 0
     n_hidden: int = 0
+    n_dangling: int = 0
     n_records: int = 0
     n_rejects: int = 0
     n_warnings: int = 0

@@ -107,10 +107,17 @@ def engines() -> list[str]:
 
 
 def choose(name: str, files: Sequence[FileToRead], address: str | None) -> str:
-    """Return the engine to take: the one named, or for ``auto`` the one that is done first.
+    """Return the engine to take: the one named, or for ``auto`` the one that is done first."""
+    if name != AUTO:
+        return name
+    return RAY if address or sum(f.content_size for f in files) >= AUTO_BYTES else LOCAL
+
+
+def check_engine(name: str, address: str | None) -> None:
+    """Refuse an engine that cannot be taken.
 
     Raises:
-        UserError: There is no such engine.
+        UserError: There is no such engine, or it takes no address.
     """
     if name not in (AUTO, *engines()):
         raise UserError(
@@ -119,9 +126,6 @@ def choose(name: str, files: Sequence[FileToRead], address: str | None) -> str:
         )
     if address and name == LOCAL:
         raise UserError("The local engine takes no Ray address.", "Leave one of the two out.")
-    if name != AUTO:
-        return name
-    return RAY if address or sum(f.content_size for f in files) >= AUTO_BYTES else LOCAL
 
 
 def driver(name: str) -> Engine:

@@ -135,7 +135,7 @@ def test_ingesting_again_changes_nothing_and_needs_no_key_named(
 ) -> None:
     again = filled("ingest", str(feeds))
     assert again.code == 0
-    assert "Nothing new: 3 files are in the warehouse already." in again.err
+    assert "Nothing new: 3 files known already." in again.err
     assert filled("sql", "SELECT count(*) AS n FROM patients").out == "n\n3\n"
 
 
@@ -144,6 +144,55 @@ def test_ingest_of_a_missing_path_makes_no_warehouse(lakehouse: Lakehouse, tmp_p
     assert (ran.code, ran.err) == (2, "lakehouse: nowhere does not exist. Check the path.\n")
     assert not (tmp_path / "warehouse").exists()
     assert not (tmp_path / "config").exists()
+
+
+def test_ingest_makes_nothing_before_it_knows_that_it_can(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    """A glob without a match, an empty folder, wrong terms: no warehouse, no key is left behind."""
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "gone").symlink_to(tmp_path / "nowhere")
+    for arguments, says in (
+        (["feeds/*.dcm"], "matches nothing"),
+        (["nothing"], "holds no file"),
+        (["links"], "holds no file but links that lead nowhere (1)"),
+        (["feeds", "--format", "hl8"], "hl8"),
+        (["feeds", "--engine", "sparkly"], "There is no engine named sparkly"),
+        (["feeds", "--time-zone", "Mars"], "There is no time zone named Mars"),
+        (["feeds", "--key-file", "typo/my.key"], "The key file typo/my.key does not exist."),
+        (["feeds", "-w", ""], "The path of the warehouse is empty."),
+    ):
+        ran = lakehouse("ingest", *arguments)
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+        assert says in ran.err
+        left = sorted(p.name for p in tmp_path.iterdir())
+        assert left == ["feeds", "links", "nothing"]
+
+
+def test_an_engine_that_is_none_is_refused_when_nothing_is_new_too(
+    filled: Lakehouse, feeds: Path
+) -> None:
+    ran = filled("ingest", str(feeds), "--engine", "sparkly")
+    assert (ran.code, "no engine named sparkly" in ran.err) == (2, True)
+
+
+def test_a_link_that_leads_nowhere_is_told_and_stops_nobody(
+    lakehouse: Lakehouse, feeds: Path
+) -> None:
+    (feeds / "gone.hl7").symlink_to(feeds / "nowhere.hl7")
+    ran = lakehouse("ingest", str(feeds))
+    assert ran.code == 0
+    assert "Passed over 1 link leading nowhere." in ran.err
+    assert "patients\t3" in ran.out
+
+
+def test_a_warehouse_is_no_input(filled: Lakehouse, tmp_path: Path) -> None:
+    ran = filled("ingest", "warehouse", "-w", "other")
+    assert (ran.code, "warehouse is a warehouse or holds one" in ran.err) == (2, True)
+    assert not (tmp_path / "other").exists()
+    assert filled("ingest", ".", "-w", "other").code == 2
+    assert filled("ingest", ".").code == 0, "its own folder is passed over"
 
 
 def test_ingest_with_another_key_is_refused(filled: Lakehouse, feeds: Path, tmp_path: Path) -> None:
@@ -162,12 +211,61 @@ def test_ingest_without_the_key_is_refused(filled: Lakehouse, feeds: Path, tmp_p
 
 
 def test_init_refuses_what_is_there_and_what_it_cannot_promise(filled: Lakehouse) -> None:
-    assert "There is a warehouse in" in filled("init").err
+    assert "warehouse already (profile safe_harbor)" in filled("init").err
     ran = filled("init", "limited", "--profile", "limited")
     assert ran.code == 2
     assert "--data-use-agreement" in ran.err
     ran = filled("init", "x", "--profile", "safe_habor")
     assert "Did you mean safe_harbor?" in ran.err
+
+
+def test_a_warehouse_of_another_profile_is_said_to_be_one(filled: Lakehouse) -> None:
+    ran = filled("init", "warehouse", "--profile", "limited", "--data-use-agreement", "DUA-1")
+    assert ran.code == 2
+    assert "warehouse has the profile safe_harbor, not limited" in ran.err
+    assert "use it" not in ran.err
+    assert "warehouse already" in filled("init", "warehouse", "--profile", "safe_harbor").err
+
+
+def test_init_makes_a_key_where_it_is_told_and_says_where(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    ran = lakehouse("init", "--key-file", "keys/my.key")
+    assert ran.code == 0
+    assert f"Made its key {tmp_path}/keys/my.key." in ran.err
+    assert (tmp_path / "keys" / "my.key").exists()
+
+
+def test_a_catalog_by_name(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """init, ingest and sql on a catalog of .pyiceberg.yaml; a wrong one is told, never ignored."""
+    (tmp_path / ".pyiceberg.yaml").write_text(
+        "catalog:\n"
+        f"  hospital:\n    type: sql\n    uri: sqlite:///{tmp_path}/own.db?timeout=30\n"
+        f"  other:\n    type: sql\n    uri: sqlite:///{tmp_path}/other.db?timeout=30\n"
+        "  broken:\n    type: sql\n"
+    )
+    monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path))
+    assert lakehouse("init", "--catalog", "hospital").code == 0
+    assert (tmp_path / "own.db").exists()
+    assert not (tmp_path / "warehouse" / "catalog.db").exists()
+    assert lakehouse("ingest", str(feeds), "--catalog", "hospital").code == 0
+    query = ["sql", "SELECT count(*) AS n FROM patients"]
+    for named in (["--catalog", "hospital"], []):
+        assert lakehouse(*query, *named).out == "n\n3\n"
+        assert "patients\t3" in lakehouse("tables", *named).out
+
+    for command in (query, ["tables"], ["ingest", str(feeds)], ["shell", "-c", "SELECT 1"]):
+        ran = lakehouse(*command, "--catalog", "hospitel")
+        assert (ran.code, ran.out) == (2, "")
+        assert "no catalog named hospitel in .pyiceberg.yaml. Did you mean hospital?" in ran.err
+        ran = lakehouse(*command, "--catalog", "other")
+        assert (ran.code, ran.out) == (2, "")
+        assert "does not hold the tables of the warehouse" in ran.err
+    ran = lakehouse("init", "x", "--catalog", "broken")
+    assert "The catalog broken is not described well enough" in ran.err
+    assert not (tmp_path / "x" / "lakehouse.json").exists()
 
 
 def test_init_that_fails_leaves_no_key(lakehouse: Lakehouse, tmp_path: Path) -> None:

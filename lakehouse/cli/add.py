@@ -18,16 +18,10 @@ from lakehouse.cli.app import (
     app,
     example,
 )
-from lakehouse.errors import InputError
 
 if TYPE_CHECKING:
     from lakehouse.init import Made
     from lakehouse.reports import IngestReport
-    from lakehouse.storage.warehouse import Warehouse as Opened
-
-PROFILE = "safe_harbor"
-"""Profile of a warehouse that nobody chose one for."""
-
 
 TimeZone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times that state none.")]
 Authority = Annotated[
@@ -45,8 +39,11 @@ Mappings = Annotated[
 def init(
     path: Annotated[str | None, typer.Argument(help="Folder or URI; default: --warehouse.")] = None,
     profile: Annotated[
-        str, typer.Option(help="De-identification: safe_harbor or limited.")
-    ] = PROFILE,
+        str | None,
+        typer.Option(
+            metavar="NAME", help="De-identification: safe_harbor (the default) or limited."
+        ),
+    ] = None,
     data_use_agreement: Annotated[
         str | None, typer.Option(metavar="REFERENCE", help="Needed by the profile limited.")
     ] = None,
@@ -57,10 +54,18 @@ def init(
         int, typer.Option(min=0, help="Split large tables by patient into so many buckets.")
     ] = 0,
     catalog: Catalog = None,
-    key_file: KeyFile = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            envvar="LAKEHOUSE_KEY_FILE",
+            metavar="FILE",
+            help="The secret; made there when it does not exist. By default a new one of its own.",
+        ),
+    ] = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
-    """Make a warehouse, and a key for it when none is named."""
+    """Make a warehouse, and its key."""
     from lakehouse.init import init as init_warehouse
 
     made = init_warehouse(
@@ -118,10 +123,14 @@ def ingest(
 
     Running it again with the same files changes nothing.
     """
+    from lakehouse.ingest import check_terms
     from lakehouse.ingest import ingest as run
+    from lakehouse.storage.warehouse import Warehouse as Opened
 
-    _expect(paths)
-    with _open_or_make(warehouse, catalog, key_file) as opened:
+    if not Opened.exists(warehouse, catalog):
+        check_terms(engine=engine, address=address, format=form, time_zone=time_zone)
+        _make(warehouse, paths, catalog, key_file)
+    with Opened.open(warehouse, catalog) as opened:
         report = run(
             paths,
             opened,
@@ -137,42 +146,44 @@ def ingest(
     _report(report)
 
 
-def _expect(paths: list[str]) -> None:
-    """Refuse a path that is not there before a warehouse is made for it."""
-    for path in paths:
-        if not any(c in path for c in "*?[") and "://" not in path and not Path(path).exists():
-            raise InputError(f"{path} does not exist.", "Check the path.")
-
-
-def _open_or_make(warehouse: str, catalog: str | None, key_file: Path | None) -> Opened:
+def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
+    """Make a warehouse for an ingest, once its input is found and its key, if named, is there."""
+    from lakehouse.discover import listed
     from lakehouse.init import init as init_warehouse
-    from lakehouse.storage.warehouse import Warehouse as Opened
+    from lakehouse.privacy.keys import Secret
 
-    if Opened.exists(warehouse, catalog):
-        return Opened.open(warehouse, catalog)
+    listed(paths)
+    if key_file:
+        Secret.load(key_file)  # only `init` makes a key where a person says; this may be a typo
     _say_made(init_warehouse(warehouse, catalog=catalog, key_file=key_file))
-    return Opened.open(warehouse, catalog)
 
 
 def _report(report: IngestReport) -> None:
     if report.n_unrecognised:
-        show.note(f"[yellow]{report.n_unrecognised:,} files are of no known format.[/yellow]")
+        unknown = show.counted(report.n_unrecognised, "file")
+        show.note(f"[yellow]Of no known format: {unknown}.[/yellow]")
+    if report.n_dangling:
+        passed = show.counted(report.n_dangling, "link")
+        show.note(f"[yellow]Passed over {passed} leading nowhere.[/yellow]")
     if report.n_unreadable:
-        show.note(f"[yellow]{report.n_unreadable:,} files could not be read to the end.[/yellow]")
+        unread = show.counted(report.n_unreadable, "file")
+        show.note(f"[yellow]Could not be read to the end: {unread}.[/yellow]")
     if report.ingest_id is None:
-        show.note(f"Nothing new: {report.n_known:,} files are in the warehouse already.")
+        show.note(f"Nothing new: {show.counted(report.n_known, 'file')} known already.")
         return
     known = f", {report.n_known:,} known already" if report.n_known else ""
     speed = report.bytes / 1e6 / max(report.seconds, 1e-9)
     show.note(
-        f"Ingested [bold]{report.n_records:,} records[/bold] of {report.n_files:,} files{known} "
+        f"Ingested [bold]{show.counted(report.n_records, 'record')}[/bold] of "
+        f"{show.counted(report.n_files, 'file')}{known} "
         f"in {report.seconds:.1f} s ({speed:,.1f} MB/s, engine {report.engine})."
     )
     rows = {n: c for n, c in report.rows.items() if c}
     show.table(("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]))
     if report.n_rejects or report.n_warnings:
-        counted = f"{report.n_rejects:,} records rejected, {report.n_warnings:,} warnings"
-        show.note(f"[yellow]{counted}[/yellow]: see lakehouse rejects")
+        rejected = f"{show.counted(report.n_rejects, 'record')} rejected"
+        warned = show.counted(report.n_warnings, "warning")
+        show.note(f"[yellow]{rejected}, {warned}[/yellow]: see lakehouse rejects")
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse rejects --replay ./feeds"))

@@ -114,6 +114,16 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun.
+
+    Examples:
+        >>> counted(1, "file"), counted(12345, "record")
+        ('1 file', '12,345 records')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def write(result: Result, form: Format | None, output: Path | None, rows: int) -> None:
     """Write the rows of a query.
 

@@ -57,7 +57,7 @@ def obtain(named: str | Path | None) -> tuple[Path, Secret, bool]:
             own.
 
     Returns:
-        The file, the secret, and whether it was made now.
+        The file with its whole path, the secret, and whether it was made now.
 
     Raises:
         KeyFileError: The file is not fit, or cannot be written.
@@ -65,8 +65,8 @@ def obtain(named: str | Path | None) -> tuple[Path, Secret, bool]:
     if chosen := named or os.environ.get(KEY_FILE):
         path = Path(chosen)
         if path.exists():
-            return path, Secret.load(path), False
-        return path, Secret.create(path), True
+            return path.absolute(), Secret.load(path), False
+        return path.absolute(), Secret.create(path), True
     fresh = folder() / f".new-{secrets.token_hex(8)}"
     secret = Secret.create(fresh)
     fresh.rename(place_of(secret.key_id))

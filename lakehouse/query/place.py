@@ -60,16 +60,17 @@ def locate(
 
     Args:
         path: Folder or URI of the warehouse.
-        catalog: A pyiceberg catalog, when the warehouse is not on a disk.
+        catalog: A pyiceberg catalog in place of the one that the warehouse names; it is opened
+            then, and has to hold the warehouse's tables.
         codes: A site's folders with code sets.
         folders: A site's folders with views.
 
     Raises:
-        WarehouseError: There is no warehouse.
+        WarehouseError: There is no warehouse, or the catalog does not hold its tables.
     """
     root = normalise(path)
     settings = _settings(root)
-    if settings is None:
+    if settings is None or catalog not in (None, settings.catalog):
         from lakehouse.storage.warehouse import Warehouse
 
         with Warehouse.open(root, catalog) as warehouse:

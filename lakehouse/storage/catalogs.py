@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyiceberg.catalog import Catalog as IcebergCatalog
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchPropertyException, NotInstalledError
+from pyiceberg.utils.config import Config
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from lakehouse.errors import WarehouseError
+from lakehouse.errors import WarehouseError, did_you_mean
 from lakehouse.storage.durable import IMPLEMENTATION
 from lakehouse.storage.files import environment, is_local, join
 from lakehouse.storage.settings import Catalog
@@ -56,21 +58,17 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
             "A warehouse in an object store needs a catalog outside it.",
             "Pass --catalog NAME, with NAME described in .pyiceberg.yaml.",
         )
+    if catalog is None:
+        return _embedded(root)
+    properties = _described(catalog) if isinstance(catalog, str) else catalog
     try:
-        if catalog is None:
-            Path(root).mkdir(parents=True, exist_ok=True)
-            return load_catalog(NAME, type="sql", uri=embedded_uri(root), **_DURABLE)
-        if isinstance(catalog, Mapping):
-            loaded = load_catalog(NAME, **{str(k): str(v) for k, v in catalog.items()})
-        else:
-            loaded = load_catalog(catalog)
+        loaded = load_catalog(
+            catalog if isinstance(catalog, str) else NAME,
+            **{str(k): str(v) for k, v in properties.items()},
+        )
         durable = _DURABLE if is_local(root) else {}
         loaded.properties = {**environment(), **durable, **loaded.properties}
         return loaded
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise WarehouseError(
-            f"{root} is not a folder that can be written.", "Choose another, or mend its rights."
-        ) from error
     except (NoSuchPropertyException, NotInstalledError, ValueError) as error:
         raise WarehouseError(
             f"The catalog {_shown(catalog)} is not described well enough for pyiceberg.",
@@ -81,6 +79,41 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
             f"The catalog {_shown(catalog)} cannot be reached.",
             "Check its address, and that its server runs.",
         ) from error
+
+
+def _embedded(root: str) -> IcebergCatalog:
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        return load_catalog(NAME, type="sql", uri=embedded_uri(root), **_DURABLE)
+    except OSError as error:
+        raise WarehouseError(
+            f"{root} is not a folder that can be written.", "Choose another, or mend its rights."
+        ) from error
+    except SQLAlchemyError as error:
+        raise WarehouseError(
+            f"The catalog {join(root, EMBEDDED)} cannot be read and written.",
+            "Mend the rights of the folder, free space on its disk, or restore the file.",
+        ) from error
+
+
+def _described(name: str) -> Mapping[str, Any]:
+    """Return the properties of a catalog as the configuration has them now.
+
+    pyiceberg itself reads its configuration once, when it is imported.
+
+    Raises:
+        WarehouseError: The configuration names no such catalog.
+    """
+    known = Config()
+    properties = known.get_catalog_config(name)
+    if properties is None:
+        raise WarehouseError(
+            f"There is no catalog named {name} in .pyiceberg.yaml.",
+            did_you_mean(name, known.get_known_catalogs())
+            or "The file is looked for in PYICEBERG_HOME, the home and the current folder; "
+            f"PYICEBERG_CATALOG__{name.upper()}__URI and the like describe a catalog as well.",
+        )
+    return properties
 
 
 def _shown(catalog: Catalog | None) -> str:

@@ -49,6 +49,9 @@ def is_local(location: str) -> bool:
 def normalise(location: str | os.PathLike[str]) -> str:
     """Return an absolute path without a trailing slash, or the URI without one.
 
+    Raises:
+        WarehouseError: It is empty; the folder at hand is named by a dot.
+
     Examples:
         >>> normalise("s3://bucket/warehouse/")
         's3://bucket/warehouse'
@@ -56,6 +59,8 @@ def normalise(location: str | os.PathLike[str]) -> str:
         '/data/my warehouse'
     """
     text = os.fspath(location)
+    if not text.strip():
+        raise WarehouseError("The path of the warehouse is empty.", "Name a folder or a URI.")
     if not is_local(text):
         return text.rstrip("/")
     if text.startswith("file://"):

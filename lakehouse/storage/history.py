@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import pairwise
 
+import pyarrow as pa
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
@@ -26,6 +27,44 @@ BATCH = 10
 
 ATTEMPT = "lakehouse.attempt"
 """Snapshot property: the attempt that made it."""
+
+INGEST_ID = "lakehouse.ingest-id"
+"""Snapshot property: the ingest that made it."""
+
+SNAPSHOTS = pa.schema(
+    [
+        ("snapshot_id", pa.int64()),
+        ("committed_at", pa.timestamp("us", tz="UTC")),
+        ("operation", pa.string()),
+        ("rows", pa.int64()),
+        ("ingest_id", pa.string()),
+        ("release", pa.string()),
+    ]
+)
+
+
+def listed(table: Table) -> pa.Table:
+    """Return the snapshots of a table; ``Warehouse.snapshots`` says what of each."""
+    line = {entry.snapshot_id for entry in table.metadata.snapshot_log}
+    names: dict[int, list[str]] = {}
+    for name, ref in table.metadata.refs.items():
+        if name != "main":
+            names.setdefault(ref.snapshot_id, []).append(name)
+    rows = [
+        {
+            "snapshot_id": s.snapshot_id,
+            "committed_at": s.timestamp_ms * 1000,
+            "operation": s.summary.operation.value if s.summary else None,
+            "rows": int(s.summary.get("total-records", 0) or 0) if s.summary else None,
+            "ingest_id": s.summary.get(INGEST_ID) if s.summary else None,
+            "release": ", ".join(sorted(names.get(s.snapshot_id, []))) or None,
+        }
+        for s in sorted(
+            table.metadata.snapshots,
+            key=lambda s: (s.snapshot_id in line, s.sequence_number or 0),
+        )
+    ]
+    return pa.Table.from_pylist(rows, SNAPSHOTS)
 
 
 def surplus(table: Table, unfinished: Collection[str]) -> list[int]:

@@ -11,11 +11,12 @@ from lakehouse.storage import hints, history, leases, pyiceberg_private
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import WrittenFile
 from lakehouse.storage.files import is_local
+from lakehouse.storage.history import INGEST_ID
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS
 from lakehouse.storage.retry import commit
 from lakehouse.storage.sweep import commit_id
-from lakehouse.storage.warehouse import INGEST_ID, Warehouse
+from lakehouse.storage.warehouse import Warehouse
 
 
 def roll_forward(warehouse: Warehouse, entry: Journal) -> None:

@@ -110,9 +110,9 @@ def check(
     """
     if profile is not None and profile != settings.profile:
         raise WarehouseError(
-            f"The warehouse holds profile {settings.profile}, not {profile}.",
-            "Profiles are never mixed: leave the profile out, or make another warehouse with "
-            f"`lakehouse init --profile {profile}`.",
+            f"{_place(settings)} has the profile {settings.profile}, not {profile}.",
+            "Profiles are never mixed: leave the profile out, or make another warehouse: "
+            f"lakehouse init FOLDER --profile {profile}",
         )
     if key_id is not None and key_id != settings.key_id:
         raise WarehouseError(
@@ -126,6 +126,10 @@ def check(
             f"(SHA-256 {policy_sha256[:12]}, not {settings.policy_sha256[:12]}).",
             "Restore the policy file, or ingest into a new warehouse under the changed policy.",
         )
+
+
+def _place(settings: Settings) -> str:
+    return f"The warehouse in {settings.location}" if settings.location else "The warehouse"
 
 
 def refuse_secrets(catalog: Catalog | None) -> None:

@@ -16,6 +16,7 @@ from pyiceberg.catalog import Catalog as IcebergCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
@@ -23,7 +24,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import UserError, WarehouseError, did_you_mean
-from lakehouse.storage import hints, schemas
+from lakehouse.storage import hints, history, schemas
 from lakehouse.storage.catalogs import connect
 from lakehouse.storage.datafiles import FIELD_ID, TableSpec, WriteSpec
 from lakehouse.storage.files import Files, is_local, join, normalise
@@ -31,8 +32,8 @@ from lakehouse.storage.locks import exclusive
 from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
 from lakehouse.tables import Table, load_tables, site_tables
 
-INGEST_ID = "lakehouse.ingest-id"
-"""Snapshot property: the ingest that made it."""
+_LEDGER = "ingests"
+"""A table that every warehouse has."""
 
 _TABLES = "tables"
 _STATE = "state"
@@ -111,7 +112,7 @@ class Warehouse:
             catalog: Overrides the catalog that the warehouse names.
 
         Raises:
-            WarehouseError: There is none, or its catalog cannot be reached.
+            WarehouseError: There is none, or its catalog cannot be reached or holds other tables.
         """
         root = normalise(path)
         content = _settings(root, catalog)
@@ -130,6 +131,8 @@ class Warehouse:
         # By the name that the tables know, also when it was reached by a link.
         chosen = catalog if catalog is not None else settings.catalog
         warehouse = cls(made_in, settings, connect(made_in, chosen))
+        if chosen != settings.catalog:
+            warehouse._own(warehouse.iceberg(_LEDGER), load_tables()[_LEDGER])
         warehouse.upgrade()
         return warehouse
 
@@ -168,7 +171,10 @@ class Warehouse:
 
     def tables(self) -> list[str]:
         """Return the names of the tables, sorted."""
-        return sorted(name for _, name in self.catalog.list_tables(self.settings.namespace))
+        try:
+            return sorted(name for _, name in self.catalog.list_tables(self.settings.namespace))
+        except NoSuchNamespaceError:
+            raise self._not_held() from None
 
     def location(self, table: str) -> str:
         """Return the folder of a table, for DuckDB's ``iceberg_scan``."""
@@ -179,10 +185,13 @@ class Warehouse:
 
         Raises:
             UserError: There is no such table.
+            WarehouseError: The catalog does not hold the tables of this warehouse.
         """
         try:
             return self.catalog.load_table((self.settings.namespace, table))
-        except NoSuchTableError:
+        except (NoSuchTableError, NoSuchNamespaceError):
+            if table in load_tables():
+                raise self._not_held() from None
             raise UserError(
                 f"There is no table named {table}.", did_you_mean(table, self.tables())
             ) from None
@@ -218,27 +227,13 @@ class Warehouse:
             ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
             ``ingest_id`` (null for maintenance) and ``release`` (names, with commas between).
         """
-        iceberg = self.iceberg(table)
-        line = {entry.snapshot_id for entry in iceberg.metadata.snapshot_log}
-        names: dict[int, list[str]] = {}
-        for name, ref in iceberg.metadata.refs.items():
-            if name != "main":
-                names.setdefault(ref.snapshot_id, []).append(name)
-        rows = [
-            {
-                "snapshot_id": s.snapshot_id,
-                "committed_at": s.timestamp_ms * 1000,
-                "operation": s.summary.operation.value if s.summary else None,
-                "rows": int(s.summary.get("total-records", 0) or 0) if s.summary else None,
-                "ingest_id": s.summary.get(INGEST_ID) if s.summary else None,
-                "release": ", ".join(sorted(names.get(s.snapshot_id, []))) or None,
-            }
-            for s in sorted(
-                iceberg.metadata.snapshots,
-                key=lambda s: (s.snapshot_id in line, s.sequence_number or 0),
-            )
-        ]
-        return pa.Table.from_pylist(rows, _SNAPSHOTS)
+        return history.listed(self.iceberg(table))
+
+    def _not_held(self) -> WarehouseError:
+        return WarehouseError(
+            f"The catalog at hand does not hold the tables of the warehouse in {self.path}.",
+            "Leave --catalog out, or name the catalog that the warehouse was made with.",
+        )
 
     def _known(self, table: str) -> str:
         known = load_tables()
@@ -347,18 +342,6 @@ class Warehouse:
                 continue  # another process did the same, or an ingest landed: look again
             hints.refresh(self.files, iceberg)
             return
-
-
-_SNAPSHOTS = pa.schema(
-    [
-        ("snapshot_id", pa.int64()),
-        ("committed_at", pa.timestamp("us", tz="UTC")),
-        ("operation", pa.string()),
-        ("rows", pa.int64()),
-        ("ingest_id", pa.string()),
-        ("release", pa.string()),
-    ]
-)
 
 
 def _settings(root: str, catalog: Catalog | None) -> bytes | None:

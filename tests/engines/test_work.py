@@ -18,7 +18,15 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.reports import FileReport, Tally
 from lakehouse.sealed import open_files, seal_files
 from lakehouse.tables import load_tables
-from lakehouse.work import AUTO_BYTES, Processed, choose, driver, engines, uninterrupted
+from lakehouse.work import (
+    AUTO_BYTES,
+    Processed,
+    check_engine,
+    choose,
+    driver,
+    engines,
+    uninterrupted,
+)
 
 SMALL = FileToRead("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
 LARGE = replace(SMALL, content_size=AUTO_BYTES)
@@ -42,9 +50,9 @@ def test_the_engine_that_is_done_first(
 
 def test_an_engine_that_is_none_and_one_that_contradicts() -> None:
     with pytest.raises(UserError, match="local"):
-        choose("locale", [SMALL], None)
+        check_engine("locale", None)
     with pytest.raises(UserError, match="no Ray address"):
-        choose("local", [SMALL], "head:6379")
+        check_engine("local", "head:6379")
 
 
 def test_engines_are_found_by_their_folder() -> None:

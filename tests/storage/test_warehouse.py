@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import UserError, WarehouseError
-from lakehouse.storage import Settings, Warehouse, check, hints, schemas, warehouse
+from lakehouse.storage import Settings, Warehouse, check, hints, history, schemas
 from lakehouse.storage.settings import refuse_secrets
 from lakehouse.tables import Column, Table, load_tables
 
@@ -52,6 +52,34 @@ def test_no_warehouse_is_told_with_the_way_out(tmp_path: Path) -> None:
         Warehouse.open(tmp_path)
     assert not Warehouse.exists(tmp_path)
     assert not list(tmp_path.iterdir()), "looking makes nothing"
+
+
+def test_a_place_that_takes_no_catalog_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w" / "catalog.db").mkdir(parents=True)
+    with pytest.raises(WarehouseError, match="cannot be read and written"):
+        Warehouse.create(tmp_path / "w", SETTINGS)
+    with pytest.raises(WarehouseError, match="not a folder that can be written"):
+        Warehouse.create("/proc/w", SETTINGS)
+    for blank in ("", " "):
+        with pytest.raises(WarehouseError, match="is empty"):
+            Warehouse.create(blank, SETTINGS)
+
+
+def test_a_catalog_that_holds_something_else_is_told(tmp_path: Path) -> None:
+    """Named in place of the warehouse's own: never filled, and no error of pyiceberg leaks."""
+    catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db?timeout=30"}
+    Warehouse.create(tmp_path / "w", SETTINGS).close()
+    with pytest.raises(WarehouseError, match="does not hold the tables of the warehouse"):
+        Warehouse.open(tmp_path / "w", catalog)
+    Warehouse.create(tmp_path / "other", SETTINGS, catalog).close()
+    with pytest.raises(WarehouseError, match="of another warehouse"):
+        Warehouse.open(tmp_path / "w", catalog)
+    with Warehouse.open(tmp_path / "other") as opened:
+        Path(tmp_path, "c.db").unlink()
+    with Warehouse.open(tmp_path / "other") as opened:
+        for ask in (opened.tables, lambda: opened.snapshots("patients"), opened.write_spec):
+            with pytest.raises(WarehouseError, match="does not hold the tables"):
+                ask()
 
 
 def test_a_file_in_its_place_is_told(tmp_path: Path) -> None:
@@ -131,7 +159,7 @@ def test_settings_of_a_later_version_are_told(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"profile": "limited"}, "lakehouse init --profile limited"),
+        ({"profile": "limited"}, "lakehouse init FOLDER --profile limited"),
         ({"key_id": "other"}, "LAKEHOUSE_KEY_FILE"),
         ({"policy_sha256": "cd" * 32}, "Restore the policy file"),
     ],
@@ -229,4 +257,4 @@ def test_the_representation_shows_no_properties(tmp_path: Path) -> None:
     catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "s3.region": "canary"}
     with Warehouse.create(tmp_path / "w", SETTINGS, catalog) as made:
         assert "canary" not in repr(made) + repr(made.files) + repr(made.write_spec())
-    assert warehouse.INGEST_ID == "lakehouse.ingest-id"
+    assert history.INGEST_ID == "lakehouse.ingest-id"
