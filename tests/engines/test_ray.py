@@ -201,6 +201,8 @@ def test_the_sink_refuses_what_is_not_packed_or_not_its_own(
     with pytest.raises(Exception, match="second pseudonym"):
         ray.data.read_datasource(source).write_datasink(lakehouse.LakehouseDatasink(warehouse.path))
     assert not list(Path(warehouse.path).rglob("*.parquet"))
+    with pytest.raises(WarehouseError, match="has the profile safe_harbor, not limited"):
+        lakehouse.LINESDatasource(feed, table=None, warehouse=warehouse.path, profile="limited")
     with pytest.raises(WarehouseError):
         lakehouse.LakehouseDatasink(tmp_path / "nowhere")
 
