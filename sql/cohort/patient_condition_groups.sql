@@ -1,7 +1,7 @@
 -- title: Conditions of patients
 -- description: Each diagnosis with every condition it belongs to, where patient_conditions names only the closest:
 --   heart failure in hypertensive kidney disease is heart failure, hypertension and kidney disease.
--- grain: patient_id, encounter_id, code_system, code, kind, condition
+-- grain: patient_id, encounter_id, code_system, code, kind, condition, recorded_at
 -- source: codes.conditions
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known

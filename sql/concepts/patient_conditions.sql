@@ -1,12 +1,14 @@
 -- title: Diagnoses and problems
 -- description: Every diagnosis or problem that stands today, once a visit and kind: the latest statement of each,
---   without those that were deleted or entered in error; merged patients are one.
--- grain: patient_id, encounter_id, code_system, code, kind
+--   without those that were deleted or entered in error; merged patients are one. A diagnosis without a visit stands
+--   once a day on which it was recorded; a problem (kind problem) is one, however often it is stated.
+-- grain: patient_id, encounter_id, code_system, code, kind, recorded_at
 -- source: HL7 v2.9 ch. 6.5.2 (DG1), table 0206 (action); codes.conditions
 -- column code: in capitals, without dot
 -- column condition: name such as diabetes_type_2, the closest in condition_codes; null when the code belongs to none
 -- column rank: 1 is the principal diagnosis
 -- column recorded_at: when it was first made or recorded
+-- column age_years: age at that time; 90 stands for 90 and over
 WITH placed AS (
     SELECT
         c.record_id,
@@ -32,17 +34,34 @@ WITH placed AS (
     WHERE c.code IS NOT NULL
 ),
 
+-- Without a visit nothing but the day tells two occasions apart; a deletion takes those of every day.
+occasions AS (
+    SELECT
+        *,
+        CASE
+            WHEN encounter_id IS NULL AND coalesce(kind, '') <> 'problem' AND NOT coalesce(is_gone, FALSE)
+                THEN date_trunc('day', recorded_at + shift)
+        END AS occasion
+    FROM placed
+),
+
 -- A deletion that names no kind takes every kind of the code with it.
 latest AS (
     SELECT
         *,
         min(recorded_at + shift) OVER statements AS first_recorded_at,
+        first_value(age_years) OVER (
+            PARTITION BY patient_id, encounter_id, code_system, code, kind, occasion
+            ORDER BY recorded_at + shift ASC NULLS LAST, stated_at + shift ASC NULLS LAST
+        ) AS first_age_years,
         max(CASE WHEN is_gone AND kind IS NULL THEN coalesce(stated_at, recorded_at) + shift END)
-            OVER (PARTITION BY patient_id, encounter_id, code_system, code) AS gone_at
-    FROM placed
-    WINDOW statements AS (PARTITION BY patient_id, encounter_id, code_system, code, kind)
+            OVER (PARTITION BY patient_id, encounter_id, code_system, code) AS gone_at,
+        max(CASE WHEN is_gone THEN coalesce(stated_at, recorded_at) + shift END)
+            OVER (PARTITION BY patient_id, encounter_id, code_system, code, kind) AS kind_gone_at
+    FROM occasions
+    WINDOW statements AS (PARTITION BY patient_id, encounter_id, code_system, code, kind, occasion)
     QUALIFY row_number() OVER (
-        PARTITION BY patient_id, encounter_id, code_system, code, kind
+        PARTITION BY patient_id, encounter_id, code_system, code, kind, occasion
         ORDER BY
             coalesce(stated_at, recorded_at) + shift DESC NULLS LAST,
             record_id DESC NULLS LAST,
@@ -65,9 +84,12 @@ SELECT
     l.present_on_admission,
     l.kind,
     l.status,
-    l.age_years
+    l.first_age_years AS age_years
 FROM latest AS l
 LEFT JOIN condition_codes AS n ON l.code = n.code AND l.code_system = n.code_system AND n.nth = 1
 WHERE
     NOT coalesce(l.is_gone, FALSE)
     AND (l.gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > l.gone_at)
+    AND (
+        l.occasion IS NULL OR l.kind_gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > l.kind_gone_at
+    )
