@@ -1,13 +1,14 @@
 -- title: Cohort: sepsis, candidates by Sepsis-3
 -- description: Visits with a suspected infection and a SOFA of 2 or more around it. An infection is suspected when an
 --   antibiotic starts within 72 hours after a culture, or a culture is taken within 24 hours after an antibiotic; its
---   time is the earlier of the two. The SOFA is the highest of the days of the visit that touch the time from 48 hours
---   before to 24 hours after; a SOFA of 0 is taken for the time before, as Sepsis-3 does where none is known.
+--   time is the earlier of the two. Every suspicion of the visit is looked at, and the first that qualifies is shown.
+--   The SOFA is the highest of the days of the visit that touch the time from 48 hours before to 24 hours after; a SOFA
+--   of 0 is taken for the time before, as Sepsis-3 does where none is known.
 -- grain: patient_id, encounter_id
 -- source: Singer, JAMA 2016;315:801; Seymour, JAMA 2016;315:762
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
--- column suspected_at: Time of the suspected infection; the first of the visit
+-- column suspected_at: Time of the suspected infection; the first of the visit with such a SOFA
 -- column culture_at: When the culture was taken
 -- column antibiotic_at: When the antibiotic began
 -- column antibiotic: The antibiotic
@@ -67,8 +68,8 @@ ranked AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY patient_id, encounter_id
-            ORDER BY suspected_at ASC, antibiotic_at ASC, culture_at ASC, antibiotic ASC
+            PARTITION BY patient_id, encounter_id, suspected_at
+            ORDER BY antibiotic_at ASC, culture_at ASC, antibiotic ASC
         ) AS nth
     FROM pairs
 ),

@@ -3,15 +3,16 @@
 --   atrial fibrillation: the view scores everyone, and says who has it. A diagnosis that is not recorded counts as
 --   absent. The score sums the points that are known; with n_missing above 0 it is a lower bound.
 -- grain: patient_id
--- source: Lip, Chest 2010;137:263
+-- source: Lip, Chest 2010;137:263; cardiomyopathy as in the Quan lists, Med Care 2005;43:1130
 -- column patient_id: Pseudonym of the patient
 -- column age_years: Latest known age in years; 90 stands for 90 and over
 -- column atrial_fibrillation: 1 with a diagnosis of atrial fibrillation or flutter
--- column heart_failure_points: 1 with heart failure
+-- column heart_failure_points: 1 with heart failure or a cardiomyopathy (dilated, ischemic, toxic, not hypertrophic)
 -- column hypertension_points: 1 with hypertension
 -- column age_points: 2 from 75 years, 1 from 65
 -- column diabetes_points: 1 with diabetes
--- column stroke_points: 2 with stroke, transient ischemic attack or arterial embolism
+-- column stroke_points: 2 with stroke, transient ischemic attack (now, in the history or as a sequela) or arterial
+--   embolism
 -- column vascular_points: 1 with myocardial infarction, peripheral artery disease or aortic atherosclerosis
 -- column sex_points: 1 for female
 -- column first_recorded_at: Time of the earliest diagnosis used
@@ -27,18 +28,18 @@ WITH named AS (
     FROM patient_condition_groups
     WHERE
         condition IN (
-            'atrial_fibrillation', 'heart_failure', 'hypertension', 'diabetes_type_1', 'diabetes_type_2',
-            'diabetes_other', 'stroke', 'transient_ischemic_attack', 'arterial_embolism', 'acute_myocardial_infarction',
-            'peripheral_artery_disease'
+            'atrial_fibrillation', 'heart_failure', 'cardiomyopathy', 'hypertension', 'diabetes_type_1',
+            'diabetes_type_2', 'diabetes_other', 'stroke', 'stroke_history', 'transient_ischemic_attack',
+            'arterial_embolism', 'acute_myocardial_infarction', 'peripheral_artery_disease', 'aortic_atherosclerosis'
         )
     UNION ALL
-    -- The Charlson groups add old infarctions and atherosclerosis of the aorta.
+    -- The Charlson group adds old infarctions. That of vascular disease holds aneurysms and implants, too: not used.
     SELECT
         patient_id,
         recorded_at,
-        CASE condition WHEN 'mi' THEN 'acute_myocardial_infarction' ELSE 'peripheral_artery_disease' END AS condition
+        'acute_myocardial_infarction' AS condition
     FROM charlson_conditions
-    WHERE condition IN ('mi', 'pvd')
+    WHERE condition = 'mi'
 ),
 
 found AS (
@@ -47,14 +48,24 @@ found AS (
         min(recorded_at) AS first_recorded_at,
         max(recorded_at) AS last_recorded_at,
         max(CASE WHEN condition = 'atrial_fibrillation' THEN 1 ELSE 0 END) AS atrial_fibrillation,
-        max(CASE WHEN condition = 'heart_failure' THEN 1 ELSE 0 END) AS heart_failure_points,
+        max(CASE WHEN condition IN ('heart_failure', 'cardiomyopathy') THEN 1 ELSE 0 END) AS heart_failure_points,
         max(CASE WHEN condition = 'hypertension' THEN 1 ELSE 0 END) AS hypertension_points,
         max(CASE WHEN condition LIKE 'diabetes%' THEN 1 ELSE 0 END) AS diabetes_points,
         max(
-            CASE WHEN condition IN ('stroke', 'transient_ischemic_attack', 'arterial_embolism') THEN 2 ELSE 0 END
+            CASE
+                WHEN condition IN ('stroke', 'stroke_history', 'transient_ischemic_attack', 'arterial_embolism') THEN 2
+                ELSE 0
+            END
         ) AS stroke_points,
         max(
-            CASE WHEN condition IN ('acute_myocardial_infarction', 'peripheral_artery_disease') THEN 1 ELSE 0 END
+            CASE
+                WHEN
+                    condition IN (
+                        'acute_myocardial_infarction', 'peripheral_artery_disease', 'aortic_atherosclerosis'
+                    )
+                    THEN 1
+                ELSE 0
+            END
         ) AS vascular_points
     FROM named
     GROUP BY patient_id
