@@ -129,8 +129,14 @@ def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
         yield _chunk(bytes(held), offset)
 
 
+# The end of file of DOS, and NULs of a file made longer than its content; length is kept
+_FILLING = re.compile(rb"[\x00\x1a]+(?=[\r\n\x0b\x1c]|MSH|\Z)")
+
+
 def _chunk(data: bytes, offset: int) -> Chunk:
     """Find the messages: a search for MSH, then a look at what stands around it."""
+    if b"\x1a" in data or b"\x00" in data:
+        data = _FILLING.sub(lambda found: b"\r" * len(found[0]), data)
     sizes = np.fromiter(map(len, data.split(b"MSH")), dtype=np.int64)
     places = np.cumsum(sizes[:-1] + 3) - 3
     raw = np.frombuffer(data, dtype=np.uint8)

@@ -181,15 +181,13 @@ def _group(
     tables["records"] = _records(rows["records"][0], tokens, unmapped, record_ids, known)
     findings = [*across(fields), *out_of_order(fields)]
     findings += fields.findings  # last: whoever reads a field may find it at fault
-    if tokens.continued.any():
-        findings.append(
-            Finding(
-                "hl7v2.segment.continued",
-                "",
-                "Lines that begin with no segment id were read as part of the segment before.",
-                np.flatnonzero(tokens.continued).astype(np.int32),
-            )
-        )
+    for rule, text, lines in (
+        ("continued", "A text holds line ends that are not escaped.", tokens.continued),
+        ("stray", "Lines that are no segment were left out.", tokens.stray),
+    ):
+        if lines.any():
+            messages = np.flatnonzero(lines).astype(np.int32)
+            findings.append(Finding(f"hl7v2.segment.{rule}", "", text, messages))
     if findings:
         tables["rejects"] = _findings(findings, tables["records"], known)
     tables["records"] = tables["records"].append_column("_byte_offset", pa.array(known.offset))

@@ -94,7 +94,8 @@ class Tokens:
         tags: Per segment, its id as an integer.
         message: Per segment, the position of its message.
         n_messages: Count of messages.
-        continued: Per message, lines that belong to no segment and were joined to the one before.
+        continued: Per message, lines that go on with the text of the segment before.
+        stray: Per message, lines that are neither a segment nor such text; they are left out.
 
     Examples:
         >>> t = Tokens(b"MSH|^~\\&|A\rPID|1||42^^^H\r", Delimiters())
@@ -154,25 +155,52 @@ class Tokens:
             & _ALNUM[third]
             & (separated | ((self.at[je] - start == 3) & (code != _MSH)))
         )
+        if not is_tag.all():  # batch headers stand by themselves, whatever separates their fields
+            is_tag |= np.isin(code, _BATCH_CODES) & ~_IN_WORDS[after]
         lines = np.flatnonzero(is_tag)
         last = np.append(lines[1:], len(js)) - 1
         tags = code[lines]
         batch = np.isin(tags, _BATCH_CODES)
-        joined = (last - lines)[~batch]
         lines, last, tags = lines[~batch], last[~batch], tags[~batch]
         message: Ints = np.cumsum(tags == _MSH, dtype=np.int32) - np.int32(1)
         inside = message >= 0
         if not inside.all():
             lines, last, tags = lines[inside], last[inside], tags[inside]
-            message, joined = message[inside], joined[inside]
+            message = message[inside]
         self.tags: Ints = tags
         self.message: Ints = message
         self.js: Ints = js[lines]
-        self.je: Ints = je[last]
         self.n_messages = int(message[-1]) + 1 if len(message) else 0
-        self.continued: Ints = np.bincount(
-            message, weights=joined, minlength=self.n_messages
-        ).astype(np.int32)
+        more = last - lines
+        follow: Ints = np.flatnonzero(more).astype(np.int32)
+        text = follow[self._ends_in_text(follow, je[lines[follow]])]
+        left_out = np.setdiff1d(follow, text, assume_unique=True)
+        self.continued: Ints = self._per_message(message[text], more[text])
+        self.stray: Ints = self._per_message(message[left_out], more[left_out])
+        last[left_out] = lines[left_out]
+        self.je: Ints = je[last]
+        self._in_lines = bool(len(text))
+
+    def _per_message(self, message: Ints, count: npt.NDArray[np.int64]) -> Ints:
+        sums = np.bincount(message, weights=count, minlength=self.n_messages)
+        return sums.astype(np.int32)
+
+    def _ends_in_text(self, segments: Ints, ends: Ints) -> Bools:
+        """Return which segments have a free text as the last field of their first line.
+
+        A line break in such a field was not escaped; the lines behind it belong to the segment.
+        Behind any other field they are a stray line: a comment, a log entry, a header cut off.
+        """
+        rank, places = self._level(_FIELD)
+        before = rank[self.js[segments]]
+        field = np.minimum(rank[ends] - before, 255)
+        found: Bools = np.isin((self.tags[segments].astype(np.int64) << 8) | field, _TEXT_FIELDS)
+        of_obx = found & (self.tags[segments] == _OBX)  # whose type says whether it is a text
+        if of_obx.any():
+            kind = self.at[places[before[of_obx] + 1]] + 1
+            text = (self.buffer[kind].astype(np.int32) << 8) | self.buffer[kind + 1]
+            found[of_obx] = np.isin(text, _TEXT_TYPES)
+        return found
 
     @cached_property
     def of_tag(self) -> dict[int, Ints]:
@@ -255,9 +283,13 @@ class Tokens:
         return rank[inner] - rank[ranges.js] + 1
 
     def span(self, ranges: Ranges) -> tuple[Ints, Ints]:
-        """Return first byte and length of each range, blanks around it left out."""
+        """Return first byte and length of each range, up to its first line end, without blanks."""
         start = self.at.take(ranges.js) + 1
-        length = np.maximum(self.at.take(ranges.je) - start, 0)
+        je = ranges.je
+        if self._in_lines:  # a value ends with its line
+            rank, places = self._level(_SEGMENT)
+            je = np.minimum(je, places.take(rank.take(ranges.js)))
+        length = np.maximum(self.at.take(je) - start, 0)
         while self._padded_with_blanks:
             blank = (length > 0) & (self.buffer.take(start) == 32)
             if not blank.any():
@@ -285,3 +317,29 @@ _UPPER = np.zeros(256, dtype=bool)
 _UPPER[ord("A") : ord("Z") + 1] = True
 _ALNUM = _UPPER.copy()
 _ALNUM[ord("0") : ord("9") + 1] = True
+_IN_WORDS = _ALNUM.copy()
+_IN_WORDS[ord("a") : ord("z") + 1] = True
+_IN_WORDS[ord(" ")] = True
+
+_OBX = tag_code(b"OBX")
+_TEXT_TYPES = np.array([int.from_bytes(t, "big") for t in (b"TX", b"FT", b"ST", b"ED", b"RP")])
+_TEXT_FIELDS = np.array(
+    [
+        tag_code(tag) << 8 | field
+        for tag, fields in {
+            "OBX": (5,),
+            "NTE": (3,),
+            "PID": (5, 6, 9, 11),  # names and addresses
+            "IN1": (4, 5, 16, 19),
+            "DG1": (4,),
+            "PR1": (4,),
+            "AL1": (5,),
+            "RXA": (9,),
+            "FT1": (8, 9),
+            "OBR": (13,),
+        }.items()
+        for field in fields
+    ],
+    dtype=np.int64,
+)
+"""Where senders put text of several lines without escaping the line ends."""

@@ -47,6 +47,42 @@ def test_line_break_inside_a_field_stays_in_its_segment() -> None:
     assert (0, "hl7v2.segment.continued", "warning") in rejects(data)
 
 
+STRAY = ("MSH", "MS", "M", "\x1a", "\x00\x00", "--end--", "2024-01-01 in|x|y|z|w", "# note", "\x0c")
+
+
+@pytest.mark.parametrize("line", [*STRAY, "BTS$1", "FTS!1!"])
+@pytest.mark.parametrize("segment", ["PID|1||42", "PID|1||42|", PID + "|||||||ACC^^^HOSP"])
+def test_a_line_that_is_no_segment_changes_no_value(segment: str, line: str) -> None:
+    plain = message(segment)
+    alone = rows(plain, "patients"), rows(plain, "records")
+    for data in (plain + line, plain + line + "\r" + message(PID)):
+        assert (rows(data, "patients")[:1], rows(data, "records")[:1]) == alone
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\x00" * 9, "\x1a\r", "\r\x1a"])
+def test_the_end_mark_of_a_file_is_no_value(end: str) -> None:
+    assert rows(MSH + "\rPID|1||42" + end, "patients")[0]["patient_id"] == "\x1f42"
+    two = MSH + "\rPID|1||42" + end + message(PID)
+    assert [r["patient_id"] for r in rows(two, "patients")] == ["\x1f42", "HOSP\x1f42"]
+
+
+def test_such_lines_are_noted_unless_they_only_fill() -> None:
+    for line in STRAY:
+        noted = [(0, "hl7v2.segment.stray", "warning")] * (line[0] not in "\x1a\x00")
+        assert rejects(message(PID, "OBX|1|NM|A^B^LN||5||||||F") + line) == noted
+
+
+def test_a_value_ends_with_its_line() -> None:
+    """An address of two lines, and a text of several: what is read holds no line end."""
+    data = message(PID.replace("1 MAIN ST", "1 MAIN ST\nAPT 2").replace("^USA", "^USA\nlog"))
+    (row,) = rows(data, "patients")
+    assert (row["city"], row["state"], row["country"]) == ("BOSTON", "MA", "USA")
+    assert rejects(data) == [(0, "hl7v2.segment.continued", "warning")]
+    number = message(PID, "OBX|1|NM|A^B^LN||5\nlog|of|the|sender||||F", "OBX|2|NM|A^B^LN||6")
+    assert [r["value_number"] for r in rows(number, "observations")] == [5, 6]
+    assert "unit" not in rows(number, "observations")[0]
+
+
 @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_wide_and_marked_encodings(codec: str) -> None:
     data = message(PID.replace("BOSTON", "MÜNCHEN")).encode(codec)
