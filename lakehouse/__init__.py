@@ -46,10 +46,10 @@ _HOME = {
 }
 """The module of each public name."""
 
-__all__ = [*_HOME]
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # made when asked for: it takes a look at the formats there are
+        return [*_HOME, *_datasources()]
     if name in _HOME:
         return getattr(import_module(f"lakehouse.{_HOME[name]}"), name)
     if name.endswith("Datasource"):
@@ -58,9 +58,13 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME, *_datasources()])
+
+
+def _datasources() -> list[str]:
     from lakehouse.formats import formats, public_name
 
-    return sorted([*globals(), *_HOME, *(f"{public_name(n)}Datasource" for n in formats())])
+    return [f"{public_name(name)}Datasource" for name in formats()]
 
 
 class _Package(ModuleType):

@@ -108,6 +108,21 @@ def test_help_is_there_at_once() -> None:
     assert min(taken) < 0.5
 
 
+def test_without_arguments_there_is_help_and_no_complaint(lakehouse: Lakehouse) -> None:
+    for arguments in ([], ["export"]):
+        ran = lakehouse(*arguments)
+        assert "Usage: lakehouse" in ran.out + ran.err
+        assert "lakehouse: " not in ran.err
+
+
+def test_the_version_as_an_option(lakehouse: Lakehouse) -> None:
+    assert lakehouse("--version").out.strip() in lakehouse("version").out
+
+
+def test_a_command_that_is_none_is_told_with_the_nearest(lakehouse: Lakehouse) -> None:
+    assert "Did you mean 'ingest'? See: lakehouse --help" in lakehouse("ingestt").err
+
+
 def test_completion_is_offered(lakehouse: Lakehouse) -> None:
     assert "--install-completion" in lakehouse("--help").out
 
@@ -357,6 +372,10 @@ def test_sql_from_input_file_and_parameters(
         ("FROM patient", "There is no table or view named patient. Did you mean patients"),
         ("DROP TABLE patients", "Only a SELECT can run here, and this is a DROP."),
         ("SELECT 1; SELECT 2", "more than one statement"),
+        ("SELECT 1; DROP TABLE patients", "This is more than one statement. Give one SELECT."),
+        ("SELECT medain(age_years) FROM patients", "no function named medain. Did you mean median"),
+        ("SELECT zzz FROM patient_links", "no column named zzz. There are: record_id, "),
+        ("SELECT 1 WHERE 2 > $least", "no value for $least. Give it by name: params={'least': ..."),
         ("FROM read_csv('/etc/passwd')", "read_csv is not available"),
     ],
 )
@@ -365,6 +384,26 @@ def test_a_bad_query_is_one_line_on_stderr(filled: Lakehouse, query: str, says: 
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_what_cannot_be_read_or_written_is_said_with_its_reason(
+    filled: Lakehouse, tmp_path: Path
+) -> None:
+    (tmp_path / "latin").write_bytes(b"SELECT '\xe9'")
+    for arguments, says in (
+        (["SELECT 1", "-o", "x.foo"], "The ending of x.foo tells no format. End it in one of .md"),
+        (["SELECT 1", "-o", "nowhere/x.csv"], "nowhere/x.csv cannot be written (no such file or"),
+        (["-f", "none.sql"], "none.sql cannot be read (no such file or directory)"),
+        (["-f", "latin"], "latin is no text in UTF-8"),
+        (["SELECT 1", "-p", "x=1"], "The query has no parameter $x."),
+        (["SELECT $x", "-p", "x"], "A parameter reads NAME=VALUE."),
+    ):
+        ran = filled("sql", *arguments)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert says in ran.err
+    assert not (tmp_path / "x.foo").exists()
+    assert filled("sql", "SELECT 1 AS n", "-o", "x.foo", "--format", "csv").code == 0
+    assert (tmp_path / "x.foo").read_text() == "n\n1\n"
 
 
 def test_no_warehouse_is_one_line(lakehouse: Lakehouse, tmp_path: Path) -> None:

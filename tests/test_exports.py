@@ -18,6 +18,14 @@ def test_a_public_name_exists_and_is_described(name: str) -> None:
     assert name in dir(lakehouse)
 
 
+def test_a_star_import_brings_the_datasources_too() -> None:
+    script = "from lakehouse import *\nprint(HL7Datasource.__name__, DICOMDatasource.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "HL7Datasource DICOMDatasource\n"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'opne'"):
         lakehouse.opne  # noqa: B018

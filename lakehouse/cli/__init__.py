@@ -51,7 +51,8 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, Abort):
         return complain("interrupted", INTERRUPTED)
     except TyperException as error:
-        return complain(_usage(error), 2)
+        # Without any argument the help has been printed, and there is nothing to complain of.
+        return complain(_usage(error), 2) if str(error) else 2
     except Exception as error:
         return complain(_unexpected(error), 1)
     if code == INTERRUPTED:  # typer has caught Ctrl-C itself
@@ -68,7 +69,8 @@ def complain(text: str, code: int) -> int:
 def _usage(error: TyperException) -> str:
     text = getattr(error, "format_message", lambda: str(error))()
     context = getattr(error, "ctx", None)
-    return f"{text.rstrip('.')}. See: {context.command_path if context else 'lakehouse'} --help"
+    ended = text if text.endswith((".", "?", "!")) else f"{text}."
+    return f"{ended} See: {context.command_path if context else 'lakehouse'} --help"
 
 
 def _unexpected(error: Exception) -> str:

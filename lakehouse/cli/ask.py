@@ -92,8 +92,10 @@ def _statement(query: str | None, file: Path | None) -> str:
             raise UserError("There is a query and a file with one.", "Give one of the two.")
         try:
             return file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise UserError(f"{file} cannot be read as text.") from None
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({show.reason(error)}).") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{file} is no text in UTF-8.", "Save it as UTF-8.") from None
     if query is None and sys.stdin.isatty():
         raise UserError(
             "There is no query.", "Give one in quotes, --file FILE, or use `lakehouse shell`."

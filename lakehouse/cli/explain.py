@@ -9,7 +9,6 @@ import typer
 
 from lakehouse.cli import show
 from lakehouse.cli.app import ASK, Views, app, example
-from lakehouse.errors import UserError
 
 
 @app.command(rich_help_panel=ASK, epilog=example("lakehouse lineage news2.score --svg news2.svg"))
@@ -43,5 +42,5 @@ def save(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({type(error).__name__}).") from None
+        raise show.unwritable(path, error) from None
     show.note(f"Wrote {path}.")

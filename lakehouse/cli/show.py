@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -129,38 +127,55 @@ def write(result: Result, form: Format | None, output: Path | None, rows: int) -
 
     Args:
         result: The rows.
-        form: How; None takes it from the output's ending, else a table on a terminal, else CSV.
+        form: How; None takes it from the output's ending; without an output a table on a terminal,
+            else CSV.
         output: A file; None writes to standard output.
         rows: Most rows of a table; 0 for all.
 
     Raises:
-        UserError: Binary rows would go to a terminal, or the file cannot be written.
+        UserError: Binary rows would go to a terminal, the output's ending tells no format, or the
+            file cannot be written.
     """
-    form = form or _by_ending(output) or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
-    if output is None:
-        if form in BINARY and sys.stdout.isatty():
-            raise UserError(
-                f"The format {form} is binary.", "Give --output FILE, or pipe it into a program."
-            )
+    if output is not None:
+        form = form or _by_ending(output)
         try:
-            _send(result, form, sys.stdout.buffer, rows)
-        except BrokenPipeError:
-            # The reader of the pipe (head, less) has had enough; nothing more goes to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            with output.open("wb") as file:
+                _send(result, form, file, rows)
+        except OSError as error:
+            raise unwritable(output, error) from None
         return
+    form = form or (Format.TABLE if sys.stdout.isatty() else Format.CSV)
+    if form in BINARY and sys.stdout.isatty():
+        raise UserError(
+            f"The format {form} is binary.", "Give --output FILE, or pipe it into a program."
+        )
     try:
-        with output.open("wb") as file:
-            _send(result, form, file, rows)
-    except OSError as error:
-        raise UserError(f"{output} cannot be written ({type(error).__name__}).") from None
+        _send(result, form, sys.stdout.buffer, rows)
+    except BrokenPipeError:
+        # The reader of the pipe (head, less) has had enough; nothing more goes to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _by_ending(output: Path | None) -> Format | None:
-    endings = {"md": Format.MARKDOWN, "feather": Format.ARROW, "ndjson": Format.JSONL}
-    ending = output.suffix.lstrip(".").lower() if output else ""
-    if ending in endings:
-        return endings[ending]
-    return Format(ending) if ending in set(Format) - {Format.TABLE} else None
+def unwritable(path: Path, error: OSError) -> UserError:
+    """Return the error about a file that cannot be written."""
+    return UserError(f"{path} cannot be written ({reason(error)}).", "Name another place.")
+
+
+def reason(error: OSError) -> str:
+    """Return why the operating system refused, in a few words."""
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
+def _by_ending(output: Path) -> Format:
+    endings = {"md": Format.MARKDOWN, "ndjson": Format.JSONL}
+    endings |= {str(form): form for form in Format if form is not Format.TABLE}
+    ending = output.suffix.lstrip(".").lower()
+    if ending not in endings:
+        raise UserError(
+            f"The ending of {output} tells no format.",
+            f"End it in one of {', '.join(f'.{e}' for e in endings)}, or give --format.",
+        )
+    return endings[ending]
 
 
 def _send(result: Result, form: Format, out: BinaryIO, rows: int) -> None:
@@ -171,9 +186,11 @@ def _send(result: Result, form: Format, out: BinaryIO, rows: int) -> None:
     elif form is Format.MARKDOWN:
         _markdown(result, out)
     elif form is Format.CSV:
-        _csv(result, out)
+        result.to_csv(out)
+    elif form is Format.PARQUET:
+        result.to_parquet(out)
     else:
-        _arrow(result, form, out)
+        result.to_arrow(out)
     out.flush()
 
 
@@ -228,36 +245,3 @@ def _markdown(result: Result, out: BinaryIO) -> None:
     out.write(line("---" for _ in result.columns))
     for row in result.fetchall():
         out.write(line(text(v) for v in row))
-
-
-def _csv(result: Result, out: BinaryIO) -> None:
-    lines = io.StringIO(newline="")
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(result.columns)
-    for batch in result.texts().batches():
-        out.write(lines.getvalue().encode())
-        lines.seek(0)
-        lines.truncate()
-        writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
-    out.write(lines.getvalue().encode())
-
-
-def _arrow(result: Result, form: Format, out: BinaryIO) -> None:
-    import pyarrow as pa
-    import pyarrow.ipc
-    import pyarrow.parquet
-
-    batches = result.batches()
-    first = next(batches, None)
-    schema = first.schema if first is not None else result.limit(0).arrow().schema
-    sink = pa.PythonFile(out, mode="w")  # not closed: standard output stays open
-    writer = (
-        pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd")
-        if form is Format.PARQUET
-        else pyarrow.ipc.new_stream(sink, schema)
-    )
-    with writer:
-        if first is not None:
-            writer.write_batch(first)
-        for batch in batches:
-            writer.write_batch(batch)

@@ -18,7 +18,11 @@ _NAMES_ONLY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserExc
 _COLUMN = re.compile(
     r'Referenced column "([^"]+)" not found|does not have a column named "([^"]+)"'
 )
+_FUNCTION = re.compile(r'Function with name (\S+) does not exist!\s+Did you mean "(\w+)"')
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+LISTED = 40
+"""Most columns that an error lists."""
 
 _KINDS = {
     duckdb.ConversionException: "A value could not be converted to the type the query asks for.",
@@ -28,9 +32,11 @@ _KINDS = {
     duckdb.InterruptException: "The query was interrupted.",
     duckdb.PermissionException: "A query reads tables and views of this warehouse, nothing else.",
     duckdb.IOException: "A file of the warehouse could not be read.",
+    duckdb.ConnectionException: "The lakehouse is closed.",
     duckdb.HTTPException: "The warehouse's store did not answer.",
 }
 _REMEDIES = {
+    duckdb.ConnectionException: "Open it again: lakehouse.open(path).",
     duckdb.ConversionException: "Use TRY_CAST, which gives null instead.",
     duckdb.OutOfMemoryException: "Select fewer columns, or filter and aggregate earlier.",
     duckdb.IOException: "Run `lakehouse verify` if it happens again.",
@@ -57,12 +63,16 @@ def query_error(
     Args:
         error: What DuckDB raised.
         known: Names of tables and views.
-        columns: Names of columns of what the query reads.
+        columns: Names of columns of what the query reads, in their order.
     """
     text = str(error)
     if isinstance(error, duckdb.BinderException) and (match := _COLUMN.search(text)):
         name = match[1] or match[2]
-        return QueryError(f"There is no column named {name}.", did_you_mean(name, columns))
+        return QueryError(f"There is no column named {name}.", _columns(name, list(columns)))
+    if isinstance(error, duckdb.CatalogException) and (match := _FUNCTION.search(text)):
+        return QueryError(
+            f"There is no function named {match[1]}.", did_you_mean(match[1], [match[2]])
+        )
     if isinstance(error, duckdb.CatalogException) and (match := _TABLE.search(text)):
         near = did_you_mean(match[1], known)
         return QueryError(f"There is no table or view named {match[1]}.", near)
@@ -70,6 +80,16 @@ def query_error(
         if isinstance(error, kind):
             return QueryError(text_of(error), remedy)
     return QueryError(text_of(error))
+
+
+def _columns(name: str, columns: list[str]) -> str:
+    """Return the columns near a name, or where none is near all of them, unless they are many."""
+    near = did_you_mean(name, columns)
+    if near or not columns:
+        return near
+    if len(columns) > LISTED:
+        return "`lakehouse tables NAME` and `lakehouse views NAME` list the columns of one."
+    return f"There are: {', '.join(columns)}."
 
 
 def stream_error(error: Exception) -> QueryError:

@@ -6,8 +6,9 @@ locked: no file access outside the warehouse's tables, no settings, no extension
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 import duckdb
 
@@ -37,11 +38,13 @@ class Reads:
         names: Tables, views and macros.
         codes: Code sets, without their schema.
         everything: It lists what there is (SHOW, ``information_schema``).
+        parameters: What ``$name`` names, and the numbers of ``?``.
     """
 
     names: set[str] = field(default_factory=set)
     codes: set[str] = field(default_factory=set)
     everything: bool = False
+    parameters: set[str] = field(default_factory=set)
 
 
 def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
@@ -63,14 +66,15 @@ def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
     if statements is None:
         raise _refusal(sql)
     if len(statements) != 1:
-        raise QueryError(
-            "There is no SQL to run." if not statements else "This is more than one statement.",
-            "Give one SELECT.",
-        )
-    reads = Reads()
+        raise _many() if statements else QueryError("There is no SQL to run.", "Give one SELECT.")
+    reads = Reads(parameters=tree.parameters(statements[0]))
     for reference in tree.references(statements[0]):
         _judge(reference, reads, known, codes)
     return reads
+
+
+def _many() -> QueryError:
+    return QueryError("This is more than one statement.", "Give one SELECT.")
 
 
 def _refusal(sql: str) -> QueryError:
@@ -83,12 +87,47 @@ def _refusal(sql: str) -> QueryError:
         return QueryError(
             "PIVOT needs the values it makes columns of.", "Write PIVOT ... ON x IN ('a', 'b')."
         )
+    if len(kinds) > 1:
+        return _many()
     kind = kinds[0] if kinds[0] != "SELECT" else "PRAGMA"
     article = "an" if kind[0] in "AEIOU" else "a"
     return QueryError(
         f"Only a SELECT can run here, and this is {article} {kind}.",
         "Rows change by `lakehouse ingest` and `lakehouse forget`; a query reads.",
     )
+
+
+def check_parameters(named: Set[str], given: Sequence[Any] | Mapping[str, Any] | None) -> None:
+    """Refuse values that are not those a statement asks for.
+
+    Args:
+        named: ``Reads.parameters``.
+        given: Values by name, or in the order of ``?``.
+
+    Raises:
+        QueryError: One is missing or too many; no value is quoted.
+    """
+    numbered = {name for name in named if name.isdigit()}
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(map(str, range(1, len(given or ()) + 1)))
+    asked, have = {n.lower() for n in named}, {n.lower() for n in given}
+    missing, more = sorted(asked - have), sorted(have - asked)
+    if numbered and (missing or more):
+        raise QueryError(
+            f"The query has {len(numbered)} ? and {len(have)} values.",
+            "Give a list of values, one for each; or write $name and give them by name.",
+        )
+    if missing:
+        named_so = ", ".join(f"${name}" for name in missing)
+        raise QueryError(
+            f"There is no value for {named_so}.",
+            f"Give it by name: params={{'{missing[0]}': ...}}, or -p {missing[0]}=VALUE.",
+        )
+    if more:
+        raise QueryError(
+            f"The query has no parameter ${more[0]}.",
+            did_you_mean(more[0], asked) or "In a query a parameter reads $name.",
+        )
 
 
 def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:

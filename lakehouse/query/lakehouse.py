@@ -22,6 +22,7 @@ from lakehouse.query.asof import pins
 from lakehouse.query.cohorts import FOLDER as COHORTS
 from lakehouse.query.cohorts import Cohorts
 from lakehouse.query.evaluate import calendar_error
+from lakehouse.query.guard import check_parameters
 from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
@@ -148,10 +149,13 @@ class Lakehouse:
     ) -> duckdb.DuckDBPyRelation:
         reads = self._session.check(query)
         given = params if params is None or isinstance(params, Mapping) else list(params)
+        check_parameters(reads.parameters, given)
         try:
             return self._session.con.sql(query, params=given)
         except duckdb.Error as error:
-            columns = {c for name in reads.names for c in self._session.columns_of(name)}
+            columns = dict.fromkeys(
+                c for name in sorted(reads.names) for c in self._session.columns_of(name)
+            )
             raise faults.query_error(error, self._session.known, columns) from None
 
     def tables(self) -> list[str]:
@@ -214,11 +218,22 @@ class Lakehouse:
         Raises:
             QueryError: There is no such table.
         """
+        if table in self._session.views:
+            raise QueryError(
+                f"{table} is a view, and a view has no snapshots of its own.",
+                f"Its tables have: {', '.join(self._tables_of(table))}.",
+            )
         if table not in self._place.locations:
             raise QueryError(
                 f"There is no table named {table}.", did_you_mean(table, self._place.locations)
             )
         return self.warehouse.snapshots(table)
+
+    def _tables_of(self, view: str) -> list[str]:
+        """Return the tables that a view stands on."""
+        views = self._session.views
+        read = {d for n in closure([view], views) for d in views[n].depends_on}
+        return sorted(read & load_tables().keys())
 
     def ingest(self, paths: str | Path | Sequence[str | Path], **options: Any) -> Any:
         """Ingest files into this warehouse; the same as ``lakehouse.ingest`` with its options.

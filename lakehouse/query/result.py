@@ -1,12 +1,18 @@
-"""What a query gives: DuckDB's relation, read-only, with errors that quote no data."""
+"""What a query gives: DuckDB's relation to read from, with errors that quote no data."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.ipc
 
 from lakehouse.query import faults
 
@@ -16,10 +22,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@contextmanager
+def _writable(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a path; what is open already stays open."""
+    if isinstance(target, str | Path):
+        with Path(target).open("wb") as file:
+            yield file
+    else:
+        yield target
+
+
 class Result:
     """Rows of a query; nothing is read before one of the methods asks for them.
 
-    It has the reading methods of DuckDB's relation and none that writes.
+    It stands before DuckDB's relation and has the methods of it that read: ``df``, ``arrow``,
+    ``pl``, ``fetchall``, ``fetchone``, ``fetchmany``, ``columns``, ``types``, ``shape``, ``limit``,
+    ``show``, ``to_csv``, ``to_parquet``. It is not the relation itself, because an error of DuckDB
+    may quote a value of a row, and none that leaves here does; and it has no method that refines
+    the query (``filter``, ``join``): write another SELECT.
 
     Examples:
         >>> rows = Result(duckdb.connect().sql("SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a"))
@@ -45,6 +65,11 @@ class Result:
     def types(self) -> list[str]:
         """DuckDB types of the columns."""
         return [str(t) for t in self._relation.types]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return len(self), len(self.columns)
 
     def arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -90,6 +115,56 @@ class Result:
         """Return the same rows with every value as DuckDB writes it; null stays null."""
         numbered = ", ".join(f"#{n}::VARCHAR" for n in range(1, len(self.columns) + 1))
         return Result(self._relation.project(numbered))
+
+    def to_csv(self, target: str | Path | BinaryIO) -> None:
+        """Write the rows as CSV, values as DuckDB writes them.
+
+        Args:
+            target: A file by its path, or one open for writing bytes.
+        """
+        lines = io.StringIO(newline="")
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(self.columns)
+        with _writable(target) as file:
+            for batch in self.texts().batches():
+                file.write(lines.getvalue().encode())
+                lines.seek(0)
+                lines.truncate()
+                writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+            file.write(lines.getvalue().encode())
+
+    def to_parquet(self, target: str | Path | BinaryIO) -> None:
+        """Write the rows as Parquet.
+
+        Args:
+            target: A file by its path, or one open for writing bytes.
+        """
+        import pyarrow.parquet
+
+        def writer(sink: pa.NativeFile, schema: pa.Schema) -> Any:
+            return pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd")
+
+        self._stream(target, writer)
+
+    def to_arrow(self, target: str | Path | BinaryIO) -> None:
+        """Write the rows as a stream of Arrow's IPC.
+
+        Args:
+            target: A file by its path, or one open for writing bytes.
+        """
+        self._stream(target, pa.ipc.new_stream)
+
+    def _stream(
+        self, target: str | Path | BinaryIO, writer: Callable[[pa.NativeFile, pa.Schema], Any]
+    ) -> None:
+        batches = self.batches()
+        first = next(batches, None)
+        schema = first.schema if first is not None else self.limit(0).arrow().schema
+        with _writable(target) as file:
+            sink = pa.PythonFile(file, mode="w")  # not closed: the file may be standard output
+            with writer(sink, schema) as out:
+                for batch in chain([] if first is None else [first], batches):
+                    out.write_batch(batch)
 
     def show(self, rows: int = 50) -> None:
         """Print the first rows as a table."""

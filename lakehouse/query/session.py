@@ -34,6 +34,7 @@ class Session:
         self.place = place
         self.views = place.views
         self._made: set[str] = set()
+        self.closed = False
         self.con = connect()
         try:
             for statement in load_statements():
@@ -56,8 +57,10 @@ class Session:
         """Return what a person's statement reads, and make it exist.
 
         Raises:
-            QueryError: The statement may not run.
+            QueryError: The statement may not run, or the session is closed.
         """
+        if self.closed:
+            raise faults.query_error(duckdb.ConnectionException())
         reads = check(sql, self.known, frozenset(code_set_names(self.place.codes)))
         if reads.everything:
             profile = self.place.profile
@@ -114,6 +117,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection."""
+        self.closed = True
         self.con.close()
 
 

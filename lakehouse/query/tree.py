@@ -65,6 +65,16 @@ def statement_kinds(sql: str) -> list[str]:
     return [statement.type.name for statement in _parser().cursor().extract_statements(sql)]
 
 
+def parameters(statement: Mapping[str, Any]) -> set[str]:
+    """Return the names of a SELECT's parameters; of ``?`` its number.
+
+    Examples:
+        >>> sorted(parameters(parse("SELECT $a + ?")[0]))
+        ['2', 'a']
+    """
+    return {str(entry["key"]) for entry in statement.get("named_param_map") or ()}
+
+
 def references(tree: Any) -> list[Reference]:
     """Return the names that a tree uses; names of its own CTEs are none.
 

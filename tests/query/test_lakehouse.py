@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lakehouse
@@ -52,6 +55,8 @@ def test_a_query_in_every_form(lake: Lakehouse) -> None:
     assert rows.df().to_dict("list") == {"patient_id": ["p1", "p2"], "sex": ["female", "male"]}
     assert isinstance(rows.pl(), polars.DataFrame)
     assert pa.table(rows) == rows.arrow()
+    assert rows.shape == (2, 2)
+    assert rows.fetchmany(5) == expected
     assert sum(b.num_rows for b in lake.sql("FROM observations").batches(100)) == 1000
 
 
@@ -59,6 +64,52 @@ def test_parameters(lake: Lakehouse) -> None:
     one = lake.sql("SELECT sex FROM patients WHERE patient_id = ?", ["p2"]).fetchall()
     two = lake.sql("SELECT sex FROM patients WHERE patient_id = $id", {"id": "p2"}).fetchall()
     assert one == two == [("male",)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "given", "says"),
+    [
+        ("SELECT $a + $b", {"a": 1}, "There is no value for $b."),
+        ("SELECT $least", {"laest": 1}, "There is no value for $least."),
+        ("SELECT $least", {"least": 1, "laest": 1}, "no parameter $laest. Did you mean least?"),
+        ("SELECT ? + ?", [1], "The query has 2 ? and 1 values."),
+        ("SELECT ?", None, "The query has 1 ? and 0 values."),
+        ("SELECT 1", {"x": "DOE"}, "The query has no parameter $x."),
+    ],
+)
+def test_parameters_that_do_not_fit_are_named(
+    lake: Lakehouse, sql: str, given: Any, says: str
+) -> None:
+    with pytest.raises(QueryError) as caught:
+        lake.sql(sql, given)
+    assert says in str(caught.value)
+    assert "DOE" not in str(caught.value)
+
+
+def test_rows_are_written_to_files(lake: Lakehouse, tmp_path: Path) -> None:
+    rows = lake.sql("SELECT patient_id, age_years FROM patients ORDER BY patient_id")
+    rows.to_csv(tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text() == "patient_id,age_years\np1,40\np2,90\n"
+    rows.to_parquet(tmp_path / "x.parquet")
+    rows.to_arrow(tmp_path / "x.arrow")
+    assert pq.read_table(tmp_path / "x.parquet").equals(rows.arrow())
+    assert pa.ipc.open_stream((tmp_path / "x.arrow").read_bytes()).read_all() == rows.arrow()
+    buffer = io.BytesIO()
+    lake.sql("FROM patients WHERE false").to_parquet(buffer)
+    assert pq.read_table(buffer).column_names == list(load_tables()["patients"].columns)
+
+
+def test_a_closed_lakehouse_says_so(filled: Path) -> None:
+    with lakehouse.open(filled) as opened:
+        rows = opened.sql(COUNT)
+    for ask in (lambda: opened.sql(COUNT), rows.fetchall, lambda: opened.describe("patients")):
+        with pytest.raises(QueryError, match="The lakehouse is closed"):
+            ask()
+
+
+def test_snapshots_of_a_view_are_those_of_its_tables(lake: Lakehouse) -> None:
+    with pytest.raises(QueryError, match=r"egfr is a view.*observations"):
+        lake.snapshots("egfr")
 
 
 def test_what_there_is(lake: Lakehouse) -> None:
