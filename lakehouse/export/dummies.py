@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 
 from lakehouse.export.table import data_rows
+from lakehouse.formats.dicom.values import age_years
+from lakehouse.privacy.ages import MAX_AGE, TOP_AGE
 from lakehouse.resources import resource
 
 REMOVED = "REMOVED"
@@ -21,10 +23,15 @@ _DUMMIES: dict[str, Any] = {
     "FL": 0.0, "FD": 0.0, "AT": 0,
 }  # fmt: skip
 
-_MEASURE = re.compile(r"\d{1,3}(?:\.\d{1,2})?(?:mm|cm|ml|s|ms|kv|gy|d|x\d{1,3})?|t[12]w?|[23]d")
+_UNITS = frozenset(["mm", "cm", "ml", "s", "ms", "sec", "min", "kv", "gy", "d", "mg", "t"])
+_MEASURE = re.compile(r"\d{1,3}(?:\.\d{1,2})?([a-z]{1,3})|(?:t[12]w?|[23]d)")
+_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
+_MOST_MEASURES = 2
+"""Numbers that a description may keep: of more, a record number could be put together."""
+
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _DATETIME = re.compile(r"(\d{8})(\d{0,6}(?:\.\d{1,6})?)([+-]\d{4})?")
-_CLOCK = re.compile(r"[\d:]{2,8}(?:\.\d{1,6})?|[+-]\d{4}")
+_UTC_OFFSET = re.compile(r"[+-]\d{4}")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 
 
@@ -51,12 +58,25 @@ def cleaned_text(text: str) -> str:
     Examples:
         >>> cleaned_text("CT Chest w contrast Smith^John 5mm 12/03/1999")
         'CT Chest w contrast 5mm'
+        >>> cleaned_text("123_456_789 CHEST 5 mm")
+        'CHEST 5 mm'
     """
-    kept = []
-    for token in re.split(r"[\s_,;:()\[\]^]+", text):
+    tokens = re.split(r"[\s_,;:()\[\]^]+", text)
+    kept: list[str] = []
+    measures = 0
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         folded = token.lower()
-        if folded in _words() or _MEASURE.fullmatch(folded):
+        if folded in _words():
             kept.append(token)
+        elif match := _MEASURE.fullmatch(folded):
+            with_unit = match[1] is not None
+            measures += with_unit
+            if not with_unit or (match[1] in _UNITS and measures <= _MOST_MEASURES):
+                kept.append(token)
+        elif _NUMBER.fullmatch(folded) and following.lower() in _UNITS:
+            measures += 1
+            if measures <= _MOST_MEASURES:
+                kept += [token, following]
         elif any(sign in folded for sign in "-/+&"):
             parts = re.split(r"[-/+&]", folded)
             if all(p in _words() for p in parts if p) and any(parts):
@@ -71,12 +91,12 @@ def shifted_date(text: str, days: int) -> str | None:
         >>> shifted_date("20240228", 2)
         '20240301'
     """
-    match = _DATE.fullmatch(text.strip(" \0"))
-    if match is None:
+    day = _date(text)
+    if day is None:
         return None
     try:
-        moved = dt.date(*(int(g) for g in match.groups())) + dt.timedelta(days=days)
-    except (ValueError, OverflowError):
+        moved = day + dt.timedelta(days=days)
+    except OverflowError:
         return None
     return f"{moved:%Y%m%d}".zfill(8)
 
@@ -93,24 +113,46 @@ def shifted_datetime(text: str, days: int) -> str | None:
     return None if match is None or day is None else day + match[2] + (match[3] or "")
 
 
-def is_clock(text: str) -> bool:
-    """Return whether a value is a time of day or an offset from UTC, and no other text.
+def is_utc_offset(text: str) -> bool:
+    """Return whether a value is an offset from UTC.
 
     Examples:
-        >>> is_clock("101500.5"), is_clock("+0130"), is_clock("Smith")
-        (True, True, False)
+        >>> is_utc_offset("+0130"), is_utc_offset("Smith")
+        (True, False)
     """
-    return _CLOCK.fullmatch(text.strip(" \0")) is not None
+    return _UTC_OFFSET.fullmatch(text) is not None
 
 
-def top_coded_age(text: str) -> str | None:
-    """Return an AS value, with 90 years for all from 90 on; None when it is no age.
+def top_coded_age(stated: str, birth: str | None = None, study: str | None = None) -> str | None:
+    """Return an AS value, with 90 years for all from 90 on; None when no age is known.
+
+    The birth date tells better than what is stated, as in the tables; an age that is stated
+    beside a birth date of which the day of the study is not known could hide one over 89.
 
     Examples:
         >>> top_coded_age("093Y"), top_coded_age("045Y"), top_coded_age("1300M")
         ('090Y', '045Y', None)
+        >>> top_coded_age("045Y", "19200101", "20240101"), top_coded_age("045Y", "19200101")
+        ('090Y', None)
     """
-    match = _AGE.fullmatch(text.strip(" \0"))
-    if match is None:
+    match = _AGE.fullmatch(stated.strip(" \0"))
+    years = age_years(match[0]) if match else None
+    born = _date(birth)
+    if born is not None:
+        at = _date(study)
+        if at is None:
+            return None
+        computed = at.year - born.year - ((at.month, at.day) < (born.month, born.day))
+        if computed != years:
+            return f"{min(computed, TOP_AGE):03d}Y" if 0 <= computed <= MAX_AGE else None
+    if match is None or years is None or years > MAX_AGE:
         return None
-    return "090Y" if match[2] == "Y" and int(match[1]) > 90 else match[0]
+    return f"{min(years, TOP_AGE):03d}Y" if years >= TOP_AGE else match[0]
+
+
+def _date(text: str | None) -> dt.date | None:
+    match = _DATE.fullmatch((text or "").strip(" \0"))
+    try:
+        return dt.date(*(int(g) for g in match.groups())) if match else None
+    except ValueError:
+        return None

@@ -1,8 +1,9 @@
 """The recursive walk: every element of every level is kept, replaced, cleaned or removed.
 
 What the table names follows the table. What it does not name is kept only when it is known to be
-harmless: an attribute of the current standard, stored under its own data type, that holds no
-name, no free text and no date. Private and unknown elements go.
+harmless (PS3.15 E.1.1 note 5): an attribute of the current standard, stored under its own data
+type, whose value could not be a name (``elements``). Private and unknown elements go. An element
+without a value says nothing: it stays empty, for a value in its place would be a false fact.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.export import dummies
+from lakehouse.export import codes, dummies
+from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private import SafePrivate
 from lakehouse.export.table import Options, action, data_rows
+from lakehouse.formats.dicom.harmless import has_form
 from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys import Secret
 from lakehouse.resources import resource
@@ -29,14 +32,12 @@ SH_LENGTH = 16
 
 _LENGTHS = {"SH": SH_LENGTH, "CS": 16, "LO": 64}
 
-_FREE_TEXT = frozenset(["ST", "LT", "UT", "UR", "UC", "PN", "UN"])
-_HARMLESS_TEXT = frozenset([0x00080119, 0x00080120, 0x00189073])
-"""LongCodeValue, URNCodeValue: codes, in spite of their data type."""
-
 _DATES = frozenset(["DA", "DT"])
-_CLASS_UIDS = ("ClassUID", "SchemeUID", "TransferSyntaxUID", "ContextUID", "ResourceUID")
 _PATIENT_ID, _ISSUER, _PATIENT_NAME, _ACCESSION = 0x00100020, 0x00100021, 0x00100010, 0x00080050
-_AGES = 0x00101010
+_BIRTH_DATE, _STUDY_DATE = 0x00100030, 0x00080020
+_AGE = 0x00101010
+_ENCRYPTED = 0x04000500
+_GRAPHIC_LAYER = 0x00700002
 _CONTENT = frozenset([0x0040A730, 0x00400555, 0x00400610])
 _OVERLAY_DATA = 0x3000
 _TEXT_OBJECTS = 0x00700008
@@ -68,6 +69,8 @@ class ObjectDeidentifier:
         self._authority = authority
         self._number: str | None = None
         self._issuer = ""
+        self._age: str | None = None
+        self._layers: dict[str, str] = {}
         self._days: int | None = None
         self._uids: Callable[[str], str] = cache(lambda uid: new_uid(secret, uid))
 
@@ -81,6 +84,8 @@ class ObjectDeidentifier:
         self._days = (
             None if self._number is None else offset_days(self._secret, self._issuer, self._number)
         )
+        self._age = age_of(dataset)
+        self._layers = {}
         self._level(dataset, 0)
         self._sign(dataset)
 
@@ -90,6 +95,7 @@ class ObjectDeidentifier:
         if depth > MAX_DEPTH:
             raise RecursionError
         safe = SafePrivate(dataset) if self.options.safe_private else None
+        codes.settle(dataset)
         for tag in sorted(dataset.keys()):
             number = int(tag)
             letter = action(number, self.options)
@@ -101,6 +107,9 @@ class ObjectDeidentifier:
                 if letter == "C" and number >> 16 & 1:
                     kept = safe is not None and safe.keeps(element)
                     self._count("C" if kept else "X", dataset, number, remove=not kept)
+                elif is_empty(element) and (letter or is_known(number, str(element.VR))):
+                    element.value = [] if element.VR == "SQ" else None
+                    self._count(letter or "K", dataset, number)
                 elif letter is None:
                     self._unlisted(dataset, element, depth)
                 else:
@@ -119,8 +128,11 @@ class ObjectDeidentifier:
             self._items(element, depth)
         elif letter == "U":
             element.value = self._new_uids(element)
-        elif letter == "K" and number == _AGES:
-            self._replace(element, dummies.top_coded_age(str(element.value)))
+        elif letter == "K" and number == _AGE:
+            self._replace(element, self._age)
+        elif letter == "K" and not (has_type(number, str(element.VR)) and fits(element)):
+            self._remove(dataset, number)
+            return
         elif letter == "Z":
             self._replace(element, self._stand_in(number))
         elif letter == "D":
@@ -130,23 +142,28 @@ class ObjectDeidentifier:
     def _unlisted(self, dataset: Dataset, element: DataElement, depth: int) -> None:
         """Keep what is known to be harmless (PS3.15 E.1.1 notes 4, 5 and 7); remove the rest."""
         number, vr = int(element.tag), str(element.VR)
-        if not _known(number, vr) or (number >> 24 == 0x60 and not self._overlay(vr)):
+        if (
+            not is_known(number, vr)
+            or number == _ENCRYPTED
+            or (number >> 24 == 0x60 and not self._overlay(vr))
+        ):
             self._remove(dataset, number)
         elif vr == "SQ":
             self._items(element, depth)
             self._count("K", dataset, number)
         elif vr in _DATES:
             self._dates(dataset, element, "X")
-        elif vr == "UI" and not self.options.uids and not _names_a_class(number, element):
+        elif vr == "UI" and not self.options.uids and not _names_a_class(element):
             element.value = self._new_uids(element)
             self._count("U", dataset, number)
-        elif vr in _FREE_TEXT and number not in _HARMLESS_TEXT:
-            self._remove(dataset, number)
-        elif number == 0x00080104 and _is_local(dataset):
-            element.value = dummies.REMOVED
+        elif number == _GRAPHIC_LAYER and self.options.graphics:
+            name = str(element.value)
+            element.value = self._layers.setdefault(name, f"LAYER{len(self._layers) + 1}")
             self._count("D", dataset, number)
-        else:
+        elif (vr == "UI" and fits(element)) or stays(dataset, element, depth):
             self._count("K", dataset, number)
+        else:
+            self._remove(dataset, number)
 
     def _overlay(self, vr: str) -> bool:
         """Return whether an element that describes an overlay stays: none of its texts does."""
@@ -174,7 +191,7 @@ class ObjectDeidentifier:
         elif vr in _DATES:
             self._dates(dataset, element, None)
         elif vr == "TM" or number == 0x00080201:  # whole days: the time of day stays
-            if self._days is None or not all(dummies.is_clock(str(v)) for v in _values(element)):
+            if self._days is None or not all(map(_is_clock, values_of(element))):
                 self._fall_back(dataset, element)
             else:
                 self._count("C", dataset, number)
@@ -194,11 +211,11 @@ class ObjectDeidentifier:
     def _dates(self, dataset: Dataset, element: DataElement, otherwise: str | None) -> None:
         """Move dates by the patient's offset; where that cannot be, do as without the option."""
         number = int(element.tag)
-        if self.options.full_dates:
+        if self.options.full_dates and fits(element):
             self._count("K", dataset, number)
             return
         move = dummies.shifted_date if element.VR == "DA" else dummies.shifted_datetime
-        values = [str(v) for v in _values(element)]
+        values = [str(v) for v in values_of(element)]
         days = self._days if self.options.modified_dates else None
         moved = None if days is None else [move(v, days) for v in values]
         if moved and all(moved):
@@ -234,7 +251,9 @@ class ObjectDeidentifier:
         from pydicom.dataset import Dataset
 
         stand_in = self._stand_in(int(element.tag))
-        if element.VR == "SQ":
+        if int(element.tag) == _PATIENT_ID and stand_in is None:
+            element.value = None  # one dummy for all who have no number would make them one
+        elif element.VR == "SQ":
             item = Dataset()
             if element.keyword.endswith("CodeSequence"):
                 item.CodeValue = "0"
@@ -250,14 +269,14 @@ class ObjectDeidentifier:
         if element.VR == "SQ":
             element.value = []
         elif int(element.tag) == _ACCESSION and element.value:
-            number = str(_values(element)[0])
+            number = str(values_of(element)[0])
             made = normal_text(number) and pseudonym(self._secret, "identifier.order", "", number)
             element.value = made[:SH_LENGTH]
         else:
             element.value = value
 
     def _new_uids(self, element: DataElement) -> Any:
-        made = [self._uids(str(v)) for v in _values(element) if str(v).strip(" \0")]
+        made = [self._uids(str(v)) for v in values_of(element) if str(v).strip(" \0")]
         return made if len(made) > 1 else made[0] if made else None
 
     def _remove(self, dataset: Dataset, number: int) -> None:
@@ -308,47 +327,29 @@ def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
     return _text(dataset, _ISSUER) or authority, number
 
 
+def age_of(dataset: Dataset) -> str | None:
+    """Return the age to state: that of the birth date, else as stated; 90 for all from 90 on."""
+    stated, birth = _text(dataset, _AGE), _text(dataset, _BIRTH_DATE)
+    return dummies.top_coded_age(stated or "", birth, _text(dataset, _STUDY_DATE))
+
+
 def _text(dataset: Dataset, tag: int) -> str | None:
     try:
         element = dataset.get(tag)
-        values = [] if element is None else _values(element)
+        values = [] if element is None else values_of(element)
         found = str(values[0]).strip(" \0") if values else ""
     except Exception:  # a value that cannot be decoded names nobody
         return None
     return found or None
 
 
-def _values(element: DataElement) -> list[Any]:
-    if element.value is None or element.value == "":
-        return []
-    return list(element.value) if element.VM > 1 else [element.value]
+def _is_clock(value: Any) -> bool:
+    text = str(value).strip(" \0")
+    return has_form("TM", text) or dummies.is_utc_offset(text)
 
 
-@cache
-def _known(number: int, vr: str) -> bool:
-    """Return whether the current standard has this attribute, under this data type."""
-    from pydicom.datadict import dictionary_is_retired, dictionary_VR, keyword_for_tag
+def _names_a_class(element: DataElement) -> bool:
+    """Return whether a UID names a definition of the standard, not an instance."""
+    from pydicom.uid import UID_dictionary
 
-    if not keyword_for_tag(number) or number >> 16 < 8:
-        return False
-    return not dictionary_is_retired(number) and vr in str(dictionary_VR(number)).split(" or ")
-
-
-def _names_a_class(number: int, element: DataElement) -> bool:
-    """Return whether a UID names a definition (a SOP class, a coding scheme), not an instance."""
-    from pydicom.datadict import keyword_for_tag
-
-    plain = all(c in "0123456789." for v in _values(element) for c in str(v))
-    return plain and keyword_for_tag(number).endswith(_CLASS_UIDS)
-
-
-@cache
-def _public_schemes() -> frozenset[str]:
-    return frozenset(
-        r["designator"] for r in data_rows(resource("catalog/dicom") / "coding_schemes.csv")
-    )
-
-
-def _is_local(dataset: Dataset) -> bool:
-    """Return whether a code item is of a local scheme, whose texts may say anything."""
-    return str(dataset.get("CodingSchemeDesignator", "")) not in _public_schemes()
+    return all(str(v).strip(" \0") in UID_dictionary for v in values_of(element))

@@ -85,6 +85,8 @@ def value_of(tag: int, vr: str) -> Any:
         item = Dataset()
         item.PatientName, item.ReferencedSOPInstanceUID = "CANARY^Inner", f"1.2.3.{tag}"
         return [item]
+    if tag == 0x00100030:  # fits the age and the day of the study below
+        return "19790101"
     if vr == "UR":
         return f"urn:CANARY:{tag}"
     if vr in TEXT:
@@ -284,9 +286,14 @@ def test_it_says_what_was_done(secret: Secret) -> None:
 
 
 def test_local_codes_lose_their_texts(secret: Secret) -> None:
-    dataset, local, public = Dataset(), Dataset(), Dataset()
+    dataset, local, public, unknown = (Dataset() for _ in range(4))
     local.CodeValue, local.CodingSchemeDesignator, local.CodeMeaning = "1", "99ACME", "CANARY"
-    public.CodeValue, public.CodingSchemeDesignator, public.CodeMeaning = "T-D3000", "SRT", "Chest"
-    dataset.AnatomicRegionSequence = [local, public]
+    public.CodeValue, public.CodingSchemeDesignator = "T-04000", "SRT"
+    public.CodeMeaning = "Breast of CANARY"
+    unknown.CodeValue, unknown.CodingSchemeDesignator = "T-0FFFF", "SRT"
+    unknown.CodeMeaning = "CANARY"
+    dataset.AnatomicRegionSequence = [local, public, unknown]
     ObjectDeidentifier(secret)(dataset)
-    assert [i.CodeMeaning for i in dataset.AnatomicRegionSequence] == ["REMOVED", "Chest"]
+    left = dataset.AnatomicRegionSequence
+    assert [i.CodeMeaning for i in left] == ["REMOVED", "Breast structure", "REMOVED"]
+    assert [i.CodeValue for i in left] == ["0", "T-04000", "T-0FFFF"]

@@ -164,6 +164,6 @@ def names(stem: str) -> dict[str, str]:
     """
     path: Path = resource("catalog/dicom") / f"{stem}.csv"
     with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(lines)
+        rows = csv.reader(line for line in lines if not line.startswith("#"))
         next(rows)
         return {row[0]: row[1] for row in rows}
