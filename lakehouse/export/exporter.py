@@ -1,6 +1,6 @@
 """De-identified copies of DICOM objects: files in, files out, nothing of a name in between.
 
-Each object goes through ``privacy.dicom`` and is written under its new UIDs. What may show
+Each object goes through ``walker`` and is written under its new UIDs. What may show
 identity where no rule reaches is refused and reported by the keyed id of its file.
 """
 
@@ -19,10 +19,11 @@ from lakehouse.content import BROKEN, BrokenContent, FileToRead, Opener
 from lakehouse.discover import discover
 from lakehouse.errors import InputError, LakehouseError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
+from lakehouse.export.streams import strip_riders
 from lakehouse.export.table import Options
 from lakehouse.export.walker import ObjectDeidentifier, identity
 from lakehouse.formats.dicom.directory import DIRECTORY
-from lakehouse.formats.dicom.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet
 from lakehouse.formats.dicom.window import Unreadable
 from lakehouse.privacy.identity import pseudonym
@@ -35,6 +36,12 @@ IMPLEMENTATION_UID = "2.25.139382713098217420517236125104871296127"
 IMPLEMENTATION_NAME = "CLIN_LAKEHOUSE_1"
 MANIFEST = "manifest.csv"
 NOBODY = "no-patient"
+
+MAX_SWOLLEN = 64 << 20
+MAX_RATIO = 100
+TOO_LARGE = "a packed object that swells beyond measure"
+"""Images deflate to a half or a tenth; what swells more than a hundredfold is made to fill the
+memory."""
 
 EXPORTED, REFUSED, UNREADABLE, SKIPPED = "exported", "refused", "unreadable", "skipped"
 
@@ -99,6 +106,8 @@ class Exporter:
             return UNREADABLE, "the packed file is damaged or encrypted"
         if file.format != "dicom":
             return SKIPPED, "not DICOM"
+        if file.content_size > max(MAX_SWOLLEN, MAX_RATIO * file.size):
+            return REFUSED, TOO_LARGE
         try:
             with opener.open(file) as content:
                 data = content.read()
@@ -108,6 +117,9 @@ class Exporter:
             return SKIPPED, "metadata without an object"
         try:
             read_header(io.BytesIO(data), {})  # its limits come before pydicom's lack of them
+            most = max(MAX_SWOLLEN, MAX_RATIO * len(data))
+            if inflated_size(data, most + 1) > most:
+                return REFUSED, TOO_LARGE
             self.write(data)
         except Unreadable as fault:
             return UNREADABLE, fault.message.rstrip(".")
@@ -131,6 +143,7 @@ class Exporter:
             if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
                 raise Refused("a DICOMDIR (an index is never copied)")
             cleaned = self._pixels(dataset)
+            strip_riders(dataset)
             issuer, number = identity(dataset, self._authority)
             try:
                 self._deidentify(dataset)

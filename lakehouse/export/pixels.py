@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import DefinitionError
+from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.export.elements import values_of
+from lakehouse.formats.dicom.mapping import names
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
+_STANDARD = "1.2.840.10008."
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
+_PRINTED = ("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30")
+"""Hardcopy images: pages as they were printed, names and all."""
 
 RISKY_CLASSES = {
     "7": "a secondary capture",
@@ -34,9 +40,17 @@ RISKY_MODALITIES = {
     "XC": "a photograph or video",
     "GM": "a photograph or video",
     "DOC": "a document",
+    "HC": "a printed image",
+    "DF": "a fluoroscopic image",
+    "DS": "an angiographic image",
+    "CF": "a fluoroscopic image",
+    "VF": "a fluoroscopic image",
+    "EPS": "an image of unknown make",
 }
 
 DOCUMENTS = _STORAGE + "104."
+VOICES = _STORAGE + "9.4."
+SURFACES = _STORAGE + "68."
 REPORTS = _STORAGE + "88."
 
 
@@ -114,23 +128,57 @@ class Regions:
             spec = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             raise DefinitionError("The regions file is not readable TOML.") from None
-        devices = []
-        for number, entry in enumerate(spec.get("device", []), 1):
-            try:
-                regions = tuple((int(x), int(y), int(w), int(h)) for x, y, w, h in entry["regions"])
-                named = {k: v for k, v in entry.items() if k != "regions"}
-                device = Device(regions=regions, **named)
-            except (KeyError, TypeError, ValueError):
-                raise DefinitionError(
-                    f"Device {number} of the regions file is incomplete.",
-                    "State manufacturer, model and regions as [left, top, width, height].",
-                ) from None
-            if not regions or any(min(r) < 0 or r[2] == 0 or r[3] == 0 for r in regions):
-                raise DefinitionError(
-                    f"Device {number} of the regions file names no region of any size."
-                )
-            devices.append(device)
-        return cls(tuple(devices))
+        if unknown := [key for key in spec if key != "device"]:
+            raise DefinitionError(
+                "The regions file has a key that is not known.",
+                did_you_mean(unknown[0], ["device"]) or "Write one [[device]] for each device.",
+            )
+        entries = spec.get("device", [])
+        if not isinstance(entries, list) or not entries:
+            raise DefinitionError(
+                "The regions file names no device.", "Write one [[device]] for each device."
+            )
+        return cls(tuple(_device(number, entry) for number, entry in enumerate(entries, 1)))
+
+
+_KINDS: dict[str, type] = {"manufacturer": str, "model": str, "modality": str, "rows": int}
+_KINDS |= {"columns": int, "regions": list}
+
+
+def _device(number: int, entry: Any) -> Device:
+    """Return one device of a regions file.
+
+    Raises:
+        DefinitionError: It lacks something, or has something of the wrong kind.
+    """
+    where = f"Device {number} of the regions file"
+    whole = "State manufacturer, model and regions as [left, top, width, height]."
+    if not isinstance(entry, dict):
+        raise DefinitionError(f"{where} is no table.", "Write one [[device]] for each device.")
+    if unknown := [key for key in entry if key not in _KINDS]:
+        raise DefinitionError(
+            f"{where} has a key that is not known.", did_you_mean(unknown[0], list(_KINDS))
+        )
+    for key, kind in _KINDS.items():
+        if key in entry and (not isinstance(entry[key], kind) or isinstance(entry[key], bool)):
+            raise DefinitionError(f"{where}: {key} is of the wrong kind.", whole)
+    if not str(entry.get("manufacturer", "")).strip() or not str(entry.get("model", "")).strip():
+        raise DefinitionError(f"{where} is incomplete: it names no manufacturer or model.", whole)
+    regions = entry.get("regions", [])
+    if not regions or not all(_is_region(region) for region in regions):
+        raise DefinitionError(f"{where} names no region of any size.", whole)
+    if min(entry.get("rows", 0), entry.get("columns", 0)) < 0:
+        raise DefinitionError(f"{where}: rows and columns are not negative.")
+    return Device(**{**entry, "regions": tuple(tuple(region) for region in regions)})
+
+
+def _is_region(region: Any) -> bool:
+    return (
+        isinstance(region, list)
+        and len(region) == 4
+        and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in region)
+        and min(region[2:]) > 0
+    )
 
 
 def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, bool] | None:
@@ -140,44 +188,76 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
         dataset: The object, as it was read.
         structured_content: Whether the content of reports is cleaned.
     """
-    sop_class = str(dataset.get("SOPClassUID", ""))
+    sop_class = (_words(dataset, "SOPClassUID") or [""])[0]
     if sop_class.startswith(DOCUMENTS) or "EncapsulatedDocument" in dataset:
         return "an encapsulated document", False
+    if sop_class.startswith(VOICES):
+        return "a voice recording", False
+    if sop_class.startswith(SURFACES):
+        return "a scan of a body's surface", False
     if sop_class.startswith(REPORTS) and not structured_content:
         return "a structured report (clean its content to take it)", False
+    if sop_class and not sop_class.startswith(_STANDARD):
+        return "an object of a maker's own class", False
     if not any(keyword in dataset for keyword in _PIXELS):
         return None
-    if str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES":
+    if any(word != "NO" for word in _words(dataset, "BurnedInAnnotation")):
         return "an image stated to have burned-in identity", True
-    if any(
-        t.group >> 8 == 0x60 and t.element == 0x0100 and _in_pixels(dataset[t])
-        for t in sorted(dataset.keys())
-    ):
+    if any(word != "NO" for word in _words(dataset, "RecognizableVisualFeatures")):
+        return "an image stated to show who it is", False
+    if any(t.group >> 8 == 0x60 and _in_pixels(dataset, t) for t in sorted(dataset.keys())):
         return "an image with an overlay inside its pixels", False
+    if sop_class in _PRINTED:
+        return "a printed image", True
     family = sop_class.removeprefix(_STORAGE).partition(".")[0]
     if sop_class.startswith(_STORAGE) and family in RISKY_CLASSES:
         return RISKY_CLASSES[family], True
-    if (modality := str(dataset.get("Modality", ""))) in RISKY_MODALITIES:
-        return RISKY_MODALITIES[modality], True
-    if "SCREEN SAVE" in [str(v) for v in dataset.get("ImageType", None) or []]:
+    for modality in _words(dataset, "Modality"):
+        if modality in RISKY_MODALITIES:
+            return RISKY_MODALITIES[modality], True
+    if _words(dataset, "ConversionType"):
+        return "a secondary capture", True
+    if any("SCREEN" in word for word in _words(dataset, "ImageType")):
         return "a saved screen", True
-    if not sop_class:
+    if sop_class not in names("sop_classes"):
         return "an image of unknown make", True
     return None
+
+
+def _words(dataset: Dataset, keyword: str) -> list[str]:
+    """Return the values of an attribute, whatever their case and padding; none for empty ones."""
+    try:
+        element = dataset.get_item(keyword) and dataset[keyword]
+        values = values_of(element) if element is not None else []
+    except Exception:  # a value that cannot be decoded is not known to be harmless
+        return ["?"]
+    words = (str(value).strip(" \0").upper() for value in values)
+    return [word for word in words if word]
 
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-def _in_pixels(element: Any) -> bool:
-    return bool(element.value) and int(element.value) > 1
+_OVERLAY_BITS, _OVERLAY_PLACE = 0x0100, 0x0102
+
+
+def _in_pixels(dataset: Dataset, tag: BaseTag) -> bool:
+    """Return whether an element says that an overlay stands in unused bits of the pixels."""
+    if tag.element not in (_OVERLAY_BITS, _OVERLAY_PLACE):
+        return False
+    most = 1 if tag.element == _OVERLAY_BITS else 0
+    try:
+        return any(int(value) > most for value in values_of(dataset[tag]))
+    except Exception:  # not known to be harmless
+        return True
 
 
 def blank(dataset: Dataset, regions: Regions) -> bool:
     """Blank the regions of the device that made an object; False when no device is named.
 
     Raises:
-        Refused: The pixels cannot be decoded here, or are not as many as stated.
+        Refused: The pixels cannot be decoded here, or are not as many as stated, or a region
+            lies outside the image: then the file of regions is not about this image.
     """
     device = next((d for d in regions.devices if d.makes(dataset)), None)
     if device is None:
@@ -199,6 +279,8 @@ def blank(dataset: Dataset, regions: Regions) -> bool:
         or "422" in photometric
     ):
         raise Refused("an image whose pixels cannot be decoded here")
+    if any(left >= width or top >= height for left, top, _, _ in device.regions):
+        raise Refused("an image smaller than a region that is to be blanked")
     planar = samples > 1 and int(dataset.get("PlanarConfiguration", 0) or 0) == 1
     step = depth if planar else depth * samples
     for plane in range(frames * (samples if planar else 1)):

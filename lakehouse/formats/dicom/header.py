@@ -6,6 +6,7 @@ the encoding is taken from the transfer syntax where there is one and from the f
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
@@ -102,12 +103,12 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
     """
     window = Window.open(stream)
     stored = window.size
-    pos = 132 if window.buf[128:132] == b"DICM" else 4 if window.buf[:4] == b"DICM" else 0
+    pos = _behind_preamble(window.buf)
     if pos == 0 and not _begins_with_element(window.buf):
         raise Unreadable("dicom.not-dicom", "The file does not begin as a DICOM object does.")
     meta, pos = _read_group(window, pos, 0x0002, wanted)
     _, pos = _read_group(window, pos, 0x0000, {})
-    syntax = meta.get(TRANSFER_SYNTAX, (b"UI", b""))[1].decode("latin-1").strip("\0 ")
+    syntax = _syntax(meta)
     window.fill(pos, 12)
     first = window.buf[pos - window.base : pos - window.base + 6]
     explicit_found = first[4:6] in SHORT or first[4:6] in LONG
@@ -137,6 +138,27 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
     return Header(
         level.elements, implicit, big, stored, level.n_elements, end, level.end, truncated
     )
+
+
+def inflated_size(data: bytes, most: int) -> int:
+    """Return the bytes that a deflated object inflates to, no more than ``most``; 0 for others."""
+    window = Window.over(data)
+    meta, pos = _read_group(window, _behind_preamble(data), 0x0002, {})
+    if _syntax(meta) != DEFLATED:
+        return 0
+    inflated = Inflated(io.BytesIO(data[pos:]), b"")
+    size = 0
+    while size < most and (piece := inflated.read(min(most - size, 1 << 20))):
+        size += len(piece)
+    return size
+
+
+def _behind_preamble(head: bytes) -> int:
+    return 132 if head[128:132] == b"DICM" else 4 if head[:4] == b"DICM" else 0
+
+
+def _syntax(meta: Elements) -> str:
+    return meta.get(TRANSFER_SYNTAX, (b"UI", b""))[1].decode("latin-1").strip("\0 ")
 
 
 def _read_group(

@@ -1,0 +1,146 @@
+"""Pixel data without riders: comments inside compressed images, and bytes behind the image.
+
+A JPEG stream may carry anything in its application and comment segments (camera data, a
+thumbnail, a name), a file anything behind the last row. The segments are blanked in place, so no
+length and no offset changes; what lies behind the image is cut off.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakehouse.export.lengths import pixel_bytes
+from lakehouse.export.pixels import Refused
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_JPEG = frozenset(
+    f"1.2.840.10008.1.2.4.{n}" for n in (*range(50, 67), 70, 80, 81, 90, 91, 92, 93, 201, 202, 203)
+)  # JPEG, JPEG-LS, JPEG 2000 and HTJ2K: all are segments behind a marker FFxx
+_RUN_LENGTH = "1.2.840.10008.1.2.5"
+
+_END, _TILE, _DATA = 0xD9, 0x90, 0x93
+_SCAN, _COMMENT, _COMMENT_2000 = 0xDA, 0xFE, 0x64
+_APPLICATION = range(0xE0, 0xF0)
+_PLAIN_HEADERS = {0xE0: (b"JFIF\0", 14), 0xEE: (b"Adobe", 12)}
+"""Application segments that decoders need: marker -> how it begins, and its bytes."""
+
+_NO_LENGTH = frozenset([0x01, *range(0xD0, 0xD8)])
+_OTHER_PIXELS = (0x7FE00008, 0x7FE00009)
+
+
+def strip_riders(dataset: Dataset) -> None:
+    """Leave of the pixel data of an object the image alone.
+
+    Raises:
+        Refused: The pixel data is of a kind that is not understood well enough for this.
+    """
+    for number in _OTHER_PIXELS:
+        if number in dataset:
+            _cut(dataset, number)
+    if "PixelData" not in dataset:
+        return
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        _cut(dataset, 0x7FE00010)
+        return
+    if syntax not in _JPEG and syntax != _RUN_LENGTH:
+        raise Refused("a compression whose streams may carry more than the image")
+    from pydicom.encaps import encapsulate, generate_frames
+
+    n_frames = int(dataset.get("NumberOfFrames", None) or 1)
+    try:
+        frames = list(generate_frames(dataset.PixelData, number_of_frames=n_frames))
+    except Exception:  # of pydicom, which would quote bytes
+        raise Refused("an image whose pixels cannot be decoded here") from None
+    if len(frames) != n_frames:
+        raise Refused("an image whose pixels cannot be decoded here")
+    if syntax != _RUN_LENGTH:
+        frames = [_blanked(frame) for frame in frames]
+    dataset.PixelData = encapsulate(frames)
+    dataset["PixelData"].is_undefined_length = True
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _cut(dataset: Dataset, number: int) -> None:
+    """Cut native pixels to the size of the image."""
+    wanted = pixel_bytes(dataset, number)
+    if wanted == 0:
+        raise Refused("an image that does not state its size")
+    element = dataset[number]
+    if len(element.value) > wanted:
+        element.value = element.value[:wanted] + bytes(wanted % 2)
+
+
+def _blanked(frame: bytes) -> bytes:
+    """Return one compressed image with its comments blanked."""
+    if frame[:2] == b"\xff\x4f":
+        return _blanked_2000(frame)
+    if frame[:2] != b"\xff\xd8":
+        raise Refused("a compressed image of another kind than is stated")
+    out, pos = bytearray(frame), 2
+    while True:
+        marker, pos = _marker(frame, pos)
+        if marker == _END:
+            out[pos:] = bytes(len(out) - pos)
+            return bytes(out)
+        if marker in _NO_LENGTH:
+            continue
+        stop = pos + int.from_bytes(frame[pos : pos + 2], "big")
+        if stop < pos + 2 or stop > len(frame):
+            raise Refused("a compressed image that is damaged")
+        if marker == _COMMENT or marker in _APPLICATION:
+            begins, size = _PLAIN_HEADERS.get(marker, (b"?", 0))
+            payload = frame[pos + 2 : stop]
+            if not (payload.startswith(begins) and len(payload) == size):
+                out[pos + 2 : stop] = bytes(stop - pos - 2)
+        pos = _behind_scan(frame, stop) if marker == _SCAN else stop
+
+
+def _marker(frame: bytes, pos: int) -> tuple[int, int]:
+    """Return the marker at a position, and the position behind it."""
+    while frame[pos : pos + 2] == b"\xff\xff":  # fill bytes
+        pos += 1
+    if pos + 2 > len(frame) or frame[pos] != 0xFF:
+        raise Refused("a compressed image that is damaged")
+    return frame[pos + 1], pos + 2
+
+
+def _behind_scan(frame: bytes, pos: int) -> int:
+    """Return the position of the marker that ends the entropy-coded data of a scan."""
+    while True:
+        pos = frame.find(b"\xff", pos)
+        if pos < 0 or pos + 1 >= len(frame):
+            raise Refused("a compressed image that is damaged")
+        following = frame[pos + 1]
+        # FF00 is a byte of data, FF01-FF7F one of JPEG-LS's stuffed ones, FFD0-FFD7 a restart
+        if following >= 0x80 and following not in _NO_LENGTH and following != 0xFF:
+            return pos
+        pos += 1 if following == 0xFF else 2
+
+
+def _blanked_2000(frame: bytes) -> bytes:
+    """Return a JPEG 2000 code stream with its comments blanked."""
+    out, pos, tile = bytearray(frame), 2, 0
+    while True:
+        marker, pos = _marker(frame, pos)
+        if marker == _END:
+            out[pos:] = bytes(len(out) - pos)
+            return bytes(out)
+        if marker == _DATA:  # up to the next tile part, whose header said how long this one is
+            pos = tile
+            continue
+        stop = pos + int.from_bytes(frame[pos : pos + 2], "big")
+        if stop < pos + 2 or stop > len(frame):
+            raise Refused("a compressed image that is damaged")
+        if marker == _TILE:
+            length = int.from_bytes(frame[pos + 4 : pos + 8], "big")
+            tile = pos - 2 + length if length else len(frame.rstrip(b"\0")) - 2
+            if not stop <= tile <= len(frame) - 2:
+                raise Refused("a compressed image that is damaged")
+        if marker == _COMMENT_2000:
+            out[pos + 4 : stop] = bytes(max(stop - pos - 4, 0))
+        pos = stop
