@@ -231,21 +231,23 @@ class Fields:
         """Return, of several repetitions, the record number (type MR, else PI, else none)."""
         t = self.tokens
         field = t.field(tag_code(path.segment), path.field)
-        most = min(int(t.repetitions(field).max(initial=1)), _MOST_REPETITIONS)
-        best = t.repetition(field)
-        if most == 1:
+        best, count = t.repetition(field), t.repetitions(field)
+        several = np.flatnonzero(count > 1)
+        if not len(several):
             return best
+        some = Ranges(field.js[several], field.je[several])
         js, je = best.js.copy(), best.je.copy()
-        best_rank = np.full(len(js), 99)
-        for n in range(1, most + 1):
-            candidate = t.repetition(field, n)
+        best_rank = np.full(len(several), 99)
+        for n in range(1, min(int(count.max()), _MOST_REPETITIONS) + 1):
+            candidate = t.repetition(some, n)
             kind = self._piece(candidate, 5)
             rank = map_distinct(kind, lambda v: _TYPE_RANK.get(v.upper(), 3), pa.int64())
             ranks = rank.fill_null(2).to_numpy(zero_copy_only=False)
             present = pc.is_valid(self._piece(candidate, 1)).to_numpy(zero_copy_only=False)
             better = present & (ranks < best_rank)
             best_rank = np.where(better, ranks, best_rank)
-            js, je = np.where(better, candidate.js, js), np.where(better, candidate.je, je)
+            js[several[better]] = candidate.js[better]
+            je[several[better]] = candidate.je[better]
         return Ranges(js, je)
 
     def _ei(self, path: Path) -> pa.Array:
