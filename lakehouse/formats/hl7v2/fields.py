@@ -267,7 +267,8 @@ class Fields:
 
     def _hd(self, path: Path) -> pa.Array:
         whole = self._whole(path)
-        return qualified("", pc.coalesce(self._piece(whole, 1), self._piece(whole, 2)))
+        name = self._piece(whole, 1)
+        return qualified("", pc.coalesce(name, self._piece(whole, 2)) if name.null_count else name)
 
     def _id(self, path: Path) -> pa.Array:
         return qualified("", self.text(path)[0])

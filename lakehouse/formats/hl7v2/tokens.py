@@ -109,8 +109,8 @@ class Tokens:
         separator = bytes([delimiters.field])
         header = b"MSH" + separator + delimiters.declared + separator
         blank = b"MSH" + separator + b"-" * len(delimiters.declared) + separator
-        padded = b"\r" + data.replace(header, blank) + b"\r" + bytes(PADDING)
-        self.has_null = b'""' in padded
+        padded = b"".join((b"\r", data.replace(header, blank), b"\r", bytes(PADDING)))
+        self.has_null = b'"' in padded and b'""' in padded  # one byte alone is found quickest
         self.buffer: Bytes = np.frombuffer(padded, dtype=np.uint8)
         classes = np.zeros(256, dtype=np.uint8)
         # The order matters only for broken senders: a higher level wins.
@@ -226,7 +226,9 @@ class Tokens:
             where = np.flatnonzero(here)
             places = np.full(len(where) + _REACH, _FAR, dtype=np.int32)
             places[: len(where)] = where
-            self._rank[level] = (np.cumsum(here, dtype=np.int32), places)
+            # where there is none, the count is zero everywhere, and pages of zeros cost nothing
+            rank = np.cumsum(here, dtype=np.int32) if len(where) else np.zeros(len(here), np.int32)
+            self._rank[level] = (rank, places)
         return self._rank[level]
 
     def _part(self, ranges: Ranges, level: int, n: int) -> Ranges:
@@ -240,7 +242,9 @@ class Tokens:
         je = np.minimum(places.take(before + (n - 1)), ranges.je)
         if n == 1:
             return Ranges(ranges.js, je)
-        return Ranges(np.minimum(places.take(before + (n - 2)), ranges.je), je)
+        start = np.minimum(places.take(before + (n - 2)), ranges.je)
+        # seen here, nothing below is looked up: most fields have few of their components
+        return Ranges(start, start if np.array_equal(start, je) else je)
 
     def field(self, tag: int, number: int) -> Ranges:
         """Return field ``number`` (from 1, as HL7 counts) of all segments of one tag."""
@@ -251,7 +255,8 @@ class Tokens:
             return Ranges(js, js)
         _, places = self._level(_FIELD)
         start = np.minimum(places.take(before + (number - 1)), je)
-        return Ranges(start, np.minimum(places.take(before + number), je))
+        end = np.minimum(places.take(before + number), je)
+        return Ranges(start, start if np.array_equal(start, end) else end)
 
     def _whole(self, tag: int) -> tuple[Ints, Ints, Ints, int]:
         """Return, for a tag: first and last delimiter, separators before, most fields in one."""
