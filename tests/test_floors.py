@@ -18,6 +18,7 @@ FLOORS = [
     {
         "discover",
         "identify",
+        "memory",
         "reading",
         "progress",
         "packing",

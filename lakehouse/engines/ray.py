@@ -30,6 +30,7 @@ from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
 )
+from lakehouse.memory import system_allocator
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
@@ -266,16 +267,17 @@ def _read(
     """Run in a worker: yield the blocks of a group of files."""
     try:
         files = open_files(sealed, Secret.load(job.key_path))
-        for piece in process(files, job):
-            if counter is not None:
-                counter.add.remote(piece.tally)
-            block = pack(piece, made) if table is None else _typed(piece, table)
-            del piece
-            if len(block):
-                yield block
-            del block
-            # Ray keeps a worker for the next task: what this one is done with goes back now.
-            pa.default_memory_pool().release_unused()
+        with system_allocator():
+            for piece in process(files, job):
+                if counter is not None:
+                    counter.add.remote(piece.tally)
+                block = pack(piece, made) if table is None else _typed(piece, table)
+                del piece
+                if len(block):
+                    yield block
+                del block
+                # Ray keeps a worker for the next task: what this one is done with goes back now.
+                pa.default_memory_pool().release_unused()
         if table is not None:
             yield load_tables()[table].schema.empty_table()
     except LakehouseError:
@@ -322,14 +324,17 @@ class PackedDatasink(Datasink):
         reports: list[FileReport] = []
         makers: set[Made] = set()
         try:
-            with Writer(self.spec, self.attempt, ctx.task_idx * PIECES_PER_TASK) as writer:
+            with (
+                system_allocator(),
+                Writer(self.spec, self.attempt, ctx.task_idx * PIECES_PER_TASK) as writer,
+            ):
                 for block in blocks:
                     for batch, told, made in unpack(block):
                         writer.add(self._fitting(batch, made))
                         reports += told
                         makers.add(made)
                 written = writer.finish()
-            pa.default_memory_pool().release_unused()
+                pa.default_memory_pool().release_unused()
             return written, reports, list(makers)
         except LakehouseError:
             raise

@@ -169,7 +169,7 @@ def write_file(
             rows.schema,
             compression="zstd",
             compression_level=ZSTD_LEVEL,
-            use_dictionary=[f.name for f in rows.schema if not pa.types.is_string(f.type)],
+            use_dictionary=[f.name for f in rows.schema if _worth_a_dictionary(rows[f.name])],
             write_statistics=bounded or False,
             store_schema=False,
         )
@@ -202,7 +202,14 @@ def _stored(rows: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _repeats(column: pa.Array) -> bool:
+def _worth_a_dictionary(column: pa.ChunkedArray) -> bool:
+    """Return whether Parquet should look for equal values: among times it would look in vain."""
+    return pa.types.is_dictionary(column.type) or (
+        not pa.types.is_string(column.type) and _repeats(column)
+    )
+
+
+def _repeats(column: pa.Array | pa.ChunkedArray) -> bool:
     sample = column.slice(0, _SAMPLE)
     return len(pc.unique(sample)) <= len(sample) // 2
 
