@@ -21,8 +21,9 @@ def reached(name: str) -> None:
     """Kill the process if the test asked for it at this point.
 
     Args:
-        name: ``parsing``, ``files-written``, ``journal-written``, ``committed:<table>``,
-            ``before-ledger``, ``before-hint``, ``maintain-<step>``, ``erase-<step>`` ...
+        name: ``parsing``, ``writing:<table>``, ``files-written``, ``journal-written``,
+            ``committed:<table>``, ``before-ledger``, ``before-hint``, ``maintain-<step>``,
+            ``erase-<step>`` ...
 
     Examples:
         >>> reached("journal-written")

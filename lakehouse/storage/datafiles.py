@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.batch import conform
 from lakehouse.errors import CommitError
+from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.faults import told
 from lakehouse.storage.files import Files, join
 from lakehouse.storage.metrics import Metrics, metrics
@@ -177,6 +178,7 @@ def write_file(
         while position < rows.num_rows and (position == first or sink.tell() < spec.target_bytes):
             writer.write_table(rows.slice(position, ROW_GROUP_ROWS), ROW_GROUP_ROWS)
             position = min(position + ROW_GROUP_ROWS, rows.num_rows)
+        reached(f"writing:{table.name}")
         writer.close()
         footer = writer.writer.metadata
         sink.flush()

@@ -14,17 +14,23 @@ from lakehouse.storage.warehouse import Warehouse
 MAIN = "import sys; from lakehouse.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
-def start(
-    warehouse: Warehouse, feed: Path, *options: str, **environment: str
-) -> subprocess.Popen[str]:
-    """Start ``lakehouse ingest``; the environment names the key and the plugin's folder."""
+def start_command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start ``lakehouse``; the environment names the key and the plugin's folder."""
     return subprocess.Popen(
-        [sys.executable, "-c", MAIN, "ingest", str(feed), "--warehouse", warehouse.path, *options],
+        [sys.executable, "-c", MAIN, *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def start(
+    warehouse: Warehouse, feed: Path, *options: str, **environment: str
+) -> subprocess.Popen[str]:
+    """Start ``lakehouse ingest``."""
+    arguments = ("ingest", str(feed), "--warehouse", warehouse.path, *options)
+    return start_command(*arguments, **environment)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 240) -> tuple[int, str]:

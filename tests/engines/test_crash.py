@@ -14,13 +14,14 @@ import pytest
 import lakehouse
 from lakehouse.storage.warehouse import Warehouse
 
-from .command import finish, ingest, leftovers, start, without_runs
+from .command import finish, ingest, leftovers, start, start_command, without_runs
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 New = Callable[..., Warehouse]
 
 POINTS = [
     "parsing",
+    "writing:observations",
     "files-written",
     "journal-written",
     "committed:observations",
@@ -31,7 +32,10 @@ POINTS = [
     "committed:ingests",
     "before-hint",
 ]
-RAY_POINTS = ["files-written", "journal-written", "committed:observations", "before-ledger"]
+IN_WORKERS = {"parsing", "writing:observations"}
+"""Steps that a worker of Ray does, which Ray starts again when it dies."""
+
+DRIVEN = [point for point in POINTS if point not in IN_WORKERS]
 
 
 def write_feed(folder: Path) -> Path:
@@ -86,7 +90,7 @@ def test_a_kill_and_the_same_command_again(
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.parametrize("point", RAY_POINTS)
+@pytest.mark.parametrize("point", DRIVEN)
 def test_a_kill_of_the_driver_of_ray_and_the_same_command_again(
     point: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
 ) -> None:
@@ -98,34 +102,47 @@ def test_a_kill_of_the_driver_of_ray_and_the_same_command_again(
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_kill_while_workers_of_ray_are_parsing(
-    feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows, tmp_path: Path
+@pytest.mark.parametrize("point", sorted(IN_WORKERS))
+def test_a_kill_of_a_worker_of_ray_and_then_of_its_driver(
+    point: str,
+    feed: Path,
+    clean: dict[str, list[Any]],
+    new_warehouse: New,
+    rows_of: Rows,
+    tmp_path: Path,
 ) -> None:
     warehouse = new_warehouse()
-    mark = tmp_path / "a-worker-parsed"
+    mark = tmp_path / "a-worker-died"
     process = start(
         warehouse,
         feed,
         "--engine",
         "ray",
-        LINES_SECONDS_PER_RECORD="0.3",
-        LAKEHOUSE_CRASH_AT="parsing",
+        LINES_SECONDS_PER_RECORD="0.3" if point == "parsing" else "0",
+        LAKEHOUSE_CRASH_AT=point,
         LAKEHOUSE_CRASH_ONCE=str(mark),
     )
     end = time.monotonic() + 120
-    while not mark.exists() and time.monotonic() < end:
-        time.sleep(0.1)
+    while not mark.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)  # while Ray starts the task of the dead worker again
     code, said = finish(process)
     assert mark.exists(), said
     assert code == -signal.SIGKILL, said
+    assert rows_of(warehouse)["ingests"] == []
     check_second_run(warehouse, feed, clean, rows_of)
 
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.parametrize("point", sorted(IN_WORKERS))
 def test_a_worker_of_ray_that_dies_costs_nothing(
-    feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows, tmp_path: Path
+    point: str,
+    feed: Path,
+    clean: dict[str, list[Any]],
+    new_warehouse: New,
+    rows_of: Rows,
+    tmp_path: Path,
 ) -> None:
     warehouse = new_warehouse()
     mark = tmp_path / "a-worker-died"
@@ -134,14 +151,42 @@ def test_a_worker_of_ray_that_dies_costs_nothing(
         feed,
         "--engine",
         "ray",
-        LAKEHOUSE_CRASH_AT="parsing",
+        LAKEHOUSE_CRASH_AT=point,
         LAKEHOUSE_CRASH_ONCE=str(mark),
     )
     assert code == 0, said
     assert mark.exists()
     rows = rows_of(warehouse)
     assert without_runs(rows) == without_runs(clean)
+    assert len(rows["ingests"]) == 1
     assert leftovers(warehouse) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_kill_of_maintenance_over_what_either_engine_wrote(
+    engine: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+) -> None:
+    warehouse = new_warehouse()
+    for part in sorted(feed.iterdir())[:3]:  # several files a table, so that there is work to do
+        lakehouse.ingest(part, warehouse, engine="local")
+    code, said = ingest(warehouse, feed, "--engine", engine)
+    assert code == 0, said
+    before = rows_of(warehouse)
+    assert without_runs(before) == without_runs(clean)
+    maintain = ("maintain", "--keep", "1", "--grace", "0", "--warehouse", warehouse.path)
+    for point in ("maintain-written:observations", "maintain-committed:records"):
+        code, said = finish(start_command(*maintain, LAKEHOUSE_CRASH_AT=point))
+        assert code == -signal.SIGKILL, said
+        assert rows_of(warehouse) == before
+    for _ in range(2):  # what the first one frees, the second one deletes
+        code, said = finish(start_command(*maintain))
+        assert code == 0, said
+    assert rows_of(warehouse) == before
+    assert leftovers(warehouse) == []
+    code, said = ingest(warehouse, feed, "--engine", engine)
+    assert code == 0, said
+    assert rows_of(warehouse) == before
 
 
 @pytest.mark.slow

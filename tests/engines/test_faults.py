@@ -35,13 +35,16 @@ def write_feed(folder: Path, first: int, count: int, records: int = 20) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
 def test_two_ingests_at_once_both_land(
-    tmp_path: Path, new_warehouse: New, rows_of: Rows, plugin: ModuleType
+    engine: str, tmp_path: Path, new_warehouse: New, rows_of: Rows, plugin: ModuleType
 ) -> None:
     one, two = write_feed(tmp_path / "one", 0, 12), write_feed(tmp_path / "two", 8, 12)
     warehouse, clean = new_warehouse(), new_warehouse("clean")
     # files 8 to 11 are in both: one of the two takes them
-    both = [start(warehouse, feed, LINES_SECONDS_PER_RECORD="0.01") for feed in (one, two)]
+    options = ("--engine", engine)
+    slowly = {"LINES_SECONDS_PER_RECORD": "0.01"}
+    both = [start(warehouse, feed, *options, **slowly) for feed in (one, two)]
     for process in both:
         code, said = finish(process)
         assert code == 0, said
