@@ -42,14 +42,14 @@ def without_erased(batch: CleanBatch, tombstones: Collection[str]) -> CleanBatch
     for name, table in batch.tables.items():
         gone = None
         for column in load_tables()[name].of_class("patient"):
-            erased = _erased(table.column(column.name), tombstones)
-            gone = erased if gone is None else pc.or_(gone, erased)
+            hit = erased(table.column(column.name), tombstones)
+            gone = hit if gone is None else pc.or_(gone, hit)
         tables[name] = table if gone is None else table.filter(pc.invert(gone))
     return seal(tables, batch.counts)
 
 
-def _erased(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:
+def erased(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:
     """Return which of these pseudonyms have a tombstone."""
     distinct = [p for p in patients.unique().to_pylist() if p is not None]
-    erased = pa.array([p for p in distinct if tombstone(p) in tombstones], pa.string())
-    return pc.is_in(patients, erased)
+    known = pa.array([p for p in distinct if tombstone(p) in tombstones], pa.string())
+    return pc.is_in(patients, known)

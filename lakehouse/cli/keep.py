@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FINDINGS = 1
 """Exit code of a verification that found something."""
 
+REPORTS = (".json", ".html")
+"""Endings of the files that a verification can be written to."""
+
 
 def _open(warehouse: str, catalog: str | None) -> Opened:
     from lakehouse.storage.warehouse import Warehouse as Opened
@@ -34,30 +37,43 @@ def _open(warehouse: str, catalog: str | None) -> Opened:
 def verify(
     tokens: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Identifiers that must not be found, one a line."),
+        typer.Option(
+            metavar="FILE",
+            help="Identifiers that must not be found, one a line, of five characters and more.",
+        ),
     ] = None,
     control: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Source data in which every token has to be found."),
+        typer.Option(
+            metavar="PATH", help="With --tokens: source data in which every token has to be found."
+        ),
     ] = None,
     also: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="Another folder to search, as logs.")
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="With --tokens: another folder to search, as logs."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the report: .json, or .html to sign."),
     ] = None,
+    catalog: Catalog = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Prove that the warehouse is whole and that nothing identifying is stored; exit 1 if not."""
     from lakehouse.verify import verify as prove
 
+    if output is not None and output.suffix not in REPORTS:
+        raise UserError(
+            f"A report cannot be written as {output.suffix or 'a file without an ending'}.",
+            f"Name a file that ends in {' or '.join(REPORTS)}; a browser prints the page.",
+        )
     with show.console(stderr=True).status("looking ...") as status:
         report = prove(
             warehouse,
             tokens=tokens,
             control=control or (),
             also=also or (),
+            catalog=catalog,
             progress=lambda what: status.update(f"looking at {what} ..."),
         )
     if output is not None:
@@ -69,6 +85,8 @@ def verify(
     for check in report.checks:
         for finding in check.findings:
             show.note(f"[red]{check.id}[/red]: {finding}")
+        for note in check.notes:
+            show.note(f"[yellow]{check.id}[/yellow]: {note}")
     for column in report.columns:
         if column.findings:
             show.note(f"[red]{column.table}.{column.column}[/red]: {column.findings:,} findings")

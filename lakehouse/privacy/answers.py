@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,20 @@ def question_of(definition: Table) -> str | None:
     return next((name for name in QUESTIONS if name in definition.columns), None)
 
 
-def asked(rows: Rows, question: str) -> dict[str, Bools]:
+class Readable(Protocol):
+    """Rows whose columns can be read: raw ones, or those of a stored file."""
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows."""
+        ...
+
+    def raw(self, column: str | None) -> pa.Array | None:
+        """Return a column in one piece, or None when there is none."""
+        ...
+
+
+def asked(rows: Readable, question: str) -> dict[str, Bools]:
     """Return by PHI class which rows answer a question of that class."""
     found: dict[str, Bools] = {}
 
@@ -104,6 +118,15 @@ def _speaks(system: pa.Array | None, wanted: str) -> pa.Array | pa.Scalar:
     return pc.fill_null(fits, True)
 
 
+def answer_columns(definition: Table) -> list[str]:
+    """Return the columns of a table that hold answers."""
+    return [
+        name
+        for name in definition.columns
+        if name.startswith(ANSWER) and name not in NO_ANSWERS and not name.endswith("_system")
+    ]
+
+
 def answers_settled(
     rows: Rows, stored: dict[str, pa.Array], policy: Policy, counts: Counter[str]
 ) -> dict[str, pa.Array]:
@@ -112,24 +135,20 @@ def answers_settled(
     if question is None:
         return stored
     settled = dict(stored)
-    answers = [
-        name
-        for name in rows.definition.columns
-        if name.startswith(ANSWER) and name not in NO_ANSWERS and not name.endswith("_system")
-    ]
+    answers = answer_columns(rows.definition)
     for phi, where in asked(rows, question).items():
         action = policy.action(phi)
         if action.startswith("keep"):
             continue
-        top = _over_90(rows, where) if action == "top_code_90" else None
+        top = over_90(rows, where) if action == "top_code_90" else None
         for name in answers:
             kind = rows.definition.columns[name].type
             if top is None:
                 gone, put = where, pa.scalar(None, kind)
             elif pa.types.is_floating(kind):
-                years = _years(rows)
+                each = years(rows)
                 values = settled[name].to_numpy(zero_copy_only=False)
-                gone, put = where & (values * years >= TOP_AGE), pa.array(TOP_AGE / years)
+                gone, put = where & (values * each >= TOP_AGE), pa.array(TOP_AGE / each)
             else:
                 gone, put = top, pa.scalar(None, kind)
             lost = pc.and_(pa.array(gone), pc.is_valid(settled[name]))
@@ -139,7 +158,7 @@ def answers_settled(
     return settled
 
 
-def _years(rows: Rows) -> npt.NDArray[np.float64]:
+def years(rows: Readable) -> npt.NDArray[np.float64]:
     """Return how many years the unit of each row is."""
     unit = rows.raw("unit")
     if unit is None:
@@ -151,7 +170,7 @@ def _years(rows: Rows) -> npt.NDArray[np.float64]:
     return pc.fill_null(factors.cast(pa.float64()), 1.0).to_numpy(zero_copy_only=False)
 
 
-def _over_90(rows: Rows, where: Bools) -> Bools:
+def over_90(rows: Readable, where: Bools) -> Bools:
     """Return which rows state an age of 90 or over as a code (``93``, ``093Y``)."""
     coded = rows.raw("value_code")
     if coded is None:
@@ -163,4 +182,4 @@ def _over_90(rows: Rows, where: Bools) -> Bools:
 
     ages = mapped(coded, lambda v: pa.array([age(t) for t in v.to_pylist()], pa.float64()))
     stated = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
-    return where & (stated * _years(rows) >= TOP_AGE)
+    return where & (stated * years(rows) >= TOP_AGE)

@@ -159,6 +159,13 @@ class Secret:
         raise TypeError("A Secret is never pickled; load it from its path where it is needed.")
 
 
+def key_id_of(content: bytes) -> str | None:
+    """Return the id of the key that some bytes are, or None when they are none."""
+    if len(content) > MAX_FILE_BYTES or weakness(key := _decoded(content)):
+        return None
+    return Secret(key).key_id
+
+
 def weakness(key: bytes) -> str | None:
     """Return what is wrong with a key, as the end of a sentence, or None.
 

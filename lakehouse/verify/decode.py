@@ -16,10 +16,13 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.verify.pages import pages
+from lakehouse.verify.pages import bloom_filters, pages
 
 Piece = tuple[str, bytes]
 """Part of a file, and its decoded bytes."""
+
+VALUES, NUMBERS = "values", "numbers"
+"""Begin the names of the parts that are a column's values, one a line."""
 
 
 class Undecodable(Exception):
@@ -43,7 +46,8 @@ def decoded(data: bytes) -> Iterator[Piece]:
     """Yield the parts of a file, decoded.
 
     Raises:
-        Undecodable: It cannot be; a scanner must not take it for clean.
+        Undecodable: It cannot be, or it holds what cannot be searched, as a Bloom filter; a
+            scanner must not take it for clean.
 
     Examples:
         >>> [part for part, _ in decoded(gzip.compress(b"text"))]
@@ -67,20 +71,28 @@ def _parquet(data: bytes) -> Iterator[Piece]:
         for chunk in (group.column(i) for i in range(group.num_columns)):
             if chunk.is_stats_set and chunk.statistics.has_min_max:
                 bounds = f"{chunk.statistics.min}\n{chunk.statistics.max}"
-                yield f"bounds of {chunk.path_in_schema}", bounds.encode()
+                kind = "bounds" if chunk.physical_type == "BYTE_ARRAY" else NUMBERS
+                yield f"{kind} of {chunk.path_in_schema}", bounds.encode()
     for column, page in pages(data):
         yield f"pages of {column}", page
     for name in file.schema_arrow.names:
         for batch in file.iter_batches(columns=[name]):
-            yield f"values of {name}", _text(batch.column(0))
+            values = batch.column(0)
+            yield f"{NUMBERS if _numeric(values.type) else VALUES} of {name}", _text(values)
+    if bloom_filters(data):
+        raise ValueError("Bloom filter")
+
+
+def _numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _text(values: pa.Array) -> bytes:
-    """Return the values as lines of text."""
+    """Return the values as text, one a line."""
     if not pa.types.is_string(values.type):
         values = values.cast(pa.string())
-    lines: bytes = "\n".join(v for v in values.to_pylist() if v is not None).encode()
-    return lines
+    lines = (v.replace("\n", " ") for v in values.to_pylist() if v is not None)
+    return "\n".join(lines).encode()
 
 
 _SYNC = 16

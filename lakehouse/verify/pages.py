@@ -17,7 +17,7 @@ _BINARY, _LIST, _STRUCT = 8, (9, 10), 12
 
 
 class _Thrift:
-    """Reads integers of nested structs; everything else is passed over."""
+    """Reads integers, lists and nested structs; everything else is passed over."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -65,8 +65,7 @@ class _Thrift:
             head = self.data[self.at]
             self.at += 1
             size = head >> 4 if head >> 4 < 15 else self.varint()
-            for _ in range(size):
-                self.value(head & 15)
+            return [self.value(head & 15) for _ in range(size)]
         elif kind == _STRUCT:
             return self.struct()
         return None
@@ -93,6 +92,31 @@ def pages(data: bytes) -> Iterator[tuple[str, bytes]]:
                 size = _number(fields[3])
                 yield chunk.path_in_schema, _page(view[body : body + size], fields, chunk)
                 start = body + size
+
+
+_GROUPS, _CHUNKS, _COLUMN, _BLOOM_FILTER = 4, 1, 3, 14
+"""Fields of ``FileMetaData``, ``RowGroup``, ``ColumnChunk`` and ``ColumnMetaData``."""
+
+
+def bloom_filters(data: bytes) -> int:
+    """Count the Bloom filters of a Parquet file.
+
+    This software writes none. One tells of a value whether it is in the column, so a search of the
+    values themselves would not be the whole truth.
+    """
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = _Thrift(memoryview(data)[-8 - size : -8]).struct()
+    found = 0
+    for group in _parts(footer, _GROUPS):
+        for chunk in _parts(group, _CHUNKS):
+            column = chunk.get(_COLUMN)
+            found += isinstance(column, dict) and _BLOOM_FILTER in column
+    return found
+
+
+def _parts(struct: dict[int, object], field: int) -> list[dict[int, object]]:
+    listed = struct.get(field)
+    return [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []
 
 
 def _number(value: object) -> int:

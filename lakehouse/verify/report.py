@@ -20,6 +20,7 @@ class Check:
         says: What must hold.
         checked: How many things were looked at.
         findings: What did not hold, one line each, without a value from the data.
+        notes: What a person has to judge; no finding.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Check:
     says: str
     checked: int
     findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -83,6 +85,7 @@ class VerifyReport:
         ]
         whole = [(c.id, c.clause, c.says, f"{c.checked:,}", len(c.findings)) for c in self.checks]
         found = [(c.id, line) for c in self.checks for line in c.findings]
+        noted = [(c.id, line) for c in self.checks for line in c.notes]
         columns = [
             (c.rule, c.clause, c.says, f"{c.table}.{c.column}", f"{c.rows:,}", c.findings)
             for c in self.columns
@@ -95,6 +98,7 @@ class VerifyReport:
             "<h2>The warehouse</h2>",
             _table(("check", "clause", "must hold", "checked", "findings"), whole),
             *(["<h2>Findings</h2>", _table(("check", "finding"), found)] if found else []),
+            *(["<h2>To be judged</h2>", _table(("check", "note"), noted)] if noted else []),
             "<h2>The profile, column by column</h2>",
             _table(("rule", "clause", "must hold", "column", "values", "findings"), columns),
             "<p class=sign>Reviewed by: ______________________ &nbsp; Date: ______________</p>",

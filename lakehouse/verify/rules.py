@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from lakehouse.privacy.actions import SHIFTED_FROM
 from lakehouse.privacy.ages import TOP_AGE
+from lakehouse.privacy.answers import answer_columns, asked, over_90, question_of, years
+from lakehouse.privacy.columns import whole
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.shapes import code_shaped, place_shaped
 from lakehouse.privacy.terminology import shape_of
@@ -62,6 +64,11 @@ class Checked:
     rows: int = 0
     findings: int = 0
 
+    def add(self, rows: int, findings: int | None) -> None:
+        """Count the rows of a batch and what was found in them."""
+        self.rows += rows
+        self.findings += findings or 0
+
 
 def _not_null(values: pa.Array, _: pa.Array | None) -> pa.Array:
     return pc.is_valid(values)
@@ -107,6 +114,47 @@ def _text_of_local_code(values: pa.Array, systems: pa.Array | None) -> pa.Array:
     names = [name for name in systems.unique().to_pylist() if name and shape_of(name)]
     return pc.and_(pc.is_valid(values), pc.invert(pc.is_in(systems, pa.array(names, pa.string()))))
 
+
+@dataclass(frozen=True)
+class _Stored:
+    """A batch of a data file, read as raw rows are."""
+
+    table: pa.Table
+
+    def raw(self, column: str | None) -> pa.Array | None:
+        return whole(self.table[column]) if column in self.table.column_names else None
+
+
+def _identifying_answers(batch: pa.RecordBatch, table: Table, policy: Policy) -> dict[str, int]:
+    """Count the answers to identifying questions that the profile does not keep, by column."""
+    question = question_of(table)
+    found = dict.fromkeys(answer_columns(table), 0) if question else {}
+    rows = _Stored(pa.Table.from_batches([batch]))
+    for phi, where in asked(rows, question).items() if question else ():
+        action = policy.action(phi)
+        if action.startswith("keep"):
+            continue
+        for name in found.keys() & set(batch.schema.names):
+            values = batch.column(name)
+            wrong = where & pc.is_valid(values).to_numpy(zero_copy_only=False)
+            if action == "top_code_90" and pa.types.is_floating(values.type):
+                ages = values.to_numpy(zero_copy_only=False) * years(rows)
+                wrong &= (ages < 0) | (ages > TOP_AGE + _ROUNDING)
+            elif action == "top_code_90":
+                wrong &= over_90(rows, where)
+            found[name] += int(wrong.sum())
+    return found
+
+
+_ROUNDING = 1e-6  # of an age that is stated in months or days
+
+ANSWERS = Rule(
+    "answers-settled",
+    "164.514(b)(2)(i)(A)-(R)",
+    "No answer to a question that identifies; ages as results from 0 to 90.",
+    lambda values, _: pa.repeat(False, len(values)),
+)
+"""Not of a column alone: what is asked stands in another one."""
 
 _DROPPED = Rule("dropped", "164.514(b)(2)(i)(A)-(R)", "Nothing of this class is stored.", _not_null)
 
@@ -174,30 +222,30 @@ class Checker:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.checked: dict[tuple[str, str], Checked] = {}
+        self.checked: dict[tuple[str, str, str], Checked] = {}
 
     def check(self, table: Table, files: Iterable[bytes]) -> None:
         """Check every column of some Parquet files of a table."""
         rules = {n: r for n, c in table.columns.items() if (r := rule_of(self._policy, c))}
         for name, rule in rules.items():
-            self.checked[table.name, name] = Checked(
-                rule.id, rule.clause, rule.says, table.name, name
-            )
+            self._entry(table, name, rule)
         for data in files:
-            for batch in _batches(data):
+            for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches():
                 for name, rule in rules.items():
                     if name in batch.schema.names:
                         self._column(table, name, rule, batch)
+                for name, count in _identifying_answers(batch, table, self._policy).items():
+                    self._entry(table, name, ANSWERS).add(batch.num_rows, count)
 
     def _column(self, table: Table, name: str, rule: Rule, batch: pa.RecordBatch) -> None:
         governing = table.columns[name].system
         system = batch.column(governing) if governing in batch.schema.names else None
         values = batch.column(name)
         broken = pc.and_(pc.is_valid(values), pc.fill_null(rule.broken(values, system), False))
-        entry = self.checked[table.name, name]
-        entry.rows += batch.num_rows
-        entry.findings += pc.sum(broken.cast(pa.int64())).as_py() or 0
+        self._entry(table, name, rule).add(batch.num_rows, pc.sum(broken.cast(pa.int64())).as_py())
 
-
-def _batches(data: bytes) -> Iterator[pa.RecordBatch]:
-    return pq.ParquetFile(io.BytesIO(data)).iter_batches()
+    def _entry(self, table: Table, name: str, rule: Rule) -> Checked:
+        return self.checked.setdefault(
+            (table.name, name, rule.id),
+            Checked(rule.id, rule.clause, rule.says, table.name, name),
+        )

@@ -1,51 +1,50 @@
-"""Searching decoded bytes for identifiers, in every form in which they could hide."""
+"""Searching decoded bytes for identifiers, in every form in which they could hide.
+
+What is found is a hit; whether by chance is told as far as that can be told:
+
+- a short run of digits counts only where it stands alone: within a longer number, a pseudonym, a
+  digest or an identifier of a file it is a part of something else
+- a number that stands alone in a numeric column or in the storage's own counts may be a value
+  like any other: it is reported as such, for a person to judge
+"""
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import ahocorasick
 
-SHORTEST = 5
-"""Characters below which a token occurs by chance and cannot be searched for."""
+from lakehouse.errors import InputError
+from lakehouse.verify.forms import (
+    SHORTEST,
+    bare,
+    exact_forms,
+    fold,
+    fold_latin,
+    text_forms,
+    unescaped,
+    ungrouped,
+)
 
-_BY_CHANCE = 7  # shorter ones turn up in compressed bytes by chance
-_SEPARATORS = re.compile(rb"[\s\-./()_,:^]+")
+_BY_CHANCE = 7
+"""Characters below which anything turns up in compressed bytes by chance."""
 
+_LONG_NUMBER = 10
+"""Digits from which on a number is looked for within longer ones as well."""
 
-def forms(token: str) -> dict[str, bytes]:
-    """Return a token as it could be written, by the name of the form.
+_GROUPED_NUMBER = 8
+"""Digits from which on a number is looked for in groups; LOINC codes are shorter (``2345-7``)."""
 
-    Examples:
-        >>> forms("12-345-6")["without separators"], forms("12-345-6")["reversed"]
-        (b'123456', b'6-543-21')
-    """
-    plain = token.casefold().encode()
-    bare = _SEPARATORS.sub(b"", plain)
-    found = {
-        "plain": plain,
-        "reversed": token[::-1].casefold().encode(),
-        "hex": token.encode().hex().encode(),
-    }
-    if len(bare) >= SHORTEST:
-        found["without separators"] = bare
-    return found
+_DIGEST = re.compile(
+    r"[0-9a-f]{16}-\d{8}(?!\d)|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|[0-9a-f]{13}-[0-9a-f]{12}|views-[0-9a-f]{12}"
+)
+"""Pseudonyms, digests, ids of records, files, snapshots and attempts."""
 
-
-def base64_forms(token: str) -> list[bytes]:
-    """Return what base64 makes of a token at each of its three alignments, ends left out."""
-    raw = token.encode()
-    found = []
-    for lead in range(3):
-        text = base64.b64encode(bytes(lead) + raw)
-        begin = -(-lead * 8 // 6)
-        end = (lead + len(raw)) * 8 // 6
-        if end - begin >= SHORTEST:
-            found.append(text[begin:end])
-    return found
+_REACH = 80
+_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,24 @@ class Hit:
         number: Its line in the token file, from 1; the token itself is never repeated.
         form: In which form.
         place: In which file and part.
+        value: It may be a number like any other: a person must judge.
     """
 
     number: int
     form: str
     place: str
+    value: bool = False
+
+
+@dataclass(frozen=True)
+class _Form:
+    number: int
+    name: str
+    text: str
+
+    @property
+    def short_number(self) -> bool:
+        return self.text.isdigit() and len(self.text) < _LONG_NUMBER
 
 
 @dataclass
@@ -71,68 +83,124 @@ class Scanner:
         tokens: Identifiers, by the number to report.
 
     Attributes:
-        too_short: Numbers of tokens that cannot be searched for.
         n_bytes: Decoded bytes looked through.
     """
 
     tokens: dict[int, str]
-    too_short: list[int] = field(default_factory=list)
     n_bytes: int = 0
+    _texts: ahocorasick.Automaton = field(default_factory=ahocorasick.Automaton, repr=False)
+    _bytes: ahocorasick.Automaton = field(default_factory=ahocorasick.Automaton, repr=False)
 
     def __post_init__(self) -> None:
-        self._folded, self._bare, self._exact = (ahocorasick.Automaton() for _ in range(3))
         for number, token in self.tokens.items():
-            if len(token.strip()) < SHORTEST:
-                self.too_short.append(number)
-                continue
-            for name, form in forms(token.strip()).items():
-                _add(self._folded, form, number, name)
-                if name == "without separators":
-                    _add(self._bare, form, number, name)
-            for form in base64_forms(token.strip()):
-                _add(self._exact, form, number, "base64")
-        for automaton in (self._folded, self._bare, self._exact):
+            for name, text in text_forms(token).items():
+                _add(self._texts, _Form(number, name.rstrip(" 0123456789"), text))
+            for name, raw in exact_forms(token):
+                _add(self._bytes, _Form(number, name, raw.decode("latin-1")))
+        for automaton in (self._texts, self._bytes):
             if len(automaton):
                 automaton.make_automaton()
 
-    def hits(self, data: bytes, place: str, *, text: bool = True) -> set[Hit]:
+    def hits(
+        self, data: bytes, place: str, *, lines: bool = False, values: bool = False
+    ) -> set[Hit]:
         """Return the tokens that occur in some bytes.
 
         Args:
             data: Decoded bytes.
             place: What to call them.
-            text: They are text; of other bytes, short tokens are passed over, which occur there
-                by chance.
+            lines: Each line is a value of its own.
+            values: They are numbers, or hold numbers of the storage's own.
         """
         self.n_bytes += len(data)
-        found: set[Hit] = set()
-        folded = data.lower()
-        for automaton, hay in ((self._folded, folded), (self._exact, data)):
-            found |= self._search(automaton, hay, place, text)
-        if text:
-            found |= self._search(self._bare, _SEPARATORS.sub(b"", folded), place, text)
+        plain = data.decode("utf-8", "surrogateescape")
+        readable = not _SURROGATE.search(plain) or not _CONTROL.search(data)
+        is_text = readable and b"\0" not in data
+        folded = fold(plain)
+        found = dict.fromkeys(_matches(self._texts, folded, is_text), "")
+        found |= dict.fromkeys(_matches(self._bytes, data.decode("latin-1"), is_text), "")
+        if not data.isascii():
+            found |= dict.fromkeys(_matches(self._texts, fold_latin(data), is_text), "latin-1")
+        if b"\0" in data:
+            letters = data.replace(b"\0", b"")
+            both = is_text or not _CONTROL.search(letters)
+            found |= dict.fromkeys(_matches(self._texts, fold_latin(letters), both), "utf-16")
+        if is_text:
+            if b"\n" in data and not lines:
+                unbroken = plain.replace("\r", "").replace("\n", "")
+                found |= dict.fromkeys(_matches(self._bytes, unbroken, True), "")
+            found |= self._read(folded, "", lines)
+            if (undone := unescaped(plain)) != plain:
+                reading = fold(undone)
+                found |= dict.fromkeys(_matches(self._texts, reading, True), "escaped")
+                found |= self._read(reading, "escaped", lines)
+        return {
+            Hit(f.number, how or f.name, place, values and f.short_number)
+            for f, how in found.items()
+        }
+
+    def _read(self, text: str, how: str, lines: bool) -> dict[_Form, str]:
+        """Return what is found without separators.
+
+        Whether a number stands alone cannot be seen then: it is looked for in groups instead.
+        """
+        parts = bare(text, lines=lines)
+        found = {f: how for f in _matches(self._texts, parts, True) if not f.short_number}
+        for form in _matches(self._texts, ungrouped(text), True):
+            if form.short_number and len(form.text) >= _GROUPED_NUMBER:
+                found[form] = how
         return found
 
-    def _search(
-        self, automaton: ahocorasick.Automaton, hay: bytes, place: str, text: bool
-    ) -> set[Hit]:
-        if not len(automaton):
-            return set()
-        found = set()
-        for _, matches in automaton.iter(hay.decode("latin-1")):
-            for number, form, size in matches:
-                if text or size >= _BY_CHANCE:
-                    found.add(Hit(number, form, place))
-        return found
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1b\x1d-\x1f]")  # 0B and 1C frame HL7 messages
 
 
-def _add(automaton: ahocorasick.Automaton, form: bytes, number: int, name: str) -> None:
-    key = form.decode("latin-1")
-    matches = automaton.get(key, [])
-    matches.append((number, name, len(key)))
-    automaton.add_word(key, matches)
+def _matches(automaton: ahocorasick.Automaton, hay: str, is_text: bool) -> Iterable[_Form]:
+    if not len(automaton):
+        return
+    for end, forms in automaton.iter(hay):
+        for form in forms:
+            size = len(form.text)
+            if (is_text or size >= _BY_CHANCE) and _counts(form, hay, end + 1 - size, end + 1):
+                yield form
+
+
+def _counts(form: _Form, hay: str, start: int, end: int) -> bool:
+    """Return whether an occurrence is one, and not a part of something else."""
+    if form.short_number:
+        while start and hay[start - 1] == "0":  # leading zeros change no number
+            start -= 1
+        if hay[start - 1 : start].isdigit() or hay[end : end + 1].isdigit():
+            return False
+    if len(form.text) >= 16 or not _HEX.issuperset(form.text):
+        return True
+    first = max(0, start - _REACH)
+    around = _DIGEST.finditer(hay[first : end + _REACH])
+    return not any(m.start() + first <= start and end <= m.end() + first for m in around)
+
+
+def _add(automaton: ahocorasick.Automaton, form: _Form) -> None:
+    known = automaton.get(form.text, [])
+    if all(f.number != form.number for f in known):
+        automaton.add_word(form.text, [*known, form])
 
 
 def read_tokens(lines: Iterable[str]) -> dict[int, str]:
-    """Return the tokens of a file, one a line, by line number; blank lines are left out."""
-    return {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
+    """Return the tokens of a file, one a line, by line number; blank lines are left out.
+
+    Raises:
+        InputError: There is none, or one is so short that it occurs by chance.
+    """
+    tokens = {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
+    if not tokens:
+        raise InputError("The token file holds no token.", "Give one identifier a line.")
+    short = [str(n) for n, token in tokens.items() if len(token) < SHORTEST]
+    if short:
+        shown = ", ".join(short[:10]) + (" ..." if len(short) > 10 else "")
+        raise InputError(
+            f"Tokens of fewer than {SHORTEST} characters occur by chance and prove nothing: "
+            f"line {shown}.",
+            "Leave them out, or write them with what stands beside them: surname and first name.",
+        )
+    return tokens
