@@ -31,6 +31,7 @@
 -- column n_groups: Groups that count
 -- column score_original: Sum of the 1987 weights
 -- column score_updated: Sum of the 2011 weights
+-- column score_lace: Sum of the weights of LACE (2010); they are those of Schneeweiss 2003
 -- column score_original_age: Sum of the 1987 weights and the age points
 -- column n_diagnoses: ICD-coded diagnoses looked at
 -- column n_missing: Inputs without a value, of two: diagnoses, age
@@ -85,6 +86,7 @@ kept AS (
         found.encounter_id,
         found.condition,
         weights.original_1987,
+        weights.lace_points,
         weights.quan_2011
     FROM found
     INNER JOIN codes.charlson_weights AS weights ON found.condition = weights.condition
@@ -103,6 +105,7 @@ counted AS (
         count(kept.condition) AS n_groups,
         coalesce(sum(kept.original_1987), 0)::INT AS score_original,
         coalesce(sum(kept.quan_2011), 0)::INT AS score_updated,
+        coalesce(sum(kept.lace_points), 0)::INT AS score_lace,
         max(CASE WHEN kept.condition = 'mi' THEN 1 ELSE 0 END) AS myocardial_infarction,
         max(CASE WHEN kept.condition = 'chf' THEN 1 ELSE 0 END) AS congestive_heart_failure,
         max(CASE WHEN kept.condition = 'pvd' THEN 1 ELSE 0 END) AS peripheral_vascular_disease,
@@ -167,6 +170,7 @@ SELECT
     counted.n_groups,
     counted.score_original,
     counted.score_updated,
+    counted.score_lace,
     'Quan 2005 codes; Charlson 1987 and Quan 2011 weights' AS variant,
     counted.score_original + ages.age_points AS score_original_age,
     coalesce(diagnosed.n_diagnoses, 0) AS n_diagnoses,

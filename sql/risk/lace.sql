@@ -1,16 +1,18 @@
 -- title: LACE
 -- description: LACE index of each inpatient visit that has ended: length of stay, acuity, comorbidity, emergency
---   visits. Acute is an admission of type emergency, urgent or accident. Comorbidity is the Charlson index (1987
---   weights) of the visit's own diagnoses and those of the 365 days before its end. Emergency visits are those that
---   began in the 6 months before the admission and ended before it. The score sums the points that are known; with
---   n_missing above 0 it is a lower bound.
+--   visits. Acute is an admission of type emergency, urgent or accident. Comorbidity is the sum over the Charlson
+--   groups with the weights that LACE was published with (after Schneeweiss 2003, not those of 1987), of the visit's
+--   own diagnoses and those of the 365 days before its end; the codes of renal disease do not tell a mild from a
+--   moderate one, and count as moderate or severe. Emergency visits are those that began in the 6 months before the
+--   admission and ended before it. The score sums the points that are known; with n_missing above 0 it is a lower
+--   bound.
 -- grain: patient_id, encounter_id
--- source: van Walraven, CMAJ 2010;182:551, with the Charlson index
+-- source: van Walraven, CMAJ 2010;182:551, comorbidity weights of its table 2
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
 -- column length_of_stay_days: Whole days between admission and discharge
 -- column acute: Whether the admission was acute
--- column charlson: Charlson index, 1987 weights
+-- column charlson: Sum over the Charlson groups, weights of LACE
 -- column emergency_visits: Emergency visits in the 6 months before admission
 -- column length_points: 0 below one day, 1, 2, 3 for as many days, 4 from 4, 5 from 7, 7 from 14
 -- column acuity_points: 3 for an acute admission
@@ -60,7 +62,7 @@ points AS (
         stays.discharged_at,
         stays.length_of_stay_days,
         stays.acuity_points,
-        charlson.score_original AS charlson,
+        charlson.score_lace AS charlson,
         coalesce(emergencies.emergency_visits, 0) AS emergency_visits,
         CASE
             WHEN stays.length_of_stay_days >= 14 THEN 7
@@ -71,7 +73,7 @@ points AS (
             WHEN stays.length_of_stay_days >= 1 THEN 1
             WHEN stays.length_of_stay_days IS NOT NULL THEN 0
         END AS length_points,
-        CASE WHEN charlson.score_original >= 4 THEN 5 ELSE charlson.score_original END AS comorbidity_points,
+        CASE WHEN charlson.score_lace >= 4 THEN 5 ELSE charlson.score_lace END AS comorbidity_points,
         CASE WHEN emergencies.emergency_visits >= 4 THEN 4 ELSE coalesce(emergencies.emergency_visits, 0) END
             AS emergency_points
     FROM stays
@@ -101,7 +103,7 @@ SELECT
     comorbidity_points,
     emergency_points,
     score,
-    'van Walraven 2010, Charlson; look-back 365 days, emergency visits 6 months' AS variant,
+    'van Walraven 2010, its Charlson weights; look-back 365 days, emergency visits 6 months' AS variant,
     length_of_stay_days::INT AS length_of_stay_days,
     acuity_points = 3 AS acute,
     (length_points IS NULL)::INT + (acuity_points IS NULL)::INT + (comorbidity_points IS NULL)::INT AS n_missing,

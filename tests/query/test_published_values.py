@@ -165,9 +165,9 @@ def test_news2_on_oxygen_and_alert(measured: dict[str, float], score: int) -> No
     ("days", "kind", "charlson", "visits", "score"), [(5, "E", 5, 2, 14), (2, "C", 0, 0, 2)]
 )
 def test_lace(days: int, kind: str, charlson: int, visits: int, score: int) -> None:
-    # van Walraven, CMAJ 2010;182:551. Charlson 5: infarction, heart failure, stroke and a
-    # complicated diabetes; Charlson 0: a cold.
-    codes = {5: ["I214", "I5022", "I639", "E1121"], 0: ["J00"]}[charlson]
+    # van Walraven, CMAJ 2010;182:551. Charlson 5 by its weights: infarction 1, heart failure 2
+    # and a complicated diabetes 2; Charlson 0: a cold.
+    codes = {5: ["I214", "I5022", "E1121"], 0: ["J00"]}[charlson]
     stay = {
         "patient_id": "p1",
         "encounter_id": "e1",
