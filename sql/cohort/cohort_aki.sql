@@ -1,7 +1,9 @@
 -- title: Cohort: acute kidney injury by creatinine
 -- description: Visits in which creatinine rose by 0.3 mg/dL within 48 hours, or to 1.5 times its lowest of the 7 days
---   before (KDIGO), with the highest stage. The baseline is the lowest value of these 7 days; urine output is not
---   looked at. Results without a visit number make one row per patient, with encounter_id null.
+--   before (KDIGO), with the highest stage. The baseline of the episode is the lowest value of the 7 days up to its
+--   onset: from then on (for 90 days of the visit) results are staged against it, not against a window that moves
+--   along with the rise. Urine output is not looked at. Results without a visit number make one row per patient, with
+--   encounter_id null.
 -- grain: patient_id, encounter_id
 -- source: KDIGO Clinical Practice Guideline for Acute Kidney Injury, Kidney Int Suppl 2012;2:1
 -- column patient_id: Pseudonym of the patient
@@ -10,11 +12,11 @@
 -- column baseline: Lowest creatinine of the 7 days up to that result, mg/dL
 -- column baseline_creatinine_48h: Lowest creatinine of the 48 hours up to that result, mg/dL
 -- column criterion: absolute (0.3 mg/dL in 48 hours), relative (1.5 times in 7 days) or both, of that result
--- column peak_creatinine: Highest creatinine among the results that meet a criterion, mg/dL
+-- column peak_creatinine: Highest creatinine among the results of an episode, mg/dL
 -- column peak_at: First time of the highest stage
 -- column stage: 1, 2 (2.0 times) or 3 (3.0 times, or 4.0 mg/dL); the highest reached
 -- column age_years: Age in years at the index; 90 stands for 90 and over
--- column n_results: Results that meet a criterion
+-- column n_results: Results that meet a criterion, or are 1.5 times the baseline of the episode or more
 WITH creatinines AS (
     SELECT
         patient_id,
@@ -51,16 +53,26 @@ judged AS (
     FROM creatinines
 ),
 
+episodes AS (
+    SELECT
+        *,
+        min(CASE WHEN is_absolute OR is_relative THEN lowest_7d END) OVER (
+            PARTITION BY patient_id, encounter_id ORDER BY observed_at
+            RANGE BETWEEN INTERVAL '90' DAY PRECEDING AND CURRENT ROW
+        ) AS episode_baseline
+    FROM judged
+),
+
 meeting AS (
     SELECT
         *,
         CASE
-            WHEN value >= 4 OR round(value / lowest_7d * 1000) >= 3000 THEN 3
-            WHEN round(value / lowest_7d * 1000) >= 2000 THEN 2
+            WHEN value >= 4 OR round(value / episode_baseline * 1000) >= 3000 THEN 3
+            WHEN round(value / episode_baseline * 1000) >= 2000 THEN 2
             ELSE 1
         END AS stage
-    FROM judged
-    WHERE is_absolute OR is_relative
+    FROM episodes
+    WHERE is_absolute OR is_relative OR round(value / episode_baseline * 1000) >= 1500
 ),
 
 ranked AS (
