@@ -1,13 +1,16 @@
 -- title: ASCVD risk, pooled cohort equations
 -- description: 10-year risk of a first atherosclerotic event per patient, 2013 pooled cohort equations, from the latest
 --   inputs of the past five years. Null unless all inputs are known and within the range of the equations: age 40 to
---   79, total cholesterol 130 to 320, HDL 20 to 100, systolic pressure 90 to 200. Patients who are neither white nor
+--   79, total cholesterol 130 to 320, HDL 20 to 100, systolic pressure 90 to 200; null, too, with prior_ascvd, for
+--   the equations foretell a first event. Patients who are neither white nor
 --   black take the equations for whites, as the guideline has it.
 -- grain: patient_id
 -- source: Goff, Circulation 2014;129(25 Suppl 2):S49
 -- column patient_id: Pseudonym of the patient
 -- column sex: Administrative sex: female, male, other or unknown
 -- column equation: Equation used: white or black
+-- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
+--   disease
 -- column in_range: Whether age and measurements lie in the range of the equations
 -- column n_missing: Inputs without a value, of seven: age, sex, race, cholesterol, HDL, systolic pressure, smoking
 -- column individual_sum: Sum of coefficients times values
@@ -42,7 +45,7 @@ logged AS (
         ln(hdl) AS ln_hdl,
         ln(systolic_bp) AS ln_sbp
     FROM inputs
-    WHERE in_range AND n_missing = 0
+    WHERE in_range AND n_missing = 0 AND coalesce(prior_ascvd, 0) = 0
 ),
 
 sums AS (
@@ -94,6 +97,7 @@ SELECT
     inputs.treated,
     inputs.diabetes,
     inputs.smoker,
+    inputs.prior_ascvd,
     inputs.in_range,
     inputs.n_missing,
     risks.individual_sum,

@@ -15,6 +15,9 @@
 -- column egfr: Latest CKD-EPI 2021 estimate, mL/min/1.73 m2
 -- column bmi: Latest body mass index
 -- column diabetes: 1 with a diagnosis of diabetes
+-- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
+--   disease, at any time
+-- column prior_heart_failure: 1 with a diagnosis of heart failure, at any time
 -- column treated: 1 with an active blood pressure drug
 -- column statin: 1 with an active statin
 -- column smoker: 1 for a current smoker by the latest statement, 0 for a former or never smoker
@@ -92,10 +95,20 @@ measured AS (
     GROUP BY patient_id
 ),
 
-diabetic AS (
-    SELECT DISTINCT patient_id
+diagnosed AS (
+    SELECT
+        patient_id,
+        max(CASE WHEN condition LIKE 'diabetes%' THEN 1 ELSE 0 END) AS diabetes,
+        max(CASE WHEN condition = 'heart_failure' THEN 1 ELSE 0 END) AS heart_failure,
+        max(CASE WHEN condition LIKE 'diabetes%' OR condition = 'heart_failure' THEN 0 ELSE 1 END) AS ascvd
     FROM patient_condition_groups
-    WHERE condition IN ('diabetes_type_1', 'diabetes_type_2', 'diabetes_other')
+    WHERE
+        condition IN (
+            'diabetes_type_1', 'diabetes_type_2', 'diabetes_other', 'heart_failure', 'acute_myocardial_infarction',
+            'coronary_heart_disease', 'stroke', 'stroke_history', 'transient_ischemic_attack',
+            'peripheral_artery_disease'
+        )
+    GROUP BY patient_id
 ),
 
 treated AS (
@@ -128,12 +141,14 @@ SELECT
     measured.hdl,
     measured.egfr,
     measured.bmi,
-    CASE WHEN diabetic.patient_id IS NULL THEN 0 ELSE 1 END AS diabetes,
+    coalesce(diagnosed.diabetes, 0) AS diabetes,
+    coalesce(diagnosed.ascvd, 0) AS prior_ascvd,
+    coalesce(diagnosed.heart_failure, 0) AS prior_heart_failure,
     coalesce(treated.treated, 0) AS treated,
     coalesce(treated.statin, 0) AS statin,
     CASE WHEN smoking.smoking_status = 'current' THEN 1 WHEN smoking.smoking_status IS NOT NULL THEN 0 END AS smoker
 FROM patients_current AS patients
 INNER JOIN measured ON patients.patient_id = measured.patient_id
-LEFT JOIN diabetic ON patients.patient_id = diabetic.patient_id
+LEFT JOIN diagnosed ON patients.patient_id = diagnosed.patient_id
 LEFT JOIN treated ON patients.patient_id = treated.patient_id
 LEFT JOIN smoking ON patients.patient_id = smoking.patient_id AND smoking.nth = 1

@@ -41,8 +41,9 @@ grouped AS (
         prefixes.condition
     FROM coded
     CROSS JOIN lengths
-    INNER JOIN codes.charlson_quan_codes AS prefixes
-        ON coded.icd_family = prefixes.system AND substr(coded.code, 1, lengths.characters) = prefixes.prefix
+    INNER JOIN codes.charlson_quan_codes AS prefixes ON coded.icd_family = prefixes.system
+    -- Not in the ON: Sail 0.7 drops there what speaks of both sides of the cross join.
+    WHERE substr(coded.code, 1, lengths.characters) = prefixes.prefix
 )
 
 SELECT DISTINCT

@@ -1,14 +1,18 @@
 -- title: AHA PREVENT, base model
 -- description: 10-year risk of cardiovascular disease, of its atherosclerotic part and of heart failure per patient,
---   base model of 2023 without race, from the latest inputs of the past five years. Each risk is null unless its inputs
---   are known (heart failure: body mass index, but no lipids) and within the range of the model: age 30 to 79, total
---   cholesterol 130 to 320, HDL 20 to 100, systolic pressure 90 to 200, eGFR 15 to 150, body mass index 18.5 to below
---   40.
+--   base model of 2023 without race, from the latest inputs of the past five years. Each risk is null unless its own
+--   inputs are known and within the range of the model: age 30 to 79, systolic pressure 90 to 200, eGFR 15 to 150, and
+--   for heart failure a body mass index of 18.5 to below 40, for the two others total cholesterol 130 to 320 and HDL 20
+--   to 100. All are null with prior_ascvd or prior_heart_failure: the model foretells a first event.
 -- grain: patient_id
 -- source: Khan, Circulation 2024;149:430, supplementary table S12
 -- column patient_id: Pseudonym of the patient
 -- column sex: Administrative sex: female, male, other or unknown
--- column in_range: Whether the inputs that are known lie in the range of the model
+-- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
+--   disease
+-- column prior_heart_failure: 1 with a diagnosis of heart failure
+-- column in_range_cvd: Whether those inputs of cvd_10y and ascvd_10y that are known lie in the range of the model
+-- column in_range_heart_failure: The same of heart_failure_10y
 -- column n_missing: Inputs without a value, of eight: age, sex, cholesterol, HDL, systolic pressure, eGFR, body mass
 --   index, smoking
 -- column cvd_10y: Risk of cardiovascular disease within 10 years, 0 to 1
@@ -19,11 +23,11 @@ WITH checked AS (
     SELECT
         *,
         coalesce(age_years BETWEEN 30 AND 79, TRUE)
-        AND coalesce(cholesterol_total BETWEEN 130 AND 320, TRUE)
-        AND coalesce(hdl BETWEEN 20 AND 100, TRUE)
         AND coalesce(systolic_bp BETWEEN 90 AND 200, TRUE)
-        AND coalesce(egfr BETWEEN 15 AND 150, TRUE)
-        AND coalesce(bmi >= 18.5 AND bmi < 40, TRUE) AS in_range,
+        AND coalesce(egfr BETWEEN 15 AND 150, TRUE) AS in_range,
+        coalesce(cholesterol_total BETWEEN 130 AND 320, TRUE)
+        AND coalesce(hdl BETWEEN 20 AND 100, TRUE) AS lipids_in_range,
+        coalesce(bmi >= 18.5 AND bmi < 40, TRUE) AS bmi_in_range,
         (age_years IS NULL)::INT + (coalesce(sex, '') NOT IN ('female', 'male'))::INT
         + (cholesterol_total IS NULL)::INT + (hdl IS NULL)::INT + (systolic_bp IS NULL)::INT + (egfr IS NULL)::INT
         + (bmi IS NULL)::INT + (smoker IS NULL)::INT AS n_missing
@@ -47,9 +51,11 @@ terms AS (
         diabetes,
         smoker,
         treated,
-        statin
+        statin,
+        lipids_in_range,
+        bmi_in_range
     FROM checked
-    WHERE in_range
+    WHERE in_range AND coalesce(prior_ascvd, 0) = 0 AND coalesce(prior_heart_failure, 0) = 0
 ),
 
 -- A term that the model of heart failure lacks (lipids), or the two others (body mass index), may be unknown there.
@@ -87,6 +93,7 @@ sums AS (
         END AS log_odds
     FROM terms
     INNER JOIN codes.prevent_coefficients AS c ON terms.sex = c.sex
+    WHERE CASE WHEN c.outcome = 'heart_failure' THEN terms.bmi_in_range ELSE terms.lipids_in_range END
 ),
 
 risks AS (
@@ -114,11 +121,14 @@ SELECT
     checked.statin,
     checked.diabetes,
     checked.smoker,
-    checked.in_range,
+    checked.prior_ascvd,
+    checked.prior_heart_failure,
     checked.n_missing,
     risks.cvd_10y,
     risks.ascvd_10y,
     risks.heart_failure_10y,
-    'PREVENT 2023 base; look-back 5 years' AS variant
+    'PREVENT 2023 base; look-back 5 years' AS variant,
+    checked.in_range AND checked.lipids_in_range AS in_range_cvd,
+    checked.in_range AND checked.bmi_in_range AS in_range_heart_failure
 FROM checked
 LEFT JOIN risks ON checked.patient_id = risks.patient_id
