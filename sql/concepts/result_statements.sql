@@ -8,6 +8,8 @@ WITH order_words AS (
     SELECT
         record_id,
         order_id,
+        placer_order_id,
+        coalesce(order_id, placer_order_id) AS order_key,
         result_status,
         stated_at
     FROM orders
@@ -17,19 +19,41 @@ WITH order_words AS (
 corrected_orders AS (
     SELECT DISTINCT
         record_id,
-        order_id
+        order_key
     FROM order_words
-    WHERE result_status = 'C'
+    WHERE result_status = 'C' AND order_key IS NOT NULL
+),
+
+-- The filler's number and the placer's name one order: whichever of them a record leaves out, the other one tells.
+cancellations AS (
+    SELECT
+        order_key,
+        stated_at
+    FROM order_words
+    WHERE result_status = 'X'
+    UNION ALL
+    SELECT
+        placer_order_id AS order_key,
+        stated_at
+    FROM order_words
+    WHERE result_status = 'X' AND order_id IS NOT NULL
+    UNION ALL
+    SELECT
+        o.order_id AS order_key,
+        w.stated_at
+    FROM order_words AS w
+    INNER JOIN orders AS o ON w.placer_order_id = o.placer_order_id
+    WHERE w.result_status = 'X' AND w.order_id IS NULL
 ),
 
 -- A cancelled order takes the results with it that were stated until then.
 cancelled_orders AS (
     SELECT
-        order_id,
+        order_key,
         max(stated_at) AS cancelled_at
-    FROM order_words
-    WHERE result_status = 'X'
-    GROUP BY order_id
+    FROM cancellations
+    WHERE order_key IS NOT NULL
+    GROUP BY order_key
 ),
 
 placed AS (
@@ -38,15 +62,16 @@ placed AS (
         coalesce(i.patient_id, m.patient_id, o.patient_id) AS owner_id,
         coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0) AS offset_days,
         CASE
-            WHEN x.order_id IS NOT NULL AND coalesce(o.stated_at <= x.cancelled_at, TRUE) THEN 'cancelled'
-            WHEN c.order_id IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
+            WHEN x.order_key IS NOT NULL AND coalesce(o.stated_at <= x.cancelled_at, TRUE) THEN 'cancelled'
+            WHEN c.order_key IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
             ELSE o.status
         END AS order_status
     FROM observations AS o
     LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
     LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, o.patient_id) = i.old_patient_id
-    LEFT JOIN corrected_orders AS c ON o.order_id = c.order_id AND o.record_id = c.record_id
-    LEFT JOIN cancelled_orders AS x ON o.order_id = x.order_id
+    LEFT JOIN corrected_orders AS c
+        ON coalesce(o.order_id, o.placer_order_id) = c.order_key AND o.record_id = c.record_id
+    LEFT JOIN cancelled_orders AS x ON coalesce(o.order_id, o.placer_order_id) = x.order_key
 )
 
 SELECT
