@@ -90,10 +90,15 @@ class FileToRead:
     def __repr__(self) -> str:
         return f"FileToRead({self.file_id or 'not read yet'})"
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether the person typed the path of this very file, and not one that it lies below."""
+        return not self.members and self.location == os.path.abspath(self.typed)
+
     def trouble(self, what: str, remedy: str = "") -> InputError:
         """Return the error about this file, which names only what the person typed."""
-        whole = not self.members and self.location == os.path.abspath(self.typed)
-        return InputError(f"{'' if whole else 'A file at or below '}{self.typed} {what}.", remedy)
+        place = self.typed if self.is_typed else f"A file at or below {self.typed}"
+        return InputError(f"{place} {what}.", remedy)
 
 
 class BrokenContent(Exception):

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 import zoneinfo
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,9 +28,16 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.progress import bar
 from lakehouse.reading import Terms, joined, read
-from lakehouse.reports import IngestReport, ledger_of_files, ledger_of_ingest, summed
+from lakehouse.reports import (
+    NOT_RECOGNISED,
+    IngestReport,
+    ledger_of_files,
+    ledger_of_ingest,
+    summed,
+)
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.ledger import tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import add_site_tables, read_site_tables
@@ -85,7 +92,8 @@ def ingest(
     """Store the records of some files, de-identified, in the tables of a warehouse.
 
     Content that is in the warehouse already is passed over, so the same call again changes
-    nothing; after a kill at any point the same call completes the work.
+    nothing; after a kill at any point the same call completes the work. A file of no known format
+    is read again once it is known, or when a format is named.
 
     Args:
         paths: Files, folders, globs or URIs; gzip and zip are unpacked.
@@ -128,12 +136,15 @@ def ingest(
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        new = contents(found.files, transaction.claim)
+        unknown = [f.file_id for f in found.files if f.format is None]
+        vain = tried_in_vain(warehouse, unknown, format)
+        new = contents([f for f in found.files if f.file_id not in vain], transaction.claim)
         facts: dict[str, Any] = {
-            "n_known": len(found.files) - len(new),
+            "n_known": len(found.files) - len(new) - len(vain),
             "n_hidden": found.n_hidden,
             "n_dangling": found.n_dangling,
             "recovered": recovered,
+            **_unrecognised(found.files, vain),
         }
         if not new:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
@@ -155,6 +166,8 @@ def ingest(
         work = Work(new, job, warehouse.write_spec(), transaction.attempt, address)
         progress.begin(len(new), sum(f.content_size for f in new))
         outcome = driver(name).run(work, progress)
+        vain.update(r.file_id for r in outcome.reports if r.status == NOT_RECOGNISED)
+        facts |= _unrecognised(found.files, vain)
         facts["rows"] = store(outcome, transaction, warehouse, started_at, name, terms.time_zone)
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
@@ -172,6 +185,12 @@ def check_terms(
     if format is not None:
         format_named(format)
     checked_zone(time_zone)
+
+
+def _unrecognised(files: Sequence[FileToRead], ids: Collection[str]) -> dict[str, Any]:
+    """Return what a report says of the files that gave no record."""
+    places = {f.file_id: (f.typed, f.is_typed) for f in files if f.file_id in ids}
+    return {"n_unrecognised": len(places), "unrecognised": places}
 
 
 def store(

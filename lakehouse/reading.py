@@ -137,7 +137,7 @@ class _Reader:
         if crashed:
             last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
         else:
-            last = Parsed(RawBatch({}), [report])
+            last = Parsed(RawBatch({}), [_concluded(report, file)])
         last.tally = Tally(1, bytes=max(file.content_size - n_read, 0))
         yield last
 
@@ -175,7 +175,7 @@ class _Reader:
             ended = [f for i, f in handed.items() if i in answered]
             yield Parsed(
                 RawBatch({}),
-                [reports.get(f.file_id) or _report(known, f) for f in ended],
+                [_concluded(reports.get(f.file_id) or _report(known, f), f) for f in ended],
                 Tally(len(ended), bytes=sum(f.content_size for f in ended)) - told,
             )
             for file in (f for i, f in handed.items() if i not in answered):
@@ -268,6 +268,17 @@ class _Reader:
 
 def _report(known: Format | None, file: FileToRead) -> FileReport:
     return FileReport(file.file_id, file.path_id, known.name if known else None, bytes=file.size)
+
+
+def _concluded(report: FileReport, file: FileToRead) -> FileReport:
+    """Return the report of a file that was read to its end.
+
+    A file that no format recognises, read as the one that was asked for, and that gave no record
+    is not of that one either: it may be tried as another.
+    """
+    if file.format is None and not report.n_records:
+        report.status = NOT_RECOGNISED
+    return report
 
 
 def _let_through(error: Exception) -> None:

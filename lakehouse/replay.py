@@ -2,7 +2,7 @@
 
 The source is found by the digest of its content. All of it is processed as at first, and of what
 comes out only those rows are stored that are not in yet: nothing is doubled. Rejects stay as the
-history of what happened; a record is settled when it stands in ``records``.
+history of what happened; one that is not met again is noted as settled, in the same table.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, seal
+from lakehouse.content import BROKEN
 from lakehouse.discover import discover
 from lakehouse.ingest import (
     Paths,
-    checked_zone,
+    check_terms,
     contents,
     fitting_secret,
     new_ingest_id,
@@ -33,7 +34,14 @@ from lakehouse.ingest import (
 )
 from lakehouse.progress import bar
 from lakehouse.reading import Terms
-from lakehouse.reports import DONE, FileReport, IngestReport, summed
+from lakehouse.reports import (
+    DONE,
+    NOT_RECOGNISED,
+    UNREADABLE,
+    FileReport,
+    IngestReport,
+    summed,
+)
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.stored import stored_rows
@@ -43,11 +51,18 @@ from lakehouse.tombstones import read_tombstones
 from lakehouse.work import LOCAL, Job, Outcome
 from lakehouse.writing import Writer
 
+SETTLED = "settled"
+"""Level of the note that a reject was not met again."""
+
+_PLACE = ["file_id", "record_ordinal", "rule", "location"]
+"""What names a reject, besides its level."""
+
 
 def replay(
     paths: Paths,
     warehouse: Warehouse | str | os.PathLike[str],
     *,
+    format: str | None = None,
     time_zone: str = "UTC",
     authority: str | None = None,
     mappings: Sequence[str] = (),
@@ -61,6 +76,7 @@ def replay(
         paths: Files, folders, globs or URIs where the sources are; those that the warehouse does
             not know, or that left no reject, are passed over.
         warehouse: The warehouse, or where it is.
+        format: Read every file as this format; by default the content decides.
         time_zone: As at the ingest.
         authority: As at the ingest.
         mappings: Folders with a site's own mapping files.
@@ -76,6 +92,7 @@ def replay(
         CommitError: The storage failed; the same call again completes the work.
     """
     begun, started_at = time.monotonic(), datetime.now(UTC)
+    check_terms(format=format, time_zone=time_zone)
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
             warehouse = stack.enter_context(Warehouse.open(warehouse))
@@ -84,15 +101,17 @@ def replay(
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        wanted = unsettled(warehouse, [f.file_id for f in found.files])
+        readable = [f for f in found.files if format or f.format or f.packing == BROKEN]
+        wanted = unsettled(warehouse, [f.file_id for f in readable])
         files = contents(
-            found.files, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
+            readable, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
         )
         terms = Terms(
             transaction.ingest_id,
-            checked_zone(time_zone),
+            time_zone,
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
+            format,
         )
         job = Job(
             terms,
@@ -109,6 +128,7 @@ def replay(
                 writer.add(absent.of(piece.batch))
                 reports += piece.reports
                 progress.advance(piece.tally)
+            writer.add(absent.settled(reports, transaction.ingest_id))
             outcome = Outcome(writer.finish(), absent.counted(reports))
         facts: dict[str, Any] = {"n_known": len(found.files) - len(files), "recovered": recovered}
         if not outcome.files:
@@ -120,10 +140,18 @@ def replay(
 
 def unsettled(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:
     """Return which of these files are in the ledger and left something that was not stored."""
-    known = known_files(warehouse, file_ids)
-    rejects = stored_rows(warehouse, "rejects", ["file_id", "level"], known)
-    lost = rejects.filter(pc.not_equal(rejects["level"], "warning"))
+    known = known_files(warehouse, file_ids, [DONE, UNREADABLE, NOT_RECOGNISED])
+    noted = stored_rows(warehouse, "rejects", [*_PLACE, "level"], known)
+    lost = _unanswered(noted, noted.filter(pc.equal(noted["level"], SETTLED)))
     return set(lost["file_id"].to_pylist()) | (known - known_files(warehouse, known, [DONE]))
+
+
+def _unanswered(rejects: pa.Table, others: pa.Table) -> pa.Table:
+    """Return those rejects of records and rows that are not among the others."""
+    lost = rejects.filter(pc.is_in(rejects["level"], pa.array(["record", "row"])))
+    return _comparable(lost.select(_PLACE)).join(
+        _comparable(others.select(_PLACE)), _PLACE, join_type="left anti"
+    )
 
 
 class _Absent:
@@ -135,22 +163,59 @@ class _Absent:
         self._stored: dict[str, pa.Table] = {}
         self._n_records: Counter[str] = Counter()
         self._rejected: dict[str, set[int]] = {}
+        self._n_warnings: Counter[str] = Counter()
+        self._met: list[pa.Table] = []
+        self._reached: dict[str, int] = {}
 
     def of(self, batch: CleanBatch) -> CleanBatch:
         """Return the rows of the batch that are absent, and count them by file."""
+        self._keep_track(batch)
         fresh = seal({name: self._absent(name, table) for name, table in batch.tables.items()})
         if "records" in fresh.tables:
             self._n_records.update(fresh.tables["records"]["file_id"].to_pylist())
         if "rejects" in fresh.tables:
-            for file_id, ordinal in _rejected(fresh.tables["rejects"]):
+            rejects = fresh.tables["rejects"]
+            for file_id, ordinal in _rejected(rejects):
                 self._rejected.setdefault(file_id, set()).add(ordinal)
+            noted = rejects.filter(pc.not_equal(rejects["level"], "record"))
+            self._n_warnings.update(noted["file_id"].to_pylist())
         return fresh
+
+    def settled(self, reports: Sequence[FileReport], ingest_id: str) -> CleanBatch:
+        """Return notes on the stored rejects that were not met again.
+
+        Of a file that was not read to its end, only what lies before the last record read counts.
+        """
+        through = {r.file_id for r in reports if r.status == DONE and r.file_id in self._reached}
+        stored = stored_rows(self._warehouse, "rejects", [*_PLACE, "level"], self._file_ids)
+        noted = stored.filter(pc.equal(stored["level"], SETTLED)).select(_PLACE)
+        met = pa.concat_tables([_comparable(t) for t in (noted, *self._met)])
+        gone = _unanswered(stored, met).to_pylist()
+        rows = [
+            {**place, "ingest_id": ingest_id, "level": SETTLED}
+            for place in gone
+            if place["file_id"] in through
+            or 0 <= place["record_ordinal"] < self._reached.get(place["file_id"], 0)
+        ]
+        return seal({"rejects": pa.Table.from_pylist(rows, load_tables()["rejects"].schema)})
+
+    def _keep_track(self, batch: CleanBatch) -> None:
+        """Remember the rejects met, and up to which record each file was read."""
+        for name, column in (("records", "ordinal"), ("rejects", "record_ordinal")):
+            if name not in batch.tables:
+                continue
+            last = batch.tables[name].group_by("file_id").aggregate([(column, "max")])
+            for file_id, ordinal in zip(*last.to_pydict().values(), strict=True):
+                if ordinal >= 0:
+                    self._reached[file_id] = max(self._reached.get(file_id, 0), ordinal)
+        if "rejects" in batch.tables:
+            self._met.append(batch.tables["rejects"].select(_PLACE))
 
     def counted(self, reports: Sequence[FileReport]) -> list[FileReport]:
         """Return the reports with what this replay adds to the figures of each file.
 
-        Records stored now, and rejected records not met before: so the sum over the ledger of
-        records less rejects stays what stands in ``records``.
+        Records stored now, and what was noted now and not before: so the sum over the ledger of
+        records less rejects stays what stands in ``records``, and no figure is counted twice.
         """
         before = set(_rejected(self._keys("rejects"))) if self._rejected else set()
         counted = []
@@ -158,7 +223,17 @@ class _Absent:
             mine = {(report.file_id, o) for o in self._rejected.get(report.file_id, ())}
             n_rejects = len(mine - before)
             n_records = self._n_records[report.file_id] + n_rejects
-            counted.append(replace(report, n_records=n_records, n_rejects=n_rejects))
+            if report.status != NOT_RECOGNISED:
+                counted.append(
+                    replace(
+                        report,
+                        bytes=0,
+                        n_records=n_records,
+                        n_rejects=n_rejects,
+                        n_warnings=self._n_warnings[report.file_id],
+                        dropped=Counter(),
+                    )
+                )
         return counted
 
     def _absent(self, name: str, table: pa.Table) -> pa.Table:

@@ -28,7 +28,7 @@ class FileReport:
         file_id: Keyed digest of its content.
         path_id: Keyed digest of its path.
         format: Format that read it, or None.
-        status: ``done``, ``unreadable`` or ``not-recognised``.
+        status: ``done``, ``unreadable`` or ``not-recognised`` (it gave no record).
         bytes: Size as stored.
         n_records: Source records found.
         n_rejects: Records among them that were rejected.
@@ -93,7 +93,10 @@ class IngestReport:
         engine: Engine that drove it, or None.
         n_files: Files taken, those not recognised and unreadable included.
         n_known: Files passed over because their content is in the warehouse (or came twice).
-        n_unrecognised: Files that no format knows.
+        n_unrecognised: Files of no known format, those met before included; nothing of them is
+            stored.
+        unrecognised: By its file id, the path that was typed, and whether it is the file's own
+            (else the file lies at or below it).
         n_unreadable: Files whose parsing could not be finished.
         n_hidden: Names beginning with a dot that were passed over.
         n_dangling: Links that lead nowhere, passed over.
@@ -111,6 +114,7 @@ class IngestReport:
     n_files: int = 0
     n_known: int = 0
     n_unrecognised: int = 0
+    unrecognised: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     n_unreadable: int = 0
     n_hidden: int = 0
     n_dangling: int = 0
@@ -128,7 +132,6 @@ def summed(reports: Iterable[FileReport]) -> dict[str, Any]:
     total: Counter[str] = Counter()
     for report in reports:
         total["n_files"] += 1
-        total["n_unrecognised"] += report.status == NOT_RECOGNISED
         total["n_unreadable"] += report.status == UNREADABLE
         for name in ("n_records", "n_rejects", "n_warnings", "bytes"):
             total[name] += getattr(report, name)

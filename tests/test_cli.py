@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ import typer
 
 from lakehouse.cli import run
 from lakehouse.cli.app import app
+from lakehouse.quality import load_rules
 
 ADMISSION = (
     "MSH|^~\\&|ADT|MERCY|LAKE|MERCY|20240115083000||ADT^A01|{control}|P|2.5\r"
@@ -299,6 +301,71 @@ def test_rejects_are_counted_by_rule(filled: Lakehouse, feeds: Path) -> None:
     assert ran.code == 0
     assert "hl7v2" in ran.out
     assert "999999" not in ran.out
+
+
+def test_a_replay_settles_rejects(
+    filled: Lakehouse, feeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typeless = ADMISSION.format(control="C7", number="100007").replace("ADT^A01|", "|")
+    uncoded = ADMISSION.format(control="", number="100008") + "DG1|1||^words\r"
+    (feeds / "7.hl7").write_text(typeless + uncoded, newline="")
+    filled("ingest", str(feeds))
+
+    def figures() -> str:
+        sums = "sum(bytes), sum(n_records - n_rejects), sum(n_warnings)"
+        return filled("sql", f"SELECT {sums} FROM ingest_files").out
+
+    def conformance(rule: str) -> str:
+        query = "SELECT n_records, n_failed, pass_rate FROM conformance WHERE rule = $rule"
+        return filled("sql", query, "-p", f"rule={rule}").out.splitlines()[1]
+
+    assert [line.split("\t")[:5] for line in filled("rejects").out.splitlines()] == [
+        ["record", "hl7v2.msh.type-required", "MSH-9", "1", "1"],
+        ["row", "hl7v2.dg1.code-required", "DG1-3", "1", "1"],
+    ]
+    assert "Also 1 warning: --warnings lists them." in filled("rejects").err
+    assert "warning\thl7v2.msh.control-id\tMSH-10\t1\t1" in filled("rejects", "--warnings").out
+    assert conformance("hl7v2.msh.type-required") == "5,1,80.0"
+    size = sum(f.stat().st_size for f in feeds.iterdir())
+    assert figures().splitlines()[1] == f"{size},4,2"
+    assert "No rejected record" in filled("rejects", "--replay", str(feeds)).err
+
+    mended = ("hl7v2.msh.type-required", "hl7v2.dg1.code-required")
+    kept = tuple(r for r in load_rules("hl7v2") if r.id not in mended)
+    monkeypatch.setattr(import_module("lakehouse.quality.validate"), "load_rules", lambda _: kept)
+    assert "Stored 1 record." in filled("rejects", "--replay", str(feeds)).err
+    assert filled("rejects").out == ""
+    assert "No rejects." in filled("rejects").err
+    assert conformance("hl7v2.msh.type-required") == "5,0,100.0"
+    assert figures().splitlines()[1] == f"{size},5,2"
+    assert filled("sql", "SELECT count(*) AS n FROM conditions").out == "n\n1\n"
+    assert "No rejected record" in filled("rejects", "--replay", str(feeds)).err
+
+
+def test_a_file_of_no_known_format_is_named_and_can_be_taken(
+    lakehouse: Lakehouse, feeds: Path
+) -> None:
+    """Only a path that was typed in full is told; in a folder the keyed id stands for the name."""
+    strange = feeds / "DOE_JANE.txt"
+    strange.write_text("no header\r" + ADMISSION.format(control="C7", number="100007"), newline="")
+    ran = lakehouse("ingest", "feeds")
+    assert "1 file at or below feeds of no known format: nothing of that is stored." in ran.err
+    file_id = lakehouse("sql", "SELECT file_id FROM open_rejects").out.splitlines()[1]
+    assert file_id in ran.err
+    again = lakehouse("ingest", "feeds")
+    assert "Nothing new: 3 files known already." in again.err
+    assert f"File ids: {file_id}." in again.err
+    rejects = lakehouse("rejects")
+    assert rejects.out.startswith("file\tfile.not-recognised\t\t1\t1\t")
+    assert file_id in rejects.err
+    assert "DOE" not in ran.err + again.err + rejects.out + rejects.err
+    alone = lakehouse("ingest", "feeds/DOE_JANE.txt")
+    assert "feeds/DOE_JANE.txt is of no known format: nothing of it is stored." in alone.err
+    assert "Nothing new.\n" in alone.err
+    taken = lakehouse("rejects", "--replay", "feeds", "--format", "hl7v2")
+    assert "Stored 1 record." in taken.err
+    assert "No rejects." in lakehouse("rejects").err
+    assert "4 files known already." in lakehouse("ingest", "feeds").err
 
 
 def test_formats(lakehouse: Lakehouse) -> None:

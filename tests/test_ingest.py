@@ -20,6 +20,7 @@ import lakehouse
 from lakehouse.discover import discover
 from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
+from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.reading import Terms, read
 from lakehouse.replay import replay
 from lakehouse.reports import Tally
@@ -94,10 +95,12 @@ def test_the_same_again_changes_no_row(feed: Path, warehouse: Warehouse, rows_of
     before = rows_of(warehouse)
     snapshots = warehouse.snapshots("records").num_rows
     report = lakehouse.ingest(feed, warehouse)
-    assert (report.ingest_id, report.n_files, report.n_known) == (None, 0, 3)
+    assert (report.ingest_id, report.n_files, report.n_known) == (None, 0, 2)
+    assert report.n_unrecognised == 1
+    assert list(report.unrecognised.values()) == [(str(feed), False)]
     (feed / "a.lines").rename(feed / "renamed.lines")
     (feed / "copy.gz").write_bytes(gzip.compress((feed / "c.lines").read_bytes()))
-    assert lakehouse.ingest(feed, warehouse).n_known == 4
+    assert lakehouse.ingest(feed, warehouse).n_known == 3
     assert rows_of(warehouse) == before
     assert warehouse.snapshots("records").num_rows == snapshots
 
@@ -172,6 +175,51 @@ def test_what_no_format_knows_is_in_the_ledger(feed: Path, warehouse: Warehouse)
     report = lakehouse.ingest(feed, warehouse)
     assert (report.n_files, report.n_unrecognised, report.rows) == (2, 2, {})
     assert {f["status"] for f in table(warehouse, "ingest_files")} == {"not-recognised"}
+
+
+def test_what_no_format_knew_is_taken_when_one_is_named(feed: Path, warehouse: Warehouse) -> None:
+    (feed / "a").write_bytes(lines(line(1), line(2)).removeprefix(b"LINES"))
+
+    def told(**how: Any) -> tuple[bool, int, int, int]:
+        report = lakehouse.ingest(feed / "a", warehouse, **how)
+        assert list(report.unrecognised.values()) == [(f"{feed}/a", True)] * report.n_unrecognised
+        known = (report.n_known, report.n_unrecognised)
+        return report.ingest_id is not None, *known, report.rows.get("records", 0)
+
+    assert told() == (True, 0, 1, 0)
+    assert told() == (False, 0, 1, 0)
+    assert told(format="hl7v2") == (True, 0, 1, 0)  # it is not of that one either
+    assert told(format="hl7v2") == (False, 0, 1, 0)
+    assert told() == (False, 0, 1, 0)
+    with Lakehouse(warehouse.path) as lake:
+        rules = lake.sql("SELECT rule, level FROM open_rejects ORDER BY ALL").fetchall()
+    assert rules == [("file.not-recognised", "file"), ("hl7v2.file.no-message", "warning")]
+    assert told(format="lines") == (True, 0, 0, 2)
+    assert told(format="lines") == (False, 1, 0, 0)
+    assert told() == (False, 1, 0, 0)
+    assert len(table(warehouse, "ingest_files")) == 3
+    with Lakehouse(warehouse.path) as lake:
+        assert lake.sql("SELECT rule FROM open_rejects").fetchall() == []
+
+
+def test_what_no_format_knew_is_taken_by_a_version_that_knows_it(
+    feed: Path, warehouse: Warehouse, plugin: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (feed / "a").write_bytes(lines(line(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(plugin.Lines, "sniff", lambda self, head: False)
+        assert lakehouse.ingest(feed, warehouse).n_unrecognised == 1
+    assert lakehouse.ingest(feed, warehouse).rows["records"] == 1
+    assert lakehouse.ingest(feed, warehouse).n_known == 1
+
+
+def test_a_replay_takes_what_no_format_knew(feed: Path, warehouse: Warehouse) -> None:
+    (feed / "a").write_bytes(lines(line(1)).removeprefix(b"LINES"))
+    lakehouse.ingest(feed, warehouse)
+    assert replay(feed, warehouse).ingest_id is None
+    assert replay(feed, warehouse, format="lines").rows["records"] == 1
+    assert replay(feed, warehouse, format="lines").ingest_id is None
+    assert lakehouse.ingest(feed, warehouse).n_known == 1
 
 
 def test_a_damaged_packing_is_a_reject(feed: Path, warehouse: Warehouse) -> None:
@@ -310,7 +358,8 @@ def test_a_replay_stores_what_passes_now_and_doubles_nothing(
         patch.setattr(plugin.Lines, "parse", mended)
         report = replay(feed, warehouse)
         # one `bad` of two, and of the broken file the fifth, sixth and seventh record
-        assert report.rows == {"observations": 4, "records": 4}
+        # and notes on the reject of a.lines and on that of the broken file
+        assert report.rows == {"observations": 4, "records": 4, "rejects": 2}
         assert (report.n_records, report.n_rejects) == (4, 0)
         again = replay(feed, warehouse)
         assert (again.ingest_id, again.rows) == (None, {})
@@ -318,7 +367,13 @@ def test_a_replay_stores_what_passes_now_and_doubles_nothing(
     assert len({r["record_id"] for r in records}) == len(records) == 12
     ledger = table(warehouse, "ingest_files")
     assert sum(f["n_records"] - f["n_rejects"] for f in ledger) == 12
-    assert len(table(warehouse, "rejects")) == 4  # what happened stays on record
+    assert len({f["file_id"] for f in ledger}) == 4
+    assert sum(f["bytes"] for f in ledger) == sum(f.stat().st_size for f in feed.iterdir())
+    rejects = table(warehouse, "rejects")
+    assert sum(r["level"] != "settled" for r in rejects) == 4  # what happened stays on record
+    with Lakehouse(warehouse.path) as lake:
+        still = lake.sql("SELECT rule, record_ordinal, level FROM open_rejects ORDER BY ALL")
+        assert still.fetchall() == [("cards.bad", 0, "record"), ("lines.bad", 3, "record")]
 
 
 def test_a_replay_of_files_that_the_warehouse_does_not_know_does_nothing(

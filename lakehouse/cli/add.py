@@ -159,9 +159,10 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
 
 
 def _report(report: IngestReport) -> None:
-    if report.n_unrecognised:
-        unknown = show.counted(report.n_unrecognised, "file")
-        show.note(f"[yellow]Of no known format: {unknown}.[/yellow]")
+    _say_unrecognised(report.unrecognised)
+    if report.n_hidden:
+        passed = show.counted(report.n_hidden, "name")
+        show.note(f"Passed over {passed} beginning with a dot.")
     if report.n_dangling:
         passed = show.counted(report.n_dangling, "link")
         show.note(f"[yellow]Passed over {passed} leading nowhere.[/yellow]")
@@ -169,7 +170,8 @@ def _report(report: IngestReport) -> None:
         unread = show.counted(report.n_unreadable, "file")
         show.note(f"[yellow]Could not be read to the end: {unread}.[/yellow]")
     if report.ingest_id is None:
-        show.note(f"Nothing new: {show.counted(report.n_known, 'file')} known already.")
+        known = f": {show.counted(report.n_known, 'file')} known already"
+        show.note(f"Nothing new{known if report.n_known else ''}.")
         return
     known = f", {report.n_known:,} known already" if report.n_known else ""
     speed = report.bytes / 1e6 / max(report.seconds, 1e-9)
@@ -178,12 +180,50 @@ def _report(report: IngestReport) -> None:
         f"{show.counted(report.n_files, 'file')}{known} "
         f"in {report.seconds:.1f} s ({speed:,.1f} MB/s, engine {report.engine})."
     )
+    _rows_added(report)
+
+
+def _rows_added(report: IngestReport) -> None:
     rows = {n: c for n, c in report.rows.items() if c}
     show.table(("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]))
     if report.n_rejects or report.n_warnings:
         rejected = f"{show.counted(report.n_rejects, 'record')} rejected"
         warned = show.counted(report.n_warnings, "warning")
         show.note(f"[yellow]{rejected}, {warned}[/yellow]: see lakehouse rejects")
+
+
+SHOWN = 5
+"""Paths, or ids of files, that are told one by one."""
+
+
+def _say_unrecognised(files: dict[str, tuple[str, bool]]) -> None:
+    """Name the files that gave no record, each by its path where that was typed in full.
+
+    A name that was found in a folder may identify a patient, and is never told.
+    """
+    from rich.markup import escape
+
+    own = sorted(path for path, is_own in files.values() if is_own)
+    for path in own[:SHOWN]:
+        show.note(
+            f"[yellow]{escape(path)} is of no known format[/yellow]: nothing of it is stored."
+        )
+    if len(own) > SHOWN:
+        show.note(f"[yellow]{len(own) - SHOWN:,} more are of no known format.[/yellow]")
+    for path in sorted({path for path, is_own in files.values() if not is_own}):
+        ids = sorted(i for i, place in files.items() if place == (path, False))
+        show.note(
+            f"[yellow]{show.counted(len(ids), 'file')} at or below {escape(path)} of no known "
+            f"format[/yellow]: nothing of that is stored. File ids: {_shortened(ids)}. Name the "
+            "files one by one to be told which they are."
+        )
+    if files:
+        show.note("[dim]--format NAME reads them as a format of your choice.[/dim]")
+
+
+def _shortened(ids: list[str]) -> str:
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse rejects --replay ./feeds"))
@@ -193,6 +233,9 @@ def rejects(
         typer.Option(metavar="PATH", help="Try the rejected records of these files again."),
     ] = None,
     warnings: Annotated[bool, typer.Option("--warnings", help="List warnings as well.")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="With --replay: read every file as this format.")
+    ] = None,
     time_zone: TimeZone = "UTC",
     authority: Authority = None,
     mappings: Mappings = None,
@@ -201,9 +244,7 @@ def rejects(
     key_file: KeyFile = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
-    """Count what was not stored, by rule; --replay tries those records again."""
-    from lakehouse.query.lakehouse import Lakehouse
-
+    """Count what is not stored, by rule; --replay tries those files and records again."""
     if replay:
         from lakehouse.replay import replay as run
         from lakehouse.storage.warehouse import Warehouse as Opened
@@ -212,6 +253,7 @@ def rejects(
             report = run(
                 replay,
                 opened,
+                format=form,
                 time_zone=time_zone,
                 authority=authority,
                 mappings=mappings or (),
@@ -220,20 +262,42 @@ def rejects(
             )
         if report.ingest_id is None:
             show.note("No rejected record of these files passes now.")
-        else:
-            _report(report)
+            return
+        stored = show.counted(report.n_records - report.n_rejects, "record")
+        show.note(f"Stored [bold]{stored}[/bold].")
+        _rows_added(report)
         return
+    _list_rejects(warehouse, catalog, warnings)
+
+
+_OPEN = """
+SELECT level, rule, location, count(DISTINCT (file_id, record_ordinal)) AS n,
+    count(DISTINCT file_id) AS n_files, any_value(message) AS message
+FROM open_rejects GROUP BY level, rule, location
+ORDER BY list_position(['file', 'record', 'row', 'warning'], level), n DESC, rule, location
+"""
+
+
+def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
+    from lakehouse.query.lakehouse import Lakehouse
+
     with Lakehouse(warehouse, catalog=catalog) as lake:
-        rows = lake.sql(
-            "SELECT level, format, rule, location, count(*) AS n, count(DISTINCT file_id) AS files,"
-            " any_value(message) AS message FROM rejects WHERE $all OR level <> 'warning'"
-            " GROUP BY ALL ORDER BY n DESC, rule, location",
-            {"all": warnings},
-        ).fetchall()
-    if not rows:
-        show.note("No rejects.")
+        rows = lake.sql(_OPEN).fetchall()
+        unknown = lake.sql("SELECT file_id FROM open_rejects WHERE rule = 'file.not-recognised'")
+        ids = sorted(row[0] for row in unknown.fetchall())
+    shown = [r for r in rows if warnings or r[0] != "warning"]
+    if shown:
+        show.table(("level", "rule", "where", "n", "files", "what is wrong"), shown)
     else:
-        show.table(("level", "format", "rule", "where", "n", "files", "message"), rows)
+        show.note("No rejects.")
+    if ids:
+        show.note(
+            f"Of no known format: {_shortened(ids)}. lakehouse ingest names those whose path is "
+            "typed in full; --format NAME reads them."
+        )
+    n_warnings = sum(r[3] for r in rows if r[0] == "warning")
+    if n_warnings and not warnings:
+        show.note(f"[dim]Also {show.counted(n_warnings, 'warning')}: --warnings lists them.[/dim]")
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse formats"))

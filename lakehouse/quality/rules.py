@@ -100,6 +100,23 @@ class Rule:
         return pc.fill_null(broken, False)
 
 
+@dataclass(frozen=True)
+class Found:
+    """A rule that a format keeps itself, where it reads the value.
+
+    Attributes:
+        id: Name under which rejects are counted.
+        level: ``record``, ``row`` or ``warning``.
+        clause: Where the standard asks for it.
+        of: What breaks it: a ``record``, or the ``file`` as a whole.
+    """
+
+    id: str
+    level: str
+    clause: str
+    of: str = "record"
+
+
 def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a date or timestamp column as microseconds since 1970."""
     if pa.types.is_date(column.type):
@@ -136,6 +153,17 @@ def _rule(where: str, spec: dict[str, Any]) -> Rule:
     return Rule(**(spec | lists))
 
 
+def _found(where: str, spec: dict[str, Any]) -> Found:
+    known = {f.name for f in fields(Found)}
+    missing = [k for k in ("id", "level", "clause") if not spec.get(k)]
+    if missing or spec.keys() - known or spec["level"] not in LEVELS:
+        raise DefinitionError(
+            f"{where}, {spec.get('id', 'a rule without id')}: a found rule has id, level and "
+            "clause, and may say that it is of the file."
+        )
+    return Found(**spec)
+
+
 @cache
 def load_rules(format_name: str) -> tuple[Rule, ...]:
     """Return the rules of a format; a format without a file has none.
@@ -143,9 +171,34 @@ def load_rules(format_name: str) -> tuple[Rule, ...]:
     Raises:
         DefinitionError: A rule lacks a key, or names an unknown table or column.
     """
-    file = resource("catalog/quality") / f"{format_name}.toml"
-    if not file.is_file():
-        return ()
-    where = f"quality/{file.name}"
-    spec = tomllib.loads(file.read_text(encoding="utf-8"))
+    where, spec = _read(format_name)
     return tuple(_rule(where, rule) for rule in spec.get("rule", ()))
+
+
+@cache
+def found_rules(format_name: str) -> tuple[Found, ...]:
+    """Return the rules that a format keeps itself, as far as its file tells them.
+
+    Raises:
+        DefinitionError: A rule lacks a key.
+    """
+    where, spec = _read(format_name)
+    return tuple(_found(where, rule) for rule in spec.get("found", ()))
+
+
+def rules_of_records() -> pa.Table:
+    """Return every rule that a record can break: format, rule, level and clause."""
+    rows = []
+    for name in sorted(f.stem for f in resource("catalog/quality").glob("*.toml")):
+        found = (r for r in found_rules(name) if r.of == "record")
+        rules: tuple[Rule | Found, ...] = (*load_rules(name), *found)
+        rows += [(name, rule.id, rule.level, rule.clause) for rule in rules]
+    names = ("format", "rule", "level", "clause")
+    schema = pa.schema([(n, pa.string()) for n in names])
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
+
+
+def _read(format_name: str) -> tuple[str, dict[str, Any]]:
+    file = resource("catalog/quality") / f"{format_name}.toml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return f"quality/{file.name}", tomllib.loads(text)

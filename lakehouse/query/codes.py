@@ -4,6 +4,8 @@ A file may open with ``# key: value`` lines: ``title``, ``source``, ``version``,
 columns that name one row). Then comes the header, then the rows. Every column is text, but those
 named as in ``NUMBERS`` hold numbers; an empty field is null.
 
+``codes.quality_rules`` is made from ``catalog/quality/*.toml``.
+
 A site's own folder (``--codes DIR``) adds rows to a set of the same stem, or adds a set. Where the
 set has a ``key``, a site's row takes the place of the shipped row with that key; an exact copy of
 a row counts once.
@@ -23,6 +25,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from lakehouse.errors import DefinitionError, did_you_mean
+from lakehouse.quality.rules import rules_of_records
 from lakehouse.resources import resource
 
 if TYPE_CHECKING:
@@ -140,8 +143,19 @@ def _extend(shipped: CodeSet, own: CodeSet, where: str) -> CodeSet:
     return CodeSet(shipped.name, shipped.title, shipped.source, shipped.version, shipped.key, rows)
 
 
+RULES = "quality_rules"
+
+
 @cache
 def _shipped(name: str) -> CodeSet | None:
+    if name == RULES:
+        return CodeSet(
+            RULES,
+            "Rules that records are held to",
+            "catalog/quality, each rule with its clause",
+            key=("rule", "level"),
+            rows=rules_of_records(),
+        )
     path = resource("catalog/codes") / f"{name}.csv"
     return read_codes(path) if path.is_file() else None
 
@@ -149,7 +163,7 @@ def _shipped(name: str) -> CodeSet | None:
 def code_set_names(folders: Iterable[Path] = ()) -> list[str]:
     """Return the names of all code sets, shipped and a site's own."""
     places = [resource("catalog/codes"), *folders]
-    return sorted({path.stem for place in places for path in place.glob("*.csv")})
+    return sorted({RULES, *(path.stem for place in places for path in place.glob("*.csv"))})
 
 
 def load_codes(name: str, folders: Iterable[Path] = ()) -> CodeSet:

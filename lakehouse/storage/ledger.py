@@ -18,9 +18,12 @@ FEW = 200
 
 ALL = AlwaysTrue()
 
-TAKEN = ("done", "not-recognised", "unreadable")
+TAKEN = ("done", "unreadable")
 """Statuses of a file that an ingest need not look at again. What an unreadable file gave before
 the fault is stored, so only a replay, which knows the rows that are in, may read it again."""
+
+NOT_RECOGNISED = "not-recognised"
+"""Status of a file that gave no record: no format knew it, or not the one it was to be read as."""
 
 
 def known_files(
@@ -36,12 +39,30 @@ def known_files(
     wanted = set(file_ids)
     if not wanted:
         return set()
-    # The few files of a small ingest are looked for by the bounds of the ledger's files, so that
-    # its cost does not grow with what came before.
-    few = In("file_id", wanted) if len(wanted) <= FEW else ALL
-    rows = _read(warehouse, FILES, "file_id", "status", where=few)
+    rows = _files(warehouse, wanted, "file_id", "status")
     counted = rows.filter(pc.is_in(rows["status"], pa.array(sorted(statuses), pa.string())))
     return wanted.intersection(counted["file_id"].to_pylist())
+
+
+def tried_in_vain(
+    warehouse: Warehouse, file_ids: Iterable[str], form: str | None = None
+) -> set[str]:
+    """Return which of these files' contents nothing could be made of, and nothing has since.
+
+    Args:
+        warehouse: The warehouse.
+        file_ids: Keyed digests of contents that no format recognises.
+        form: Only those that were read as this format; None takes any attempt.
+    """
+    wanted = set(file_ids)
+    if not wanted:
+        return set()
+    rows = _files(warehouse, wanted, "file_id", "status", "format")
+    taken = rows.filter(pc.is_in(rows["status"], pa.array(TAKEN, pa.string())))
+    vain = rows.filter(pc.equal(rows["status"], NOT_RECOGNISED))
+    if form is not None:
+        vain = vain.filter(pc.fill_null(pc.equal(vain["format"], form), False))
+    return wanted.intersection(vain["file_id"].to_pylist()) - set(taken["file_id"].to_pylist())
 
 
 def completed(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
@@ -50,6 +71,16 @@ def completed(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
     if not wanted:
         return set()
     return wanted.intersection(_read(warehouse, INGESTS, "ingest_id")["ingest_id"].to_pylist())
+
+
+def _files(warehouse: Warehouse, wanted: set[str], *columns: str) -> pa.Table:
+    """Return rows of the ledger, those of the wanted files among them.
+
+    The few files of a small ingest are looked for by the bounds of the ledger's files, so that
+    its cost does not grow with what came before.
+    """
+    few = In("file_id", wanted) if len(wanted) <= FEW else ALL
+    return _read(warehouse, FILES, *columns, where=few)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from lakehouse.batch import RawBatch
 from lakehouse.errors import DefinitionError
-from lakehouse.quality import Rule, load_rules, validate
+from lakehouse.formats import hl7v2
+from lakehouse.formats.hl7v2.mapping import load_mappings
+from lakehouse.quality import Rule, found_rules, load_rules, validate
 from lakehouse.quality import rules as module
 
 RULE = """
@@ -54,6 +57,18 @@ def test_a_rule_at_fault_is_said(rules_file: Path, old: str, new: str, says: str
 
 def test_a_format_without_rules_has_none() -> None:
     assert load_rules("no-such-format") == ()
+
+
+def test_rules_that_the_hl7_reader_keeps_are_declared() -> None:
+    """Only so do they stand in the conformance view of a sender who always passes them."""
+    folder = Path(hl7v2.__file__).parent
+    text = "".join(p.read_text(encoding="utf-8") for p in folder.glob("*.py"))
+    used = set(re.findall(r'(?<!f)"(hl7v2\.[a-z.-]+)"', text))
+    for feed in (f for m in load_mappings() for f in m.feeds):
+        if feed.codes and re.fullmatch(r"hl7_\d{4}", feed.codes) and feed.other is None:
+            used.add(f"hl7v2.table-{feed.codes.removeprefix('hl7_')}")
+    declared = {r.id for r in (*load_rules("hl7v2"), *found_rules("hl7v2"))}
+    assert used <= declared, f"add [[found]] to catalog/quality/hl7v2.toml: {used - declared}"
 
 
 def test_every_shipped_rule_names_its_clause() -> None:
