@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +25,7 @@ import typer
 from lakehouse.cli import run
 from lakehouse.cli.app import app
 from lakehouse.quality import load_rules
+from lakehouse.synth import tutorial
 
 ADMISSION = (
     "MSH|^~\\&|ADT|MERCY|LAKE|MERCY|20240115083000||ADT^A01|{control}|P|2.5\r"
@@ -623,6 +625,37 @@ def launched(arguments: list[str], folder: Path, **options: object) -> subproces
         stderr=subprocess.PIPE,
         **options,
     )
+
+
+def test_the_shell_answers_what_is_piped_into_it(filled: Lakehouse, tmp_path: Path) -> None:
+    process = launched(["shell"], tmp_path, stdin=subprocess.PIPE)
+    out, err = process.communicate(
+        "SELECT count(*) AS n FROM patients;\n.mode csv\nSELECT 7;\n", 60
+    )
+    assert (process.returncode, err) == (0, "")
+    assert "3" in out
+    assert out.endswith("7\n")
+    assert "\x1b" not in out
+    process = launched(["shell", "-c", "SELECT sexx FROM patients"], tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "sexx" in err
+
+
+def test_ingest_of_a_hundred_messages_from_a_cold_start(tmp_path: Path) -> None:
+    """Under 5 s; on a busy machine the processor time counts, for the wait is not ours."""
+    tutorial.write(tmp_path / "feed", messages=100)
+    wall, used = [], []
+    for n in range(2):
+        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = launched(["ingest", "feed", "-w", f"w{n}"], tmp_path)
+        _, err = process.communicate(timeout=300)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert "Ingested 100 records of 1 file" in err
+        wall.append(time.monotonic() - begun)
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    assert min(used if busy else wall) < 5
 
 
 def test_a_closed_pipe_is_no_error(filled: Lakehouse, tmp_path: Path) -> None:

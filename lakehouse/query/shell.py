@@ -253,7 +253,9 @@ def shell_command(init: Path) -> list[str]:
     for place in (spec.submodule_search_locations or []) if spec else []:
         binary = Path(place, "duckdb.exe" if sys.platform == "win32" else "duckdb")
         if binary.is_file():
-            return [str(binary), "-init", str(init)]
+            # Read as a command: what -init reads is announced in colours, also into a pipe.
+            quoted = str(init).replace("\\", "\\\\").replace('"', '\\"')
+            return [str(binary), "-no-init", "-cmd", f'.read "{quoted}"']
     raise UserError(
         "DuckDB's shell is not installed.", f"Run: pip install duckdb-cli=={duckdb.__version__}"
     )

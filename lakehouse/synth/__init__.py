@@ -7,8 +7,10 @@ given to nobody.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def write(
     whatever the number of patients.
 
     Args:
-        folder: Where to write; each format gets a folder of its own in it.
+        folder: Where to write, empty or made now; each format gets a folder of its own in it.
         patients: How many.
         years: How long the period is, at least a month.
         seed: Another seed, another hospital.
@@ -51,7 +53,8 @@ def write(
         ``patients``, and for each format its counts, as ``hl7v2.messages`` or ``hl7v2.files``.
 
     Raises:
-        InputError: There is no such format, or a number is out of range.
+        InputError: There is no such format, a number is out of range, or the folder is not empty
+            or cannot be written.
 
     Examples:
         >>> import tempfile
@@ -75,13 +78,30 @@ def write(
     counts: Counter[str] = Counter(patients=patients)
     lives = (patient(i, years, seed) for i in range(patients))
     done = part = 0
-    while chunk := list(_counted(islice(lives, PART), done, patients, progress)):
-        for name in names:
-            made = known[name].write(Path(folder) / name, chunk, part, options or Options())
-            counts.update({f"{name}.{what}": number for what, number in made.items()})
-        done += len(chunk)
-        part += 1
+    with _empty(Path(folder)):
+        while chunk := list(_counted(islice(lives, PART), done, patients, progress)):
+            for name in names:
+                made = known[name].write(Path(folder) / name, chunk, part, options or Options())
+                counts.update({f"{name}.{what}": number for what, number in made.items()})
+            done += len(chunk)
+            part += 1
     return dict(counts)
+
+
+@contextmanager
+def _empty(folder: Path) -> Iterator[None]:
+    """Make the folder; refuse one that holds something, for two hospitals would be mixed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(
+                f"{folder} is not empty, and two hospitals in one folder would be mixed.",
+                "Name another folder, or empty it.",
+            )
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        raise InputError(f"{folder} cannot be written ({why}).", "Name another folder.") from None
 
 
 def _counted(

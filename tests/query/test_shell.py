@@ -181,6 +181,17 @@ def test_a_folder_that_cannot_be_written_is_replaced_by_the_cache(
     assert shell(found, "SELECT count(*) FROM observations") == "1000"
 
 
+def test_what_goes_into_a_pipe_has_no_colours(filled: Path, tmp_path: Path) -> None:
+    """Also from a folder of an awkward name."""
+    place = tmp_path / 'o\'brien \\ "ward" 7'
+    init = prepare(locate(filled), place)
+    for query, says in (("SELECT 41 + 1", "42"), ("SELECT nothing", "Binder Error")):
+        done = subprocess.run([*shell_command(init), "-c", query], capture_output=True, text=True)
+        assert says in done.stdout + done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "resources" not in done.stderr
+
+
 def test_paths_with_quotes_survive(tmp_path: Path) -> None:
     text = init_sql(Place({}, "safe_harbor"), tmp_path / "o'brien" / "views.duckdb")
     assert "o''brien" in text

@@ -183,6 +183,21 @@ def test_no_patients_is_an_empty_hospital(tmp_path):
     assert synth.write(tmp_path, 0)["patients"] == 0
 
 
+def test_two_hospitals_are_never_mixed(tmp_path):
+    synth.write(tmp_path, 1, years=1, formats=["hl7v2"])
+    before = digest(tmp_path)
+    with pytest.raises(InputError, match="is not empty"):
+        synth.write(tmp_path, 2, years=1, seed=2, formats=["hl7v2"])
+    assert digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/hospital"])
+def test_a_place_that_cannot_be_written_is_told(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        synth.write(tmp_path / place, 1)
+
+
 def test_an_unknown_format_is_refused_with_its_neighbour(tmp_path):
     with pytest.raises(InputError, match="Did you mean hl7v2"):
         synth.write(tmp_path, 1, formats=["hl7"])
