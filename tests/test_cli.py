@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
+import re
 import resource
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -625,6 +630,45 @@ def launched(arguments: list[str], folder: Path, **options: object) -> subproces
         stderr=subprocess.PIPE,
         **options,
     )
+
+
+def on_a_terminal(arguments: list[str], folder: Path, columns: int) -> str:
+    """Return what a command prints on a terminal of some width."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lakehouse.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+        while piece := terminal.read(1 << 16):
+            shown += piece
+    assert process.wait(60) == 0
+    return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n")
+
+
+def test_wide_rows_stay_readable_on_a_terminal(filled: Lakehouse, tmp_path: Path) -> None:
+    """Columns in the middle are left out and counted; a few rows stand one below the other."""
+    query = "SELECT p.* FROM patients AS p, range(9)"
+    narrow = on_a_terminal(["sql", query], tmp_path, 80)
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    lines = [line for line in narrow.splitlines() if "…" in line]
+    assert len(lines) == 28, "one line a row, and the heading"
+    assert re.search(r"\d of \d+ columns fit here", narrow)
+    wide = on_a_terminal(["sql", query], tmp_path, 200)
+    assert len(re.findall(r"\S+", wide.splitlines()[1])) > len(lines[0].split())
+    upright = on_a_terminal(["sql", "FROM patients LIMIT 2"], tmp_path, 80)
+    assert len(re.findall(r"^ ?sex +female *$", upright, re.MULTILINE)) == 2
+    assert "…" not in upright
+    few = on_a_terminal(["sql", "SELECT sex, age_years FROM patients"], tmp_path, 80)
+    assert "…" not in few
+    assert "3 rows" in few
 
 
 def test_the_shell_answers_what_is_piped_into_it(filled: Lakehouse, tmp_path: Path) -> None:

@@ -26,6 +26,16 @@ SHOWN_ROWS = 50
 """Rows of a table on a terminal, unless ``--rows`` says otherwise."""
 
 
+WIDEST = 40
+"""Most characters of a line of a cell when columns are fitted in; a longer value is folded."""
+
+UPRIGHT = 3
+"""Up to so many rows are written one below the other where their columns do not fit."""
+
+BETWEEN = 3
+"""Characters between two columns."""
+
+
 class Format(StrEnum):
     """How rows leave the program."""
 
@@ -204,11 +214,61 @@ def _table(result: Result, out: BinaryIO, rows: int) -> None:
             padded = "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True))
             out.write(padded.rstrip().encode() + b"\n")
     else:
-        table(result.columns, shown)
+        _grid(result.columns, shown)
     if len(found) > len(shown):
         note(f"[dim]The first {rows} rows; --rows 0 shows all.[/dim]")
     elif sys.stdout.isatty():
         note(f"[dim]{len(shown)} {'row' if len(shown) == 1 else 'rows'}[/dim]")
+
+
+def _grid(columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Draw the rows of a query as wide as the terminal is, readable at any width.
+
+    Where not every column fits, a few rows are written one below the other, and of many rows the
+    columns in the middle are left out and counted, as DuckDB's own shell does.
+    """
+    widths = [
+        min(WIDEST, max(len(name), *(len(text(row[i])) for row in rows), 1))
+        for i, name in enumerate(columns)
+    ]
+    shown = _fitting(widths, console().width)
+    if len(shown) == len(columns):
+        table(columns, rows)
+    elif len(rows) <= UPRIGHT:
+        for number, row in enumerate(rows, 1):
+            table(("column", f"row {number}"), zip(columns, row, strict=True))
+    else:
+        half = len(shown) // 2 + len(shown) % 2
+
+        def elided(line: Sequence[Any]) -> list[Any]:
+            kept = [line[i] for i in shown]
+            return [*kept[:half], "…", *kept[half:]]
+
+        table(elided(columns), map(elided, rows))
+        note(
+            f"[dim]{len(shown)} of {len(columns)} columns fit here; name the columns you want, "
+            "or --output FILE.[/dim]"
+        )
+
+
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """Return which columns fit, from both ends inwards; all of them, or the rest beside a mark.
+
+    Examples:
+        >>> _fitting([5, 5, 5], 21), _fitting([9, 9, 9, 9], 34), _fitting([50], 10)
+        ([0, 1, 2], [0, 3], [0])
+    """
+    if sum(widths) + BETWEEN * (len(widths) - 1) <= room:
+        return list(range(len(widths)))
+    inwards = [n // 2 if n % 2 == 0 else len(widths) - 1 - n // 2 for n in range(len(widths))]
+    shown: list[int] = []
+    left = room - 1
+    for i in inwards:
+        left -= widths[i] + BETWEEN
+        if left < 0 and shown:
+            break
+        shown.append(i)
+    return sorted(shown)
 
 
 def _records(result: Result) -> Iterator[dict[str, Any]]:
