@@ -2,7 +2,9 @@
 -- description: One row per visit: all that its records say, folded in the order in which they were stated. A cancelled
 --   admission (A11) or pre-admission (A27, A38) leaves a visit with status cancelled; a cancelled discharge (A13) opens
 --   the visit again; a cancelled transfer (A12) puts the patient back. A field that a later record leaves out keeps its
---   value, one that it empties on purpose loses it.
+--   value, one that it empties on purpose loses it. A statement without a visit number (PV1-19, PV1-50) is no visit
+--   here, for nothing says which other statements, a cancellation among them, speak of the same one: it stays in the
+--   table encounters.
 -- grain: patient_id, encounter_id
 -- source: HL7 v2.9 ch. 3.3 (events A01 to A55), table 0004 (patient class).
 -- column class: inpatient, outpatient, emergency, preadmission, recurring, obstetrics, ...; null when never stated

@@ -1,7 +1,8 @@
 -- title: Patients
 -- description: One row per surviving identity: what the records say of the patient today. A field that a later record
---   leaves out keeps its value, one that it empties on purpose loses it. Merged identities are one patient, and what
---   the surviving identity's own records say goes first.
+--   leaves out keeps its value, one that it empties on purpose loses it. An address is taken as a whole, from the last
+--   record that gives any part of one. Merged identities are one patient, and what the surviving identity's own records
+--   say goes first.
 -- grain: patient_id
 -- column sex: female, male, other or unknown
 -- column birth_year: on the patient's own time line; null from age 90 under safe_harbor
@@ -31,6 +32,11 @@ WITH placed AS (
 ordered AS (
     SELECT
         *,
+        coalesce(city, state, postal_code, country) IS NOT NULL
+        OR emptied LIKE '%,city,%'
+        OR emptied LIKE '%,state,%'
+        OR emptied LIKE '%,postal_code,%'
+        OR emptied LIKE '%,country,%' AS tells_address,
         row_number() OVER (
             PARTITION BY owner_id
             ORDER BY is_own, owner_stated_at NULLS FIRST, record_id NULLS FIRST, ordinal NULLS FIRST
@@ -62,22 +68,10 @@ folded AS (
             coalesce(marital_status, ''),
             CASE WHEN marital_status IS NOT NULL OR emptied LIKE '%,marital_status,%' THEN nth END
         ) AS marital_status,
-        arg_max(
-            coalesce(city, ''),
-            CASE WHEN city IS NOT NULL OR emptied LIKE '%,city,%' THEN nth END
-        ) AS city,
-        arg_max(
-            coalesce(state, ''),
-            CASE WHEN state IS NOT NULL OR emptied LIKE '%,state,%' THEN nth END
-        ) AS state,
-        arg_max(
-            coalesce(postal_code, ''),
-            CASE WHEN postal_code IS NOT NULL OR emptied LIKE '%,postal_code,%' THEN nth END
-        ) AS postal_code,
-        arg_max(
-            coalesce(country, ''),
-            CASE WHEN country IS NOT NULL OR emptied LIKE '%,country,%' THEN nth END
-        ) AS country,
+        arg_max(coalesce(city, ''), CASE WHEN tells_address THEN nth END) AS city,
+        arg_max(coalesce(state, ''), CASE WHEN tells_address THEN nth END) AS state,
+        arg_max(coalesce(postal_code, ''), CASE WHEN tells_address THEN nth END) AS postal_code,
+        arg_max(coalesce(country, ''), CASE WHEN tells_address THEN nth END) AS country,
         arg_max(
             coalesce(primary_provider_id, ''),
             CASE WHEN primary_provider_id IS NOT NULL OR emptied LIKE '%,primary_provider_id,%' THEN nth END

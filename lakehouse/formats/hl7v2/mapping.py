@@ -7,6 +7,7 @@ that row, and per column where its value stands::
     segment = "OBX"
     within  = ["PID", "PV1", "OBR"]        # the nearest one before, in the same message
     only    = "MSH-9.1 not in SIU"         # rows of these messages only
+    needs   = ["PID"]                      # rows that one of these segments governs only
 
     [after]
     SPM = ["OBR", "ORC"]                   # the first one behind, up to the next of these
@@ -100,6 +101,7 @@ class Mapping:
     within: tuple[str, ...]
     after: dict[str, tuple[str, ...]]
     only: Condition | None
+    needs: tuple[str, ...]
     feeds: tuple[Feed, ...]
 
 
@@ -207,9 +209,16 @@ def read_mapping(file: FilePath, tables: dict[str, Table]) -> Mapping:
         tuple(spec.get("within", ())),
         {k: tuple(v) for k, v in spec.get("after", {}).items()},
         parse_condition(spec["only"]) if "only" in spec else None,
+        tuple(spec.get("needs", ())),
         tuple(feeds),
     )
     reachable = {mapping.segment, *mapping.within, *mapping.after, "MSH"}
+    for segment in mapping.needs:
+        if segment not in reachable:
+            raise DefinitionError(
+                f"{where}: `needs` names {segment}, which the file does not list.",
+                f"Add {segment} to `within` or `[after]`.",
+            )
     for feed in mapping.feeds:
         for path in (*feed.paths, *((feed.when.path,) if feed.when else ())):
             if path.segment not in reachable:

@@ -52,10 +52,13 @@ class RowBuilder:
         if not len(self.anchors):
             return None
         if self.mapping.only is not None:
-            self.anchors = self.anchors[self._meets(self.mapping.only)]
-            self._places.clear()
-            if not len(self.anchors):
-                return None
+            self._keep(self._meets(self.mapping.only))
+        for segment in self.mapping.needs:
+            place = self._place(segment)
+            if place is not None:
+                self._keep(pc.is_valid(place).to_numpy(zero_copy_only=False))
+        if not len(self.anchors):
+            return None
         columns: dict[str, pa.Array] = {}
         cleared: dict[str, Bools] = {}
         for feed in self.mapping.feeds:
@@ -71,6 +74,10 @@ class RowBuilder:
         return Rows(
             self.mapping.table.name, self.tokens.message[self.anchors], self.anchors, columns
         )
+
+    def _keep(self, rows: Bools) -> None:
+        self.anchors = self.anchors[rows]
+        self._places.clear()
 
     def _fill(self, feed: Feed) -> dict[str, pa.Array]:
         """Return the columns that one feed fills."""

@@ -18,6 +18,7 @@ BROKEN = {
     'table = "patients"\nsegment = "PID"\n[columns]\nsex = "OBX-8"': "Add OBX to `within`",
     'table = "patients"\nsegment = "PID"\n[columns]\nsex = "PID8"': "not an HL7 path",
     'table = "patients"\nsegment = "PID"\nonly = "PID-8 is F"': "not a condition",
+    'table = "patients"\nsegment = "PID"\nneeds = ["EVN"]': "Add EVN to `within`",
     'table = "patients"\nsegment = "PID"\n[columns]\nsex = { frm = "PID-8" }': "unknown key frm",
     "table = ": "not valid TOML",
 }
@@ -162,10 +163,13 @@ def test_several_merges_in_one_message() -> None:
 @pytest.mark.parametrize(("event", "kind"), [("A24", "link"), ("A37", "unlink")])
 def test_links_of_two_patients(event: str, kind: str) -> None:
     data = message(PID, PID.replace("42", "43")).replace("ADT^A01", f"ADT^{event}")
-    linked = [r for r in rows(data, "patient_links") if "patient_id" in r]
+    linked = rows(data, "patient_links")
     assert [(r["patient_id"], r["old_patient_id"], r["kind"]) for r in linked] == [
         ("HOSP\x1f42", "HOSP\x1f43", kind)
     ]
+    alone = message(PID).replace("ADT^A01", f"ADT^{event}")
+    assert not rows(alone, "patient_links")
+    assert len(rows(alone + data, "patient_links")) == 1
 
 
 def test_vaccinations_and_administrations_part_by_message_type() -> None:
