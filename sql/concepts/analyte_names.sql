@@ -4,6 +4,8 @@
 -- source: codes.analytes and codes.analyte_units
 -- column code_space: a public code system, or `open` for local codes and codes without a system; LOINC codes are in
 --   both, since their shape (digits, hyphen, check digit) cannot be taken for a local code
+-- column code: code, in capitals
+-- column analyte: name of the analyte or vital sign, such as creatinine
 -- column kind: laboratory or vital
 -- column unit: unit in which values of the analyte are given
 -- column plausible_low: values below are taken for mistakes

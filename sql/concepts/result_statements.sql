@@ -2,8 +2,16 @@
 -- description: Every statement of a result or vital sign, corrections and repetitions included, under the patient it
 --   belongs to today and on that patient's time line.
 -- grain: record_id, ordinal
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
 -- column order_key: the filler's order number, else the placer's
+-- column code: code of the result as sent
+-- column category: section that made it (OBR-24)
 -- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
+-- column observed_at: when it was observed
+-- column reported_at: when it was reported
+-- column stated_at: when the record that states it was made
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH order_words AS (
     SELECT
         record_id,

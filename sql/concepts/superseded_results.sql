@@ -6,6 +6,9 @@
 --   until then, nothing says which of them it means, and all stand beside it.
 -- grain: record_id, ordinal
 -- source: HL7 v2.9 ch. 7.4.2 and table 0085 (OBX-11).
+-- column code: Code of the result as sent
+-- column stated_at: When the record that states it was made
+-- column is_superseded: Always true
 
 -- Most results are stated once. Only where several records speak of one order and time, or one revises, is there
 -- anything to sort.

@@ -3,7 +3,9 @@
 --   value * factor + shift.
 -- grain: analyte, spelling
 -- source: codes.unit_conversions and codes.unit_spellings; molar masses from IUPAC atomic weights.
+-- column analyte: name of the analyte or vital sign
 -- column spelling: unit as sent, in lower case and without blanks; `none` where no unit was sent
+-- column factor: what a value is multiplied with
 -- column shift: what is added after the multiplication
 WITH spelled AS (
     SELECT

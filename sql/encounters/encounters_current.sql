@@ -7,6 +7,8 @@
 --   table encounters.
 -- grain: patient_id, encounter_id
 -- source: HL7 v2.9 ch. 3.3 (events A01 to A55), table 0004 (patient class).
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column patient_id: pseudonym of the patient
 -- column class: inpatient, outpatient, emergency, preadmission, recurring, obstetrics, ...; null when never stated
 -- column status: planned, in-progress, on-leave, finished or cancelled; null when no record of the visit says
 -- column admitted_at: admission as stated, else the time at which the first admission or registration was stated

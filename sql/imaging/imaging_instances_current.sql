@@ -3,6 +3,7 @@
 --   on that patient's line. An instance without a UID stands for itself. Of several copies the one with the most
 --   attributes wins, then the later record.
 -- grain: record_id
+-- column patient_id: pseudonym of the patient
 -- column n_copies: records of the same instance
 WITH placed AS (
     SELECT

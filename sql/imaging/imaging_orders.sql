@@ -4,9 +4,13 @@
 --   sent.
 -- grain: accession_id
 -- source: HL7 0074 (sections of imaging) and the DICOM modalities that senders put in its place
+-- column accession_id: pseudonym of the accession number
+-- column patient_id: pseudonym of the patient
 -- column ordered_at: when the order was entered or asked for
 -- column order_status: latest status of the order (HL7 0038)
 -- column order_code: code of what was ordered
+-- column order_code_system: code system of order_code
+-- column category: section of the department that does it (OBR-24)
 -- column study_key: the study; the earliest one where several carry the number
 -- column n_studies: studies under the number
 -- column study_at: when the study began

@@ -3,6 +3,7 @@
 --   An instance without a study UID makes a study of its own.
 -- grain: study_key
 -- column study_key: study UID; the record id of an instance that has none
+-- column patient_id: pseudonym of the patient
 -- column modality: modality of the study's images: the one with the most instances
 -- column modalities: all modalities in alphabetical order, with a backslash between
 -- column body_parts: all body parts in alphabetical order, with a backslash between

@@ -3,10 +3,16 @@
 --   outside their reference range.
 -- grain: record_id, ordinal
 -- source: HL7 v2.9 table 0078 (OBX-8), codes.interpretations
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column code: code of the result
 -- column direction: low, high, abnormal or resistant
 -- column basis: flag, or range where no flag was sent
 -- column is_critical: whether the flag says critical (HH, LL, AA)
 -- column times_limit: value divided by the limit of the range that it passed; null without a range
+-- column observed_at: when it was observed
+-- column reported_at: when it was reported
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH judged AS (
     SELECT
         r.record_id,

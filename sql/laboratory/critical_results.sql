@@ -3,11 +3,18 @@
 --   laboratory itself flagged as critical (HH, LL, AA).
 -- grain: record_id, ordinal
 -- source: codes.critical_limits, HL7 v2.9 table 0078
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column code: code of the result
+-- column analyte: name of the analyte, such as potassium
 -- column limit_low: critical limit in `unit`; a value below it is critical
 -- column limit_high: critical limit in `unit`; a value above it is critical
 -- column direction: low or high, where the limit or the flag says so
 -- column basis: limit, flag, or limit and flag
 -- column priority: CRITICAL or HIGH: what the limit says, else CRITICAL for a flag
+-- column observed_at: when it was observed
+-- column reported_at: when it was reported
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH limits AS (
     SELECT
         l.analyte,

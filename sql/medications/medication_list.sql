@@ -4,6 +4,8 @@
 --   the latest record about the patient. A medication without an order number is one order for each start.
 -- grain: patient_id, order_id, code, started_at
 -- source: HL7 v2.9 table 0119 (ORC-1), ch. 4A; codes.medication_classes
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
 -- column drug: ingredient such as metformin; null when the code tells none
 -- column class: class of the drug, such as statin
 -- column family: wider group, such as antihypertensive
@@ -12,6 +14,9 @@
 -- column n_dispensed: dispenses under the order
 -- column n_given: administrations under the order that were not refused or left out
 -- column last_given_at: latest administration
+-- column age_years: age in years when it was ordered; 90 stands for 90 and over
+-- column first_stated_at: earliest record of the order
+-- column last_stated_at: latest record of the order
 WITH placed AS (
     SELECT
         m.record_id,

@@ -4,12 +4,20 @@
 --   the code of an acknowledgement, whose value is the time.
 -- grain: record_id, ordinal
 -- source: critical_results; codes.analytes (critical_acknowledgement)
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column analyte: name of the analyte, such as potassium
+-- column code: code of the result
+-- column unit: unit of value
 -- column priority: CRITICAL or HIGH
+-- column observed_at: when it was observed
 -- column reported_at: when the laboratory reported it
 -- column acknowledged_at: when a clinician first confirmed it; null where no message tells
 -- column minutes_to_acknowledgement: from report to acknowledgement; null if that would be negative
 -- column minutes_to_report: from collection to report
 -- column state: acknowledged or open
+-- column care_unit: unit of the visit: where the patient is, or was last
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH acknowledgements AS (
     SELECT
         o.patient_id,

@@ -3,10 +3,13 @@
 --   emergency limits and critical results.
 -- grain: patient_id, encounter_id
 -- source: rules of the project (see emergency_alerts, critical_results); HL7 table 0112 for the outcome
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
 -- column arrived_at: admission or registration
 -- column left_at: end of the visit; null while it lasts
 -- column hours: from arrival to the end of the visit
 -- column emergency_hours: from arrival until the patient left the first unit; null for one admitted straight to a ward
+-- column class: class of the visit: emergency, or another where it went on
 -- column outcome: discharged, admitted, transferred, left against advice, died or present
 -- column first_systolic_bp: first systolic pressure, mmHg
 -- column first_heart_rate: first heart rate per minute
@@ -14,6 +17,7 @@
 -- column n_medium_alerts: heart rate alerts
 -- column n_critical_results: critical results
 -- column highest_priority: CRITICAL, HIGH, MEDIUM or null
+-- column age_years: age in years at admission; 90 stands for 90 and over
 WITH visits AS (
     SELECT
         patient_id,

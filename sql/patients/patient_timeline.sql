@@ -2,14 +2,17 @@
 -- description: All that happened to a patient, in one list: visits, units, results, vital signs, diagnoses, procedures,
 --   medications, allergies, vaccinations, appointments, documents and imaging, under the identity in use today.
 -- grain: patient_id, happened_at, kind, record_id, detail
+-- column patient_id: pseudonym of the patient
 -- column happened_at: when it happened
 -- column kind: admission, transfer, discharge, result, vital signs, diagnosis, procedure, medication, allergy,
 --   immunization, appointment, document, imaging or death
+-- column encounter_id: pseudonym of the visit; null where none is known
 -- column code: code as sent; for diagnoses in capitals without dot
 -- column detail: what it was, in a word: analyte, condition, drug, unit, status, modality
 -- column value: number, for a result
 -- column unit: unit of the value
 -- column record_id: source record, where one record says it all
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH procedures_placed AS (
     SELECT
         p.record_id,

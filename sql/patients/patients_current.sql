@@ -4,6 +4,7 @@
 --   record that gives any part of one. Merged identities are one patient, and what the surviving identity's own records
 --   say goes first.
 -- grain: patient_id
+-- column patient_id: pseudonym of the patient
 -- column sex: female, male, other or unknown
 -- column birth_year: on the patient's own time line; null from age 90 under safe_harbor
 -- column age_years: age at the latest record that tells it; 90 stands for 90 and over

@@ -5,6 +5,7 @@
 -- grain: rule, level, sender_application, sender_facility, version
 -- source: records, open_rejects and codes.quality_rules
 -- column level: record (not stored), row (row not stored), warning (stored)
+-- column version: version of HL7 that the message names
 -- column n_records: records of the sender in that version
 -- column n_failed: records among them that break the rule
 -- column n_faults: faults in them

@@ -3,11 +3,15 @@
 --   visit that is known not to be an emergency are left out; those without a known visit are not.
 -- grain: patient_id, encounter_id, measured_at, alert
 -- source: rules of the project: systolic above 180 or below 90 mmHg, heart rate above 120 or below 50 per minute
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column measured_at: when it was measured
 -- column alert: BLOOD_PRESSURE_CRITICAL or HEART_RATE_ABNORMAL
 -- column priority: HIGH or MEDIUM
 -- column vital: systolic_bp or heart_rate
 -- column value: mmHg, or beats per minute
 -- column direction: low or high
+-- column age_years: age in years at that time; 90 stands for 90 and over
 WITH beyond AS (
     SELECT
         v.patient_id,

@@ -4,6 +4,9 @@
 --   highest is shown.
 -- grain: patient_id, encounter_id, measured_at
 -- source: codes.analytes (kind vital), codes.unit_conversions, codes.vital_answers
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column measured_at: when they were measured
 -- column heart_rate: per minute
 -- column respiratory_rate: per minute
 -- column systolic_bp: mmHg
@@ -17,8 +20,17 @@
 -- column inspired_oxygen: percent
 -- column consciousness: A alert, C newly confused, V responds to voice, P to pain, U unresponsive; the worst of several
 -- column gcs: Glasgow Coma Scale; where the total was not sent, the sum of eyes, verbal and motor
+-- column gcs_eye: Glasgow Coma Scale, eyes: 1 to 4
+-- column gcs_verbal: Glasgow Coma Scale, verbal: 1 to 5
+-- column gcs_motor: Glasgow Coma Scale, motor: 1 to 6
+-- column weight_kg: body weight, kg
+-- column height_cm: body height, cm
+-- column bmi: body mass index as sent, kg/m2
+-- column body_surface_area: body surface area as sent, m2
+-- column head_circumference_cm: head circumference, cm
 -- column pain: 0 to 10
 -- column etco2: mmHg
+-- column urine_output_ml: urine since the time before, ml
 -- column age_years: age at that time; 90 stands for 90 and over
 WITH named AS (
     SELECT
