@@ -575,6 +575,71 @@ def test_release_pins_what_later_ingests_change(
     assert filled("release", "--drop").code == 2
 
 
+def test_the_address_of_a_pinned_shell_stays_what_it_was(
+    filled: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    """Each release has a folder of its own, which goes when nothing can answer for it any more."""
+    from lakehouse import open as open_lake
+    from lakehouse.query.shell import shell_command
+
+    def pinned(name: str) -> Path:
+        ran = filled("shell", "--as-of", name, "--init-file")
+        assert ran.code == 0, ran.err
+        return Path(ran.out.strip())
+
+    def ask(init: Path) -> str:
+        query = "SELECT count(*) FROM patients"
+        command = [*shell_command(init), "-csv", "-noheader", "-c", query]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    filled("release", "2026-q1")
+    first = pinned("2026-q1")
+    text = ADMISSION.format(control="C9", number="555555")
+    (feeds / "9.hl7").write_text(text, newline="")
+    filled("ingest", str(feeds))
+    filled("release", "2026-q2")
+    second = pinned("2026-q2")
+    assert (ask(first), ask(second)) == ("3", "4")
+    assert first == pinned("2026-q1")
+    newest = Path(filled("shell", "--init-file").out.strip())
+    assert newest.parent == first.parents[2] and ask(newest) == "4"
+    for name, n in (("2026-q1", 3), ("2026-q2", 4)):
+        with open_lake(tmp_path / "warehouse", as_of=name) as lake:
+            assert lake.sql("SELECT count(*) FROM patients").fetchall() == [(n,)]
+    filled("release", "2026-q1", "--drop")
+    filled("maintain", "--keep", "1", "--grace", "0")
+    assert pinned("2026-q2") == second and ask(second) == "4"
+    assert not first.parent.exists()
+    assert filled("verify").code == 0
+
+
+def test_the_key_is_never_inside_the_warehouse(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    inside = tmp_path / "warehouse" / "keys" / "my.key"
+    ran = lakehouse("init", "--key-file", str(inside))
+    assert ran.code == 2 and "inside the warehouse" in ran.err and not inside.exists()
+    lakehouse("init", "--key-file", str(tmp_path / "my.key"))
+    inside.parent.mkdir()
+    shutil.copy2(tmp_path / "my.key", inside)
+    (tmp_path / "link.key").symlink_to(inside)
+    for named in (inside, tmp_path / "link.key"):
+        ran = lakehouse("ingest", str(feeds), "--key-file", str(named))
+        assert ran.code == 2 and "inside the warehouse" in ran.err
+    ran = lakehouse("verify")
+    assert ran.code == 1 and "no-key-inside" in ran.err
+
+
+def test_verify_needs_both_tokens_and_control(filled: Lakehouse, tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("Springfield\n")
+    assert "--control DIR" in filled("verify", "--tokens", "tokens.txt").err
+    assert "--tokens FILE" in filled("verify", "--control", "feeds").err
+    ran = filled("verify", "-o", "report.pdf")
+    assert ran.code == 2 and ".json or .html" in ran.err and not Path("report.pdf").exists()
+
+
 def test_verify_and_its_report(filled: Lakehouse, tmp_path: Path) -> None:
     ran = filled("verify", "-o", "report.json")
     assert ran.code == 0

@@ -131,11 +131,19 @@ def shell(
 
     The same works in any DuckDB of this version: duckdb -init INIT_FILE
     """
-    from lakehouse.query.shell import FOLDER, database_url, prepare, shell_command
+    from lakehouse.query.asof import snapshots
+    from lakehouse.query.shell import (
+        database_url,
+        folder_of,
+        keep_pins,
+        prepare,
+        shell_command,
+    )
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
-        pinned = f"{FOLDER}/as-of" if as_of else FOLDER
-        init = prepare(lake.place, lake.folder(pinned))
+        init = prepare(lake.place, lake.folder(folder_of(lake.place)))
+        if lake.place.pins:
+            keep_pins(init.parent, lake.place, snapshots(lake.warehouse))
         if init_only:
             typer.echo(str(init.resolve()))
             return

@@ -21,6 +21,11 @@ def newest(warehouse: Warehouse) -> dict[str, int]:
     return {n: each[-1]["snapshot_id"] if each else EMPTY for n, each in _known(warehouse).items()}
 
 
+def snapshots(warehouse: Warehouse) -> set[int]:
+    """Return every snapshot that a table has."""
+    return {s["snapshot_id"] for each in _known(warehouse).values() for s in each}
+
+
 def _known(warehouse: Warehouse) -> Snapshots:
     return {name: warehouse.snapshots(name).to_pylist() for name in warehouse.tables()}
 

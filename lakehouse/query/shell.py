@@ -9,11 +9,12 @@ shell has open is never rewritten, another one is made beside it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -28,7 +29,7 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import SETTLED, calendar_error
 from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
 from lakehouse.query.library import fill_empty
-from lakehouse.query.place import Place, cache_folder
+from lakehouse.query.place import EMPTY, Place, cache_folder
 from lakehouse.query.session import table_statements
 from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import (
@@ -48,6 +49,12 @@ FOLDER = "shell"
 """Folder of the warehouse that holds both files."""
 
 INIT = "init.sql"
+
+PINNED = "as-of"
+"""Below it, a folder for each state that was asked for: an address never leads to another."""
+
+PINS = "pins.json"
+"""In such a folder: the snapshot of each table."""
 
 STABLE = "views.duckdb"
 """Always leads to the newest views database, for tools that are told a path once."""
@@ -84,6 +91,30 @@ def prepare(place: Place, folder: Path) -> Path:
         f"Neither {folder} nor {cache_folder()} can be written.",
         "Set XDG_CACHE_HOME to a folder that can be.",
     )
+
+
+def folder_of(place: Place) -> str:
+    """Return the folder, below the warehouse's, of the newest state or of the one pinned."""
+    if not place.pins:
+        return FOLDER
+    state = hashlib.sha256(json.dumps(sorted(place.pins.items())).encode()).hexdigest()
+    return f"{FOLDER}/{PINNED}/{state[:12]}"
+
+
+def keep_pins(folder: Path, place: Place, snapshots: Collection[int]) -> None:
+    """Note what a folder pins, and remove those beside it that can answer no more.
+
+    Args:
+        folder: Folder of the place's views database.
+        place: The warehouse with its pins.
+        snapshots: Every snapshot that a table has.
+    """
+    _write(folder / PINS, json.dumps(place.pins))
+    for other in folder.parent.glob(f"*/{PINS}"):
+        with suppress(OSError, ValueError):
+            pins = json.loads(other.read_text(encoding="utf-8"))
+            if any(s != EMPTY and s not in snapshots for s in pins.values()):
+                shutil.rmtree(other.parent)
 
 
 def digest(place: Place) -> str:

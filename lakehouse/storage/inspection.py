@@ -130,7 +130,7 @@ def relative(warehouse: Warehouse, location: str) -> str:
 _OWN = re.compile(
     r"lakehouse\.json|catalog\.db(-\w+)?|cohorts/.+"
     r"|state/((attempts|releases)/.+|\w+\.lock|(unused|forget)\.json)"
-    r"|shell/(as-of/[0-9a-f]+/)?(init\.sql|views(-[0-9a-f]+)?\.duckdb(\.wal)?)"
+    r"|shell/(as-of/[0-9a-f]+/)?(init\.sql|pins\.json|views(-[0-9a-f]+)?\.duckdb(\.wal)?)"
     r"|(.+/)?\.[^/]+\.[0-9a-f]{32}\.tmp"  # drafts, on their way to their names
     r"|shell/(.+/)?\.(views|init).+"
 )
