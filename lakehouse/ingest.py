@@ -37,6 +37,7 @@ from lakehouse.reports import (
 )
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.files import is_local
 from lakehouse.storage.ledger import tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
@@ -240,11 +241,13 @@ def fitting_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[S
     """Return the secret and its absolute path, having checked that the warehouse is its own.
 
     Raises:
-        KeyFileError: There is no key, or not a fit one.
+        KeyFileError: There is no key, or not a fit one, or it lies inside the warehouse.
         WarehouseError: The warehouse was made with another key or policy.
     """
     named = os.fspath(key_file) if key_file is not None else None
     path = os.path.abspath(keyring.find(named, warehouse.settings.key_id))
+    if is_local(warehouse.path):
+        keyring.outside(path, warehouse.path)
     secret = Secret.load(path)
     policy = load_policy(warehouse.settings.profile)
     check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)

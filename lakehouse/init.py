@@ -9,6 +9,7 @@ from pathlib import Path
 from lakehouse.errors import WarehouseError
 from lakehouse.privacy.keyring import obtain
 from lakehouse.privacy.policy import load_policy
+from lakehouse.storage.files import is_local, normalise
 from lakehouse.storage.settings import Catalog, Settings, check
 from lakehouse.storage.warehouse import Warehouse
 
@@ -60,7 +61,7 @@ def init(
     Raises:
         WarehouseError: There is a warehouse already (if of another profile, that is said), or the
             profile needs an agreement.
-        KeyFileError: The secret is not fit.
+        KeyFileError: The secret is not fit, or lies inside the warehouse.
 
     Examples:
         ::
@@ -81,7 +82,8 @@ def init(
             f"The profile {policy.name} needs a data use agreement.",
             "Give its reference: --data-use-agreement REFERENCE.",
         )
-    key_path, secret, key_is_new = obtain(key_file)
+    root = normalise(path)
+    key_path, secret, key_is_new = obtain(key_file, root if is_local(root) else None)
     settings = Settings(
         profile=policy.name,
         key_id=secret.key_id,

@@ -26,6 +26,23 @@ def place_of(key_id: str) -> Path:
     return folder() / f"{key_id}.key"
 
 
+def outside(key: str | Path, warehouse: str) -> None:
+    """Refuse a key that lies in the folder of a warehouse: a copy of the one would be of both.
+
+    Args:
+        key: The key file; it need not exist yet.
+        warehouse: Folder of the warehouse on this machine.
+
+    Raises:
+        KeyFileError: It does (164.514(c)(2): the means of re-identification are not disclosed).
+    """
+    if Path(os.path.realpath(key)).is_relative_to(os.path.realpath(warehouse)):
+        raise KeyFileError(
+            f"The key file {key} lies inside the warehouse: whoever copied one would have both.",
+            f"Move it elsewhere and name it: --key-file, or {KEY_FILE}.",
+        )
+
+
 def find(named: str | Path | None, key_id: str) -> Path:
     """Return the key file of a warehouse.
 
@@ -49,12 +66,13 @@ def find(named: str | Path | None, key_id: str) -> Path:
     return made
 
 
-def obtain(named: str | Path | None) -> tuple[Path, Secret, bool]:
+def obtain(named: str | Path | None, warehouse: str | None) -> tuple[Path, Secret, bool]:
     """Return the key for a new warehouse, made when there is none.
 
     Args:
         named: The file the person named, or None for ``LAKEHOUSE_KEY_FILE`` or a new key of its
             own.
+        warehouse: Its folder, when it is on this machine.
 
     Returns:
         The file with its whole path, the secret, and whether it was made now.
@@ -64,9 +82,13 @@ def obtain(named: str | Path | None) -> tuple[Path, Secret, bool]:
     """
     if chosen := named or os.environ.get(KEY_FILE):
         path = Path(chosen)
+        if warehouse is not None:
+            outside(path, warehouse)
         if path.exists():
             return path.absolute(), Secret.load(path), False
         return path.absolute(), Secret.create(path), True
+    if warehouse is not None:
+        outside(folder(), warehouse)
     fresh = folder() / f".new-{secrets.token_hex(8)}"
     secret = Secret.create(fresh)
     fresh.rename(place_of(secret.key_id))
