@@ -8,22 +8,33 @@ import pytest
 
 import lakehouse
 from lakehouse.privacy.keys import Secret
+from lakehouse.synth import tutorial
 
 
-def test_ten_thousand_messages_of_the_tutorials_templates(
-    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = sorted((shared_data / "hl7v2" / "tutorial").iterdir())[0].read_bytes()
+def from_the_templates(folder: Path, sample_data: Path) -> None:
+    """Write the tutorial's own three messages again and again, under fresh control ids."""
+    first = sorted((sample_data / "hl7v2" / "tutorial").iterdir())[0].read_bytes()
     templates = [t + b"\r\n\r\n" for t in first.split(b"\r\n\r\n")][:3]
-    feed = tmp_path / "feed"
-    feed.mkdir()
+    folder.mkdir()
     for file in range(100):
         texts = []
         for number in range(file * 100, file * 100 + 100):
             fields = templates[number % 3].split(b"|")
             fields[9] = b"%d" % (500_000 + number)
             texts.append(b"|".join(fields))
-        (feed / f"{file:03d}.hl7").write_bytes(b"".join(texts))
+        (folder / f"{file:03d}.hl7").write_bytes(b"".join(texts))
+
+
+@pytest.mark.parametrize("origin", ["our own of the same shapes", "the tutorial's"])
+def test_ten_thousand_messages_of_the_tutorials_templates(
+    origin: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = tmp_path / "feed"
+    if origin == "the tutorial's":
+        from_the_templates(feed, request.getfixturevalue("shared_data"))
+    else:
+        tutorial.write(feed)
+    assert len(list(feed.iterdir())) == 100
     Secret.create(tmp_path / "key")
     monkeypatch.setenv("LAKEHOUSE_KEY_FILE", str(tmp_path / "key"))
     lakehouse.init(tmp_path / "warehouse")
