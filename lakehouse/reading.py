@@ -114,7 +114,9 @@ class _Reader:
         """Yield the batches of one file; its report comes with the last."""
         report = _report(known, file)
         if file.packing == BROKEN:
-            yield self._unreadable(report, "archive", "The packed file is damaged or encrypted.")
+            last = self._unreadable(report, "archive", "The packed file is damaged or encrypted.")
+            last.tally = Tally(1, bytes=file.content_size)
+            yield last
             return
         if known is None:
             report.status = NOT_RECOGNISED

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,7 @@ from lakehouse.errors import InputError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
 from lakehouse.progress import Quiet
 from lakehouse.reading import Terms
+from lakehouse.reports import Tally
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
@@ -97,6 +100,42 @@ def test_both_engines_store_the_synthetic_hospital_alike_and_once(
     assert lakehouse.ingest(feed, local, engine="ray").ingest_id is None
     assert lakehouse.ingest(feed, remote, engine="local").ingest_id is None
     assert (state(local), state(remote)) == before
+
+
+class Recorder:
+    """Someone who watches an ingest, in place of the bar."""
+
+    wanted = True
+
+    def __init__(self) -> None:
+        self.expected = (0, 0)
+        self.told: list[Tally] = []
+
+    def looked_at(self, n_bytes: int) -> None:
+        pass
+
+    def begin(self, n_files: int, n_bytes: int) -> None:
+        self.expected = (n_files, n_bytes)
+
+    def advance(self, tally: Tally) -> None:
+        self.told.append(tally)
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_the_bar_ends_at_what_was_done(
+    engine: str,
+    tmp_path: Path,
+    new_warehouse: New,
+    monkeypatch: pytest.MonkeyPatch,
+    plugin: ModuleType,
+) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(sys.modules["lakehouse.ingest"], "bar", lambda show: nullcontext(recorder))
+    report = lakehouse.ingest(mixed(tmp_path / "feed"), new_warehouse(), engine=engine)
+    total = sum(recorder.told, Tally())
+    assert (total.files, total.bytes) == recorder.expected
+    assert total.files == report.n_files
+    assert (total.records, total.rejects) == (report.n_records, report.n_rejects)
 
 
 def test_an_error_in_a_worker_is_the_error_of_the_call(
