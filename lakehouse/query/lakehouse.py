@@ -23,9 +23,11 @@ from lakehouse.query.cohorts import FOLDER as COHORTS
 from lakehouse.query.cohorts import Cohorts
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.guard import check_parameters
+from lakehouse.query.judged import Known
 from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
+from lakehouse.query.suppression import suppress
 from lakehouse.query.views import closure, column_docs
 from lakehouse.storage.files import is_local, normalise
 from lakehouse.tables import load_tables
@@ -126,8 +128,9 @@ class Lakehouse:
         Args:
             query: The SELECT. ``?`` or ``$name`` stand for parameters.
             params: Their values, a list or a mapping.
-            min_cell: Blank the figures of rows with fewer patients than this (11 is usual), and
-                of further rows where a total would give them back; the query has to group.
+            min_cell: Blank the figures of fewer patients than this (11 is usual), and further
+                ones where a total would give them back. The query groups rows of patients or
+                reads a view with counts; what cannot be judged is refused.
 
         Raises:
             QueryError: It is no SELECT, or names a table, view or column that does not exist.
@@ -139,9 +142,19 @@ class Lakehouse:
         if min_cell is None:
             return Result(self._relation(query, params))
         self._session.check(query)
-        how = smallcells.plan(query, self._session.columns_of, self._session.grains)
+        if min_cell < 1:
+            raise QueryError("A minimum cell size is at least 1; 11 is usual.")
+        views = self._session.views.values()
+        how = smallcells.plan(
+            query,
+            Known(
+                self._session.columns_of,
+                {view.name: view.grain for view in views},
+                {view.name: view.cells for view in views if view.cells},
+            ),
+        )
         found = Result(self._relation(how.sql, params)).arrow()
-        blanked = smallcells.suppress(found, how, min_cell)
+        blanked = suppress(found, how, min_cell)
         return Result(self._session.con.from_arrow(blanked))
 
     def _relation(

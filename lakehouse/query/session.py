@@ -102,11 +102,6 @@ class Session:
         tables = load_tables()
         return list(tables[name].columns) if name in tables else []
 
-    @property
-    def grains(self) -> dict[str, tuple[str, ...]]:
-        """The columns that name a row of each view."""
-        return {name: view.grain for name, view in self.views.items()}
-
     def _answerable(self, name: str, profile: str) -> bool:
         return all(self.views[n].available(profile) for n in closure([name], self.views))
 

@@ -1,42 +1,45 @@
-"""Small cells: groups of too few patients are blanked, and what would give them back as well.
+"""Which queries can be judged for small cells, and how they are run for it.
 
-The outer SELECT has to group. Each row then gets the number of distinct patients behind it; a row
-with fewer than the limit (and more than none) keeps its keys and loses every figure. Because the
-total of a line of the table can be asked for by itself, a line never has blanks whose sum is known
-and small: while it has one blank, or blanks of fewer patients than the limit together, its next
-smallest row is blanked too. A line is the rows that differ in one key only.
+Two forms are accepted, and what is run is put together again from what was judged:
 
-LIMIT and HAVING are applied after that: a row that they hide could be had by subtraction.
+- a grouped SELECT over one table or view with a ``patient_id``, others joined by it: keys made of
+  its columns, and counts, sums, means, medians and standard deviations of columns as they are;
+- the rows of a view with counts, one that declares its ``cells``.
+
+Everything else is refused with what to write instead: a subquery, a window, HAVING, FILTER or an
+expression within an aggregate counts a part of a group, or answers yes or no about it; a minimum
+or maximum is one patient's value; a key that names patients or visits shows single ones. ORDER BY
+and LIMIT are applied to the blanked rows. How cells are blanked is told in ``suppression``.
+
 Queries compared with each other, each with another WHERE, can still reveal a small group; so a
 result that leaves the house needs a person's eye besides.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlglot
 from sqlglot import exp
 
 from lakehouse.errors import QueryError
-from lakehouse.query.views import DIALECT
-
-PATIENTS = "n_patients"
-"""Column with the number of distinct patients behind a row."""
-
-SUPPRESSED = "suppressed"
-"""Column that says why a row is blank: ``small``, or ``complementary``."""
-
-_COUNT, _LEVEL, _KEPT = "_cell_patients", "_cell_level", "_cell_kept"
-_REMEDY = (
-    "Group the outer SELECT over something with a patient_id, or read a population view with its "
-    f"{PATIENTS}."
+from lakehouse.query.grouped import Grouped
+from lakehouse.query.judged import (
+    ADVICE,
+    BEHIND,
+    COUNT,
+    KEPT,
+    PATIENT_KEYS,
+    Figure,
+    Known,
+    aggregates,
+    plain,
+    refuse,
+    same,
 )
+from lakehouse.query.views import DIALECT, PATIENTS
 
 
 @dataclass(frozen=True)
@@ -44,61 +47,85 @@ class Plan:
     """How a query is run for suppression.
 
     Attributes:
-        sql: The query with the columns it takes, without LIMIT and HAVING.
+        sql: The query with the columns it takes, without ORDER BY and LIMIT.
         keys: Result columns that name a cell.
+        shown: Result columns that were asked for, in order.
+        figures: The other result columns.
+        order: Columns to sort by, each with whether it falls.
         limit: Rows to keep in the end, or None.
         offset: Rows to pass over in the end.
     """
 
     sql: str
     keys: tuple[str, ...]
+    shown: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     offset: int = 0
 
 
-def plan(
-    sql: str, columns_of: Callable[[str], Sequence[str]], grain: Mapping[str, Sequence[str]]
-) -> Plan:
+def plan(sql: str, known: Known) -> Plan:
     """Return how to run a query so that small cells can be found.
 
     Args:
         sql: A query that the guard has let through.
-        columns_of: Columns of a table or view, by its name.
-        grain: Key columns of each view.
+        known: The tables and views.
 
     Raises:
-        QueryError: The result is not grouped, or nothing tells patients apart.
+        QueryError: It cannot be judged; the message says what to write instead.
     """
-    query = sqlglot.parse_one(sql, dialect=DIALECT)
-    if not isinstance(query, exp.Select) or query.args.get("qualify") or query.args.get("distinct"):
-        raise QueryError("A minimum cell size needs one plain, grouped SELECT.", _REMEDY)
+    try:
+        query = sqlglot.parse_one(sql, dialect=DIALECT)
+    except sqlglot.errors.SqlglotError:
+        raise refuse("this SQL") from None
+    _shape(query)
     limit, offset = _number(query, "limit"), _number(query, "offset") or 0
-    grouped = query.args.get("group") or any(e.find(exp.AggFunc) for e in query.selects)
-    if not grouped:
-        return _passed_on(query, grain, limit, offset)
-    if query.is_star:
-        raise QueryError("A grouped SELECT names its columns.", _REMEDY)
-    keys = tuple(e.alias_or_name for e in query.selects if not e.find(exp.AggFunc))
-    given = next((e for e in query.selects if e.alias_or_name == PATIENTS), None)
-    count = (
-        given.unalias() if given is not None and _counts(given) else _distinct(query, columns_of)
-    )
-    query = query.select(exp.alias_(count.copy(), _COUNT), copy=False)
-    levels = _levels(query)
-    if levels is not None:
-        query = query.select(exp.alias_(levels, _LEVEL), copy=False)
-    if having := query.args.get("having"):
-        query = query.select(exp.alias_(exp.paren(having.this.copy()), _KEPT), copy=False)
-        query.set("having", None)
-    return Plan(query.sql(dialect=DIALECT), keys, limit, offset)
+    calls = [e for e in query.selects if any(True for _ in aggregates(e))]
+    grouped = query.args.get("group") or calls
+    run, keys, figures, shown = (Grouped if grouped else PassedOn)(query, known).plan()
+    order = tuple(_order(query, shown))
+    return Plan(run.sql(dialect=DIALECT), keys, tuple(shown), figures, order, limit, offset)
+
+
+_INSTEAD = {
+    "with_": "Name the tables and views themselves; a view of your own can hold the WITH.",
+    "having": "Leave HAVING out and choose among the rows of the result.",
+    "qualify": "Leave QUALIFY out.",
+    "distinct": "GROUP BY the columns and add count(*).",
+    "windows": "Leave WINDOW out.",
+    "laterals": "Name tables and views only.",
+    "sample": "Leave the sample out.",
+}
+_KNOWN_PARTS = {"expressions", "from_", "joins", "where", "group", "order", "limit", "offset"}
+
+
+def _shape(query: Any) -> None:
+    if not isinstance(query, exp.Select):
+        raise refuse("more than one plain SELECT", "Ask each SELECT by itself.")
+    for part, value in query.args.items():
+        if value and part not in _KNOWN_PARTS:
+            raise refuse(f"{part.strip('_').upper()}", _INSTEAD.get(part, ADVICE))
+    for node in query.walk():
+        if isinstance(node, (exp.Subquery, exp.Query)) and node is not query:
+            raise refuse(
+                "a subquery", "Name tables and views; a view of your own can hold the subquery."
+            )
+        if isinstance(node, exp.Window):
+            raise refuse("a window (OVER)", "Leave it out and compute it from the result.")
+        if isinstance(node, exp.Filter):
+            raise refuse("FILTER", "GROUP BY what it asks: SELECT sex, count(*) ... GROUP BY sex.")
+        if isinstance(node, exp.TableSample):
+            raise refuse("a sample", _INSTEAD["sample"])
+    if not query.args.get("from_"):
+        raise refuse("a SELECT without FROM")
 
 
 def _number(query: Any, part: str) -> int | None:
-    """Take LIMIT or OFFSET off a query and return its number."""
+    """Return the number of LIMIT or OFFSET."""
     found = query.args.get(part)
     if found is None:
         return None
-    query.set(part, None)
     value = found.expression
     options = found.args.get("limit_options")
     percent = options is not None and options.args.get("percent")
@@ -107,127 +134,84 @@ def _number(query: Any, part: str) -> int | None:
     return int(value.this)
 
 
-def _passed_on(
-    query: Any, grain: Mapping[str, Sequence[str]], limit: int | None, offset: int
-) -> Plan:
-    """Plan a SELECT that hands on the rows of one population view."""
-    read = [t.name for t in query.find_all(exp.Table)]
-    plain = len(read) == 1 and read[0] in grain
-    names = {e.alias_or_name for e in query.selects}
-    whole = [e for e in query.selects if isinstance(e, exp.Star)]
-    counted = whole or any(isinstance(e, exp.Column) and e.name == PATIENTS for e in query.selects)
-    if not plain or not counted:
-        raise QueryError("A minimum cell size needs a grouped result.", _REMEDY)
-    keys = tuple(k for k in grain[read[0]] if whole or k in names)
-    query = query.select(exp.alias_(exp.column(PATIENTS), _COUNT), copy=False)
-    return Plan(query.sql(dialect=DIALECT), keys, limit, offset)
-
-
-def _counts(given: Any) -> bool:
-    """Return whether an ``n_patients`` that a query names itself counts patients."""
-    inner = given.unalias()
-    if isinstance(inner, exp.Sum):
-        return isinstance(inner.this, exp.Column) and inner.this.name == PATIENTS
-    if not isinstance(inner, exp.Count) or not isinstance(inner.this, exp.Distinct):
-        return False
-    counted = inner.this.expressions
-    return len(counted) == 1 and getattr(counted[0], "name", "") == "patient_id"
-
-
-def _distinct(query: Any, columns_of: Callable[[str], Sequence[str]]) -> Any:
-    """Return ``count(DISTINCT x.patient_id)`` over the first source that has one."""
-    ctes = {c.alias_or_name: c.this for c in query.ctes}
-    joined = [j.this for j in query.args.get("joins") or []]
-    for source in [query.args["from_"].this, *joined] if query.args.get("from_") else []:
-        if isinstance(source, exp.Subquery):
-            columns = source.this.named_selects
-        elif source.name in ctes and not source.db:
-            columns = ctes[source.name].named_selects
+def _order(query: Any, shown: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield what ORDER BY sorts by, as columns of the result."""
+    names = list(shown)
+    for each in query.args["order"].expressions if query.args.get("order") else []:
+        by, falls = each.this, bool(each.args.get("desc"))
+        if isinstance(by, exp.Var) and by.name.upper() == "ALL":
+            yield from ((n, falls) for n in names)
+        elif isinstance(by, exp.Literal) and by.is_int and 0 < int(by.this) <= len(names):
+            yield names[int(by.this) - 1], falls
         else:
-            columns = columns_of(source.name)
-        if "patient_id" in columns or "*" in columns:
-            patient = exp.column("patient_id", table=source.alias_or_name or None)
-            return exp.Count(this=exp.Distinct(expressions=[patient]))
-        if PATIENTS in columns:
-            return exp.Sum(this=exp.column(PATIENTS, table=source.alias_or_name or None))
-    raise QueryError("Nothing in this query tells patients apart.", _REMEDY)
+            alike = [
+                n
+                for n, e in shown.items()
+                if (isinstance(by, exp.Column) and not by.table and by.name.lower() == n.lower())
+                or same(by, e)
+            ]
+            if not alike:
+                raise refuse(
+                    "an ORDER BY of something else than the result", "Sort by its columns."
+                )
+            yield alike[0], falls
 
 
-def _levels(query: Any) -> Any | None:
-    """Return GROUPING(keys) when the query has totals of its own (ROLLUP, CUBE, GROUPING SETS)."""
-    group = query.args.get("group")
-    sets = [
-        s for k in ("rollup", "cube", "grouping_sets") for s in (group and group.args.get(k)) or []
-    ]
-    columns = {c.sql(): c.copy() for s in sets for c in s.find_all(exp.Column)}
-    if not columns:
-        return None
-    return exp.Anonymous(this="GROUPING", expressions=list(columns.values()))
+class PassedOn:
+    """The rows of a view with counts."""
 
+    def __init__(self, query: Any, known: Known) -> None:
+        source = query.args["from_"].this
+        name = source.name.lower() if isinstance(source, exp.Table) else ""
+        if name not in known.cells or query.args.get("joins"):
+            columns = known.columns_of(name) if name else ()
+            raise QueryError(
+                "A minimum cell size needs groups, and these are rows of single patients."
+                if set(PATIENT_KEYS) & set(columns)
+                else "A minimum cell size needs a grouped result.",
+                f"Group them: SELECT key, count(*) AS n FROM {name} GROUP BY key."
+                if columns
+                else ADVICE,
+            )
+        self._query, self._name = query, name
+        self._grain, self._cells = tuple(known.grain[name]), known.cells[name]
 
-def suppress(rows: pa.Table, how: Plan, minimum: int) -> pa.Table:
-    """Return the rows with small cells blanked, and a column that says which and why.
+    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Figure, ...], dict[str, Any]]:
+        """Return the query to run, its keys, its figures and the columns asked for."""
+        open_to = [*self._grain, *(n for c, own in self._cells.items() for n in (c, *own))]
+        shown: dict[str, Any] = {}
+        for item in self._query.selects:
+            inner = item.unalias()
+            if isinstance(inner, exp.Star) and not any(inner.args.values()):
+                shown |= {n: exp.column(n) for n in open_to}
+                continue
+            if not isinstance(inner, exp.Column) or inner.name.lower() not in open_to:
+                raise refuse(
+                    f"this column of {self._name}", f"Its columns are: {', '.join(open_to)}."
+                )
+            shown[item.alias_or_name] = exp.column(inner.name.lower())
+        as_named = {e.name: n for n, e in shown.items()}
+        # Keys that are not asked for are still needed to know the lines.
+        run = exp.select(
+            *(exp.alias_(e.copy(), n, quoted=True) for n, e in shown.items()),
+            *(exp.alias_(exp.column(k), f"_cell_{k}") for k in self._grain if k not in as_named),
+            exp.alias_(exp.column(PATIENTS), COUNT),
+        ).from_(self._name)
+        figures = []
+        for number, (count, own) in enumerate(self._cells.items()):
+            names = tuple(as_named[n] for n in (count, *own) if n in as_named)
+            behind = COUNT if count == PATIENTS else f"{BEHIND}{number}"
+            if names:
+                figures.append(Figure(names, behind, whole=count != PATIENTS))
+            if names and count != PATIENTS:
+                run = run.select(exp.alias_(exp.column(count), behind))
+        if where := self._query.args.get("where"):
+            # Applied in the end: the rows that it leaves out are cells of the same lines.
+            plain(where.this, self._key)
+            run = run.select(exp.alias_(exp.paren(where.this.copy()), KEPT))
+        keys = tuple(as_named.get(k, f"_cell_{k}") for k in self._grain)
+        return run, keys, tuple(figures), shown
 
-    Args:
-        rows: The result of ``how.sql``.
-        how: The plan.
-        minimum: Least number of patients of a cell that is shown.
-    """
-    counts = [int(n or 0) for n in rows.column(_COUNT).to_pylist()]
-    levels = rows.column(_LEVEL).to_pylist() if _LEVEL in rows.column_names else [0] * len(counts)
-    keys = list(zip(*(rows.column(k).to_pylist() for k in how.keys), strict=True)) or [()] * len(
-        counts
-    )
-    small = {i for i, n in enumerate(counts) if 0 < n < minimum}
-    blank = small | complements(keys, levels, counts, small, minimum)
-    kept = rows.column(_KEPT).to_pylist() if _KEPT in rows.column_names else None
-    shown = [i for i in range(len(counts)) if kept is None or (kept[i] and i not in blank)]
-    # A blank row's place in an order by its figures would tell about them.
-    shown.sort(key=lambda i: (i in blank, str(keys[i]) if i in blank else ""))
-    shown = shown[how.offset :][: how.limit]
-    why = ["small" if i in small else "complementary" if i in blank else None for i in shown]
-    ordered = rows.drop_columns([c for c in (_COUNT, _LEVEL, _KEPT) if c in rows.column_names])
-    ordered = ordered.take(pa.array(shown, pa.int64()))
-    mask = pa.array([w is not None for w in why], pa.bool_())
-    columns = [
-        ordered.column(n) if n in how.keys else _blanked(ordered.column(n), mask)
-        for n in ordered.column_names
-    ]
-    return pa.table(
-        [*columns, pa.array(why, pa.string())], names=[*ordered.column_names, SUPPRESSED]
-    )
-
-
-def _blanked(column: pa.ChunkedArray, mask: pa.Array) -> pa.ChunkedArray:
-    return pc.if_else(mask, pa.scalar(None, column.type), column)
-
-
-def complements(
-    keys: Sequence[tuple[Any, ...]],
-    levels: Sequence[int],
-    counts: Sequence[int],
-    small: set[int],
-    minimum: int,
-) -> set[int]:
-    """Return the further cells to blank so that no total gives a small one back.
-
-    Examples:
-        >>> complements([("a",), ("b",), ("c",)], [0, 0, 0], [5, 40, 20], {0}, 11)
-        {2}
-    """
-    lines: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for i, key in enumerate(keys):
-        for position in range(len(key)):
-            lines[levels[i], position, key[:position], key[position + 1 :]].append(i)
-    blank = set(small)
-    changed = True
-    while changed:
-        changed = False
-        for cells in lines.values():
-            hidden = [i for i in cells if i in blank]
-            open_cells = [i for i in cells if i not in blank and counts[i] > 0]
-            exposed = len(hidden) == 1 or sum(counts[i] for i in hidden) < minimum
-            if hidden and open_cells and exposed:
-                blank.add(min(open_cells, key=lambda i: (counts[i], i)))
-                changed = True
-    return blank - small
+    def _key(self, column: Any) -> None:
+        if column.name.lower() not in self._grain:
+            raise refuse("a condition on a figure", f"Ask {', '.join(self._grain)} only.")

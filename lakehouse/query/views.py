@@ -7,6 +7,9 @@ blanks continues the line before it:
 - ``source``: where the definition is published; always for a risk score
 - ``requires: calendar``: the view compares patients in time. Under ``safe_harbor`` every patient
   has a time line of its own, so the view exists under ``limited`` only
+- ``cells: n_patients (mean_age, ...); n_with_diabetes; ...``: a view of counts: each count of
+  patients, the row's own first, with the figures that stand on it. With a minimum cell size these
+  columns and the grain are shown, no others, each count judged by itself
 - ``parameters: ts``: the file defines a table macro, ``SELECT ... FROM charlson_at(ts)``
 - ``column NAME: what it holds``: for a risk score, every column that no input documents already
 
@@ -17,7 +20,7 @@ explicit columns: an outer ``SELECT *`` would change with its inputs and has no 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -33,6 +36,9 @@ from lakehouse.resources import resource
 from lakehouse.tables import load_tables
 
 DIALECT = "duckdb"
+PATIENTS = "n_patients"
+"""Column with the number of distinct patients behind a row."""
+
 CODES = "codes"
 """Schema in which code sets lie."""
 
@@ -42,9 +48,10 @@ CALENDAR = "calendar"
 CALENDAR_PROFILES = frozenset({"limited"})
 """Profiles under which all patients share one calendar."""
 
-_KEYS = frozenset({"title", "description", "grain", "source", "requires", "parameters"})
+_KEYS = frozenset({"title", "description", "grain", "source", "requires", "parameters", "cells"})
 _LINE = re.compile(r"--\s(?P<column>column\s+)?(?P<key>\w+):\s*(?P<value>.*)")
 _CONTINUED = re.compile(r"--\s{3,}(?P<value>\S.*)")
+_CELL = re.compile(r"(?P<count>\w+)\s*(\((?P<figures>[\w\s,]+)\))?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -62,6 +69,7 @@ class View:
         requires: ``calendar`` or empty.
         parameters: Arguments, when the file defines a table macro.
         docs: What each documented column holds.
+        cells: Counts of patients, each with the figures that stand on it; none for other views.
         sql: The SELECT, without front matter.
         where: ``topic/name.sql``, for messages.
     """
@@ -75,6 +83,7 @@ class View:
     requires: str = ""
     parameters: tuple[str, ...] = ()
     docs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cells: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     sql: str = field(default="", repr=False)
     where: str = ""
 
@@ -178,9 +187,28 @@ def parse_view(text: str, topic: str, name: str) -> View:
         requires=matter.get("requires", ""),
         parameters=_names(matter.get("parameters", "")),
         docs=docs,
+        cells=_cells(matter.get("cells", ""), where),
         sql="\n".join(lines[body:]).strip().rstrip(";"),
         where=where,
     )
+
+
+def _cells(text: str, where: str) -> dict[str, tuple[str, ...]]:
+    """Return the counts of patients that front matter declares, with what stands on each.
+
+    Examples:
+        >>> _cells("n_patients (mean_age, share); n_female", "x.sql")
+        {'n_patients': ('mean_age', 'share'), 'n_female': ()}
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for each in filter(str.strip, text.split(";")):
+        match = _CELL.fullmatch(each.strip())
+        if match is None:
+            raise DefinitionError(f"{where}: `cells` reads n_patients (mean_age, ...); n_female.")
+        found[match["count"]] = _names(match["figures"] or "")
+    if found and next(iter(found)) != PATIENTS:
+        raise DefinitionError(f"{where}: `cells` begins with {PATIENTS}.")
+    return found
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -250,7 +278,8 @@ def validate(view: View, views: Mapping[str, View]) -> None:
     columns = view.columns
     if "" in columns or len(set(columns)) != len(columns):
         raise DefinitionError(f"{view.where}: every column needs a name of its own.")
-    for what, names in (("column doc", view.docs), ("grain", view.grain)):
+    cells = [n for count, figures in view.cells.items() for n in (count, *figures)]
+    for what, names in (("column doc", view.docs), ("grain", view.grain), ("cells", cells)):
         for name in names:
             if name not in columns:
                 raise DefinitionError(

@@ -2,6 +2,8 @@
 -- description: Studies, series, instances, patients and bytes of each modality. A study with several modalities counts
 --   once in each.
 -- grain: modality
+-- cells: n_patients (n_studies, n_series, n_instances, n_frames, size_gb, mean_series_mb,
+--   mean_instances_per_series)
 -- column modality: modality; UNKNOWN where an instance does not say
 -- column n_patients: patients
 -- column n_studies: studies

@@ -1,6 +1,7 @@
 -- title: Studies by body part
 -- description: Studies and patients of each body part and modality. A study of several body parts counts once in each.
 -- grain: body_part, modality
+-- cells: n_patients (n_studies, n_series, mean_age_years, share_of_modality)
 -- column body_part: body part examined; UNKNOWN where no instance of the series says
 -- column modality: modality; UNKNOWN where an instance does not say
 -- column n_studies: studies

@@ -3,6 +3,7 @@
 --   An hour in which nobody came or left is not shown; the one before it holds.
 -- grain: unit, hour
 -- requires: calendar
+-- cells: n_patients
 -- column unit: nursing unit
 -- column hour: beginning of the hour
 -- column n_patients: patients on the unit at the end of the hour

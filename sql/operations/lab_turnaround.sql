@@ -2,6 +2,8 @@
 -- description: How long the laboratory takes, by test and priority: from order to collection, to arrival, to the first
 --   result, in minutes. Steps that no message tells, and those that would run backwards, are left out.
 -- grain: code_system, code, category, priority
+-- cells: n_patients (n_orders, median_to_collection, median_to_arrival, median_in_laboratory,
+--   median_total, p90_total)
 -- column category: section of the laboratory (HL7 table 0074)
 -- column priority: S stat, A as soon as possible, R routine
 -- column n_orders: orders with a result

@@ -1,6 +1,7 @@
 -- title: Length of stay
 -- description: How long finished visits lasted, by class of visit, service and the unit where they ended.
 -- grain: class, service, unit
+-- cells: n_patients (n_visits, mean_days, median_days, p90_days, total_days, mean_age)
 -- column n_visits: finished visits with both times
 -- column n_patients: distinct patients
 -- column mean_days: mean, in days with their fraction

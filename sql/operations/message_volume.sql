@@ -2,6 +2,7 @@
 -- description: Records by type, sender and hour of the day, in the sender's own clock. The hour outlives the shift of
 --   dates, so this works under every profile. Repeated records count once.
 -- grain: format, record_type, sender_application, sender_facility, hour
+-- cells: n_patients (n_messages, share)
 -- column hour: 0 to 23; null where the record has no time
 -- column n_messages: records, each counted once
 -- column n_repeated: further copies of them (see repeated_records)

@@ -2,6 +2,7 @@
 -- description: Who came to and left each unit, hour by hour; hours without a move are not shown.
 -- grain: unit, hour
 -- requires: calendar
+-- cells: n_patients
 -- column unit: nursing unit
 -- column hour: beginning of the hour
 -- column n_admitted: patients whose visit began on the unit

@@ -1,6 +1,7 @@
 -- title: Age groups
 -- description: Living and deceased patients by age at their latest record.
 -- grain: age_group
+-- cells: n_patients (mean_age, share); n_female; n_90_and_over
 -- column age_group: 0-17, 18-64, 65+ or unknown
 -- column n_patients: distinct patients
 -- column n_female: women and girls among them

@@ -4,6 +4,7 @@
 -- grain: condition, state, age_group, week
 -- source: moving mean and standard deviation, as in the C2 method of the CDC's EARS, over eight weeks
 -- requires: calendar
+-- cells: n_patients
 -- column age_group: 0-17, 18-64, 65+ or unknown, at the diagnosis
 -- column week: Monday of the week
 -- column n_patients: distinct patients with the condition recorded in that week

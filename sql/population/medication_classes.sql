@@ -2,6 +2,7 @@
 -- description: Patients and orders by class of drug; cancelled orders do not count.
 -- grain: family, class
 -- source: codes.medication_classes (ATC)
+-- cells: n_patients (n_orders, n_drugs, share, mean_age); n_active_patients
 -- column family: wider group, such as antihypertensive; unknown where the drug is not known
 -- column class: class of the drug, such as statin
 -- column n_patients: distinct patients who ever had an order

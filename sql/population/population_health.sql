@@ -3,6 +3,8 @@
 --   the score (see risk_score).
 -- grain: state
 -- source: rules of the project: diabetes 1, systolic above 140 mmHg 1, age above 65 1, plus active medications
+-- cells: n_patients; n_with_diabetes (mean_score); n_hypertensive (mean_score); n_over_65 (mean_score);
+--   n_with_stays (n_stays, mean_length_of_stay_days)
 -- column state: state or province of the patient; null where not known
 -- column n_patients: distinct patients
 -- column mean_score: mean of risk_score
@@ -11,6 +13,7 @@
 -- column n_hypertensive: patients whose latest systolic pressure is above 140 mmHg
 -- column n_over_65: patients above 65 years
 -- column mean_medications: mean number of active medications
+-- column n_with_stays: patients with such a visit
 -- column n_stays: finished inpatient, observation and emergency visits
 -- column mean_length_of_stay_days: mean length of those
 WITH stays AS (
@@ -35,6 +38,7 @@ SELECT
     count(CASE WHEN s.pressure_point = 1 THEN 1 END) AS n_hypertensive,
     count(CASE WHEN s.age_point = 1 THEN 1 END) AS n_over_65,
     avg(s.active_medications) AS mean_medications,
+    count(CASE WHEN t.n_stays > 0 THEN 1 END) AS n_with_stays,
     cast(coalesce(sum(t.n_stays), 0) AS BIGINT) AS n_stays,
     sum(t.days) / nullif(sum(t.n_stays), 0) AS mean_length_of_stay_days
 FROM patients_current AS p

@@ -3,6 +3,7 @@
 --   patient, a visit, a code, a time, a value, a unit and an age, and faults in what is there. What does not belong to
 --   a table is null.
 -- grain: table_name, sender_application, sender_facility
+-- cells: n_patients (n_rows)
 -- column table_name: table
 -- column n_rows: statements, corrections and repetitions included
 -- column n_patients: distinct identities in them
