@@ -330,7 +330,9 @@ def test_a_replay_settles_rejects(
         ["record", "hl7v2.msh.type-required", "MSH-9", "1", "1"],
         ["row", "hl7v2.dg1.code-required", "DG1-3", "1", "1"],
     ]
-    assert "Also 1 warning: --warnings lists them." in filled("rejects").err
+    said = filled("rejects").err
+    assert "Not stored: 1 record, 1 row. --replay PATH tries them again" in said
+    assert "Also 1 warning: --warnings lists them." in said
     assert "warning\thl7v2.msh.control-id\tMSH-10\t1\t1" in filled("rejects", "--warnings").out
     assert conformance("hl7v2.msh.type-required") == "5,1,80.0"
     size = sum(f.stat().st_size for f in feeds.iterdir())

@@ -290,6 +290,10 @@ def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
         show.table(("level", "rule", "where", "n", "files", "what is wrong"), shown)
     else:
         show.note("No rejects.")
+    lost = {level: sum(r[3] for r in rows if r[0] == level) for level in ("file", "record", "row")}
+    if any(lost.values()):
+        counts = ", ".join(show.counted(n, level) for level, n in lost.items() if n)
+        show.note(f"Not stored: [bold]{counts}[/bold]. --replay PATH tries them again after a fix.")
     if ids:
         show.note(
             f"Of no known format: {_shortened(ids)}. lakehouse ingest names those whose path is "
