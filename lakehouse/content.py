@@ -31,6 +31,10 @@ CHUNK = 1 << 20
 REQUEST_BYTES = 4 << 20
 """How much of a far file one request brings."""
 
+GCS_PATIENCE = 30
+"""Seconds for which a request to Google's store is tried again; its client's own limit is a
+quarter of an hour, in which somebody without credentials sees nothing happen."""
+
 SETTLED_NS = 2_000_000_000
 """A file last written longer than this before it was looked at cannot have been written again
 within the same tick of the file system's clock."""
@@ -118,6 +122,8 @@ def is_uri(path: str) -> bool:
 @lru_cache(maxsize=64)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system that a URI names, and the path inside it."""
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
     return fs.FileSystem.from_uri(uri)
 
 
