@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shutil
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -98,3 +105,132 @@ def rows_of() -> Callable[[Warehouse], dict[str, list[tuple[Any, ...]]]]:
         return found
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def read_only() -> Callable[[Path], AbstractContextManager[None]]:
+    """A function that takes away the right to write to a folder and all below it, for a while.
+
+    Rights are nothing to root, so for root the folder is mounted read-only.
+    """
+
+    @contextmanager
+    def refusing(folder: Path) -> Iterator[None]:
+        if os.geteuid():
+            folders = [folder, *(p for p in folder.rglob("*") if p.is_dir())]
+            for each in folders:
+                each.chmod(0o500)
+            yield
+            for each in folders:
+                each.chmod(0o700)
+            return
+        if subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode:
+            pytest.skip("root may write anywhere, and a bind mount is not allowed here")
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+            yield
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+    return refusing
+
+
+@dataclass(frozen=True)
+class Somewhere:
+    """Where a warehouse is made, and with which catalog.
+
+    Attributes:
+        path: Folder or URI.
+        catalog: Name in ``.pyiceberg.yaml``.
+    """
+
+    path: str
+    catalog: str
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[dict[str, str]]:
+    """A real S3 server on loopback; yields the variables by which it is reached."""
+    pytest.importorskip("moto.server", reason="moto is not installed")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    client.create_bucket(Bucket="hospital")
+    client.close()
+    yield environment
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A real PostgreSQL server on loopback; yields the address of its database."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    found = shutil.which("initdb") or next(
+        (str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None
+    )
+    if found is None:
+        pytest.skip("PostgreSQL is not installed")
+    programs = Path(found).resolve().parent
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # PostgreSQL refuses to run as root; its Debian package made a user for it.
+    become = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    with tempfile.TemporaryDirectory() as folder:
+        if become:
+            shutil.chown(folder, "postgres")
+
+        def call(*command: str) -> None:
+            done = subprocess.run([*become, *command], capture_output=True, cwd=folder)
+            if done.returncode:
+                pytest.skip(f"PostgreSQL does not start here: {done.stderr.decode()[-200:]}")
+
+        data = f"{folder}/data"
+        call(str(programs / "initdb"), "-D", data, "-U", "lakehouse", "-A", "trust")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+        control = (str(programs / "pg_ctl"), "-D", data)
+        call(*control, "-w", "-l", f"{folder}/log", "-o", options, "start")
+        yield f"postgresql+psycopg://lakehouse@127.0.0.1:{port}/postgres"
+        call(*control, "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["s3", "postgres", "named"])
+def somewhere(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Somewhere:
+    """A place for a warehouse, of each kind, with a catalog that ``.pyiceberg.yaml`` names."""
+    from pyiceberg.utils.config import Config
+
+    path, uri = str(tmp_path / "anywhere"), f"sqlite:///{tmp_path}/second.db?timeout=30"
+    # A catalog keeps its rows under its name, so that tests may share one database.
+    name = "c" + "".join(c for c in tmp_path.name if c.isalnum()).lower()
+    if request.param == "s3":
+        for variable, value in request.getfixturevalue("object_store").items():
+            monkeypatch.setenv(variable, value)
+        path = f"s3://hospital/{tmp_path.name}"
+    elif request.param == "postgres":
+        uri = request.getfixturevalue("postgres")
+    (tmp_path / ".pyiceberg.yaml").write_text(
+        f"catalog:\n  {name}:\n    type: sql\n    uri: {uri}\n"
+    )
+    monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path))
+    # pyiceberg reads its configuration when it is imported, which has long happened here.
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())
+    return Somewhere(path, name)
