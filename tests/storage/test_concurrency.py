@@ -102,16 +102,20 @@ def test_a_full_disk_is_told_and_leaves_nothing(warehouse: Warehouse) -> None:
     assert len(content(warehouse, "patients")) == 3
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_told(warehouse: Warehouse) -> None:
-    folder = Path(warehouse.path)
-    try:
-        (folder / "state").mkdir(exist_ok=True)
-        (folder / "state").chmod(0o500)
-        with pytest.raises(CommitError, match="cannot be written"):
-            ingest(warehouse, "one")
-    finally:
-        (folder / "state").chmod(0o700)
+@pytest.mark.parametrize("part", ["state", "tables/patients"])
+def test_a_folder_that_cannot_be_written_is_told_and_the_next_run_completes(
+    warehouse: Warehouse, read_only: Any, part: str
+) -> None:
+    folder = Path(warehouse.path) / part
+    folder.mkdir(exist_ok=True)
+    with read_only(folder), pytest.raises(CommitError, match="cannot be written") as told:
+        ingest(warehouse, "one")
+    assert told.value.remedy
+    recover(warehouse)
+    assert content(warehouse, "observations") == []
+    assert unreferenced(warehouse) == set()
+    ingest(warehouse, "one")
+    assert len(content(warehouse, "patients")) == 3
 
 
 def test_a_process_elsewhere_lives_as_long_as_its_heart_beats(
