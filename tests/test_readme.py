@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -63,6 +65,31 @@ def test_the_five_minutes_run_as_written_and_in_order(tmp_path: Path) -> None:
 )
 def test_every_path_that_is_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+PROMISES = TEXT.partition("## What is promised")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("proof", sorted(set(re.findall(r"`(tests/[^`]+)`", PROMISES))))
+def test_every_proof_is_a_test_that_ci_collects(proof: str) -> None:
+    path, _, name = proof.partition("::")
+    place = ROOT / path
+    if place.name != "views":  # cases, which a test beside it runs
+        files = [place] if place.is_file() else sorted(place.rglob("test_*.py"))
+        names = [n.name for f in files for n in ast.parse(f.read_text()).body if _is_test(n)]
+        assert names
+        assert all(f.name.startswith("test_") for f in files)
+        assert not name or name in names
+
+
+def _is_test(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
+def test_every_promise_has_a_proof() -> None:
+    rows = [line for line in PROMISES.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    assert [row for row in rows if "`tests/" not in row.rsplit(" | ", 1)[-1]] == []
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"lakehouse\.(\w+)\(", TEXT))))
