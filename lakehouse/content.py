@@ -122,9 +122,19 @@ def is_uri(path: str) -> bool:
 @lru_cache(maxsize=64)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system that a URI names, and the path inside it."""
-    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:
-        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
-    return fs.FileSystem.from_uri(uri)
+    return fs.FileSystem.from_uri(bounded(uri))
+
+
+def bounded(uri: str) -> str:
+    """Return the URI with a limit to the time that an answer is waited for.
+
+    Examples:
+        >>> bounded("gs://feeds/adt"), bounded("s3://feeds/adt")
+        ('gs://feeds/adt?retry_limit_seconds=30', 's3://feeds/adt')
+    """
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
 
 
 def open_stored(file: FileToRead) -> BinaryIO:
