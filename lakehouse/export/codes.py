@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.export.dummies import LOCAL_SCHEME, REMOVED
 from lakehouse.formats.dicom.concepts import meaning
+from lakehouse.formats.dicom.harmless import is_known_text
 from lakehouse.formats.dicom.mapping import names
 from lakehouse.privacy.terminology import shape_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")
 _PREFIX = r"(?:da|[YZEPTGMkhdcmunpfaz])?"
 _ATOM = r"(?:mol|eV|Gy|Sv|Bq|Ci|Hz|cd|Pa|min|deg|rad|wk|mo|bar|Cel|[mgsAKVTJNWClLhda%]|\d{1,3})"
+_NOTE = re.compile(r"\{([^}]*)\}")
 _UNIT = re.compile(rf"/?{_PREFIX}{_ATOM}[+-]?\d?(?:[./*]{_PREFIX}{_ATOM}[+-]?\d?){{0,3}}")
 
 
@@ -45,7 +47,9 @@ def _is_public(designator: str, code: str) -> bool:
     """Return whether a code has the shape that codes of its public scheme have."""
     system = names("coding_schemes").get(designator, "local")
     if system == "ucum":
-        return _UNIT.fullmatch(code) is not None
+        notes = _NOTE.findall(code)
+        bare = _NOTE.sub("", code)
+        return all(map(is_known_text, notes)) and (not bare or _UNIT.fullmatch(bare) is not None)
     if system == "dcm":  # its words are modalities, which are listed; only numbers grow
         return re.fullmatch(r"\d{5,6}", code) is not None
     shape = shape_of(system)

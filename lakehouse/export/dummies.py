@@ -113,6 +113,18 @@ def shifted_datetime(text: str, days: int) -> str | None:
     return None if match is None or day is None else day + match[2] + (match[3] or "")
 
 
+def on_the_dummy_day(text: str) -> str:
+    """Return a DT value with its time of day, on the day that says nothing.
+
+    Examples:
+        >>> on_the_dummy_day("20240228101500.5+0100"), on_the_dummy_day("Smith")
+        ('19000101101500.5+0100', '19000101000000')
+    """
+    match = _DATETIME.fullmatch(text.strip(" \0"))
+    clock = match[2] + (match[3] or "") if match else ""
+    return f"19000101{clock or '000000'}"
+
+
 def is_utc_offset(text: str) -> bool:
     """Return whether a value is an offset from UTC.
 

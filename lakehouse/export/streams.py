@@ -42,6 +42,8 @@ def strip_riders(dataset: Dataset) -> None:
     if "PixelData" not in dataset:
         return
     syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise Refused("an image in a maker's own encoding")
     if not syntax.is_encapsulated:
         _cut(dataset, 0x7FE00010)
         return

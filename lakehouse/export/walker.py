@@ -13,11 +13,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.batch import SEPARATOR
 from lakehouse.export import codes, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private import SafePrivate
 from lakehouse.export.table import Options, action, data_rows
 from lakehouse.formats.dicom.harmless import has_form
+from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
 from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys import Secret
 from lakehouse.resources import resource
@@ -33,7 +35,7 @@ SH_LENGTH = 16
 _LENGTHS = {"SH": SH_LENGTH, "CS": 16, "LO": 64}
 
 _DATES = frozenset(["DA", "DT"])
-_PATIENT_ID, _ISSUER, _PATIENT_NAME, _ACCESSION = 0x00100020, 0x00100021, 0x00100010, 0x00080050
+_PATIENT_ID, _PATIENT_NAME, _ACCESSION = 0x00100020, 0x00100010, 0x00080050
 _BIRTH_DATE, _STUDY_DATE = 0x00100030, 0x00080020
 _AGE = 0x00101010
 _ENCRYPTED = 0x04000500
@@ -191,7 +193,7 @@ class ObjectDeidentifier:
         elif vr in _DATES:
             self._dates(dataset, element, None)
         elif vr == "TM" or number == 0x00080201:  # whole days: the time of day stays
-            if self._days is None or not all(map(_is_clock, values_of(element))):
+            if not all(map(_is_clock, values_of(element))):
                 self._fall_back(dataset, element)
             else:
                 self._count("C", dataset, number)
@@ -225,6 +227,8 @@ class ObjectDeidentifier:
             self._remove(dataset, number)
         elif values:
             self._fall_back(dataset, element)
+            if self.options.modified_dates and element.value == dummies.dummy("DT"):
+                element.value = dummies.on_the_dummy_day(values[0])  # by days, not by hours
 
     def _fall_back(self, dataset: Dataset, element: DataElement) -> None:
         """Do what the profile does without the options that clean."""
@@ -321,10 +325,12 @@ def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
         dataset: The object, as it was read.
         authority: Assigning authority of a number that states none.
     """
-    number = _text(dataset, _PATIENT_ID)
-    if number is not None and not normal_text(number).strip('"'):
-        number = None
-    return _text(dataset, _ISSUER) or authority, number
+    number = _text(dataset, keyword_tag(PATIENT["id"]))
+    issuer = _text(dataset, keyword_tag(PATIENT["issuer"]))
+    raw = qualified(number, issuer, authority)
+    if raw is None or not normal_text(number or "").strip('"'):
+        return authority, None
+    return raw.partition(SEPARATOR)[0], number
 
 
 def age_of(dataset: Dataset) -> str | None:

@@ -30,6 +30,19 @@ BEYOND_PYDICOM = {
 }
 
 
+NO_CODES: set[tuple[str, Any, Any]] = {
+    ("image_type", "DERIVED\\PRIMARY\\EPICARDIAL\\", "DERIVED\\PRIMARY\\EPICARDIAL\\0001"),
+    ("manufacturer", None, "QIICR, compressed with Pydicom"),
+    ("manufacturer", None, "https://github.com/QIICR/Slicer-SUVFactorCalculator"),
+    ("model", None, "git@github.com:QIICR/dcmqi.git"),
+    ("model", None, "https://github.com/QIICR/Iowa2DICOM.git"),
+    ("model", None, "https://github.com/QIICR/dcmqi.git"),
+    ("model", None, "https://github.com/fedorov/dcmqi.git"),
+    ("model", None, "https://github.com/qiicr/dcmqi"),
+}
+"""What stands in columns of codes and could be anything: column, ours, the object's."""
+
+
 def objects(folder: Path) -> list[Path]:
     """Return the sample files that are DICOM objects."""
     files = sorted(p for p in (folder / "dicom").rglob("*") if p.is_file())
@@ -68,8 +81,12 @@ def values(ds: Dataset, path: str) -> list[Any]:
 
 
 def first(ds: Dataset, paths: str) -> list[Any]:
-    """Return the values at the first path that has any."""
-    return next((v for p in paths.split("|") if (v := values(ds, p.strip()))), [])
+    """Return the values at the first path that has any, in the unit of the column."""
+    for alternative in paths.split("|"):
+        path, _, factor = alternative.partition("*")
+        if found := values(ds, path.strip()):
+            return [float(v) * float(factor) for v in found] if factor else found
+    return []
 
 
 def clean(value: Any) -> str:
@@ -80,6 +97,8 @@ def clean(value: Any) -> str:
 def expected(ds: Dataset, spec: Any) -> Any:
     """Return what a column of the mapping must hold by pydicom; a ValueError means null."""
     spec = {"from": spec} if isinstance(spec, str) else spec
+    if spec.get("patient"):
+        spec = {"id": "PatientID", "issuer": "IssuerOfPatientID"}
     if "id" in spec:
         found = first(ds, spec["id"])
         issuer = first(ds, spec["issuer"]) if "issuer" in spec else []
@@ -125,7 +144,7 @@ def moment(ds: Dataset, spec: dict[str, Any]) -> Any:
         when = dt.datetime.fromisoformat(found.isoformat())
     else:
         dates = first(ds, spec["date"]) if "date" in spec else []
-        if not dates:
+        if not dates or (spec.get("needs") and not clock):
             return None
         day = pydicom.valuerep.DA(clean(dates[0]))
         time = pydicom.valuerep.TM(clean(clock[0]).replace(":", "")) if clock else dt.time()
@@ -172,7 +191,7 @@ def test_every_typed_column_equals_what_pydicom_says(shared_data: Path) -> None:
     table = batch.tables["imaging_instances"]
     files = [paths[int(i, 16)] for i in batch.tables["records"]["file_id"].to_pylist()]
     unreadable = {(r.file_id, r.location) for r in batch.rejects if r.rule == "dicom.value"}
-    differences, compared = [], 0
+    differences, compared, dropped = [], 0, set()
     rows = table.to_pylist()
     for path, row in zip(files, rows, strict=True):
         if path.name in BEYOND_PYDICOM:
@@ -188,11 +207,15 @@ def test_every_typed_column_equals_what_pydicom_says(shared_data: Path) -> None:
                 except (ValueError, TypeError, OverflowError, NotImplementedError):
                     theirs = None  # pydicom refuses the value: ours is null with a warning
                 compared += theirs is not None
-                if not same(row[column], theirs):
+                if (column, row[column], theirs) in NO_CODES:
+                    dropped.add((column, row[column], theirs))
+                elif not same(row[column], theirs):
                     differences.append((path.name, column, row[column], theirs))
     assert compared > 7_000
-    assert not differences, differences[:20]
+    assert not differences, sorted({d[1:] for d in differences}, key=str)
     assert len(unreadable) < 5
+    assert dropped == NO_CODES
+    assert batch.dropped["dicom.terms"] > 0
 
 
 def test_names_come_from_the_standard(shared_data: Path) -> None:
@@ -344,3 +367,33 @@ def test_simplified_chinese_by_escape_sequence(tmp_path: Path) -> None:
     ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
     (row,) = read([tmp_path / "a"])[0].tables["imaging_instances"].to_pylist()
     assert row["series_description"] == "胸部 CT"
+
+
+def test_codes_that_are_none_are_dropped_and_counted(tmp_path: Path) -> None:
+    ds = Dataset()
+    ds.PatientID, ds.Modality, ds.BodyPartExamined = "P", "CT", "CANARY JOHN"
+    ds.Manufacturer, ds.ManufacturerModelName = "CANARY^JOHN SMITH 19581231", "CANARY MRN 123456"
+    ds.ConvolutionKernel, ds.ImageType = "CANARY", ["ORIGINAL", "CANARY"]
+    ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    batch = read([tmp_path / "a"])[0]
+    (row,) = batch.tables["imaging_instances"].to_pylist()
+    assert "CANARY" not in str(row)
+    assert (row["modality"], row["image_type"]) == ("CT", "ORIGINAL\\")
+    assert batch.dropped["dicom.terms"] == 4
+
+
+def test_other_units_and_a_time_alone_are_read(tmp_path: Path) -> None:
+    ds, dose = Dataset(), Dataset()
+    ds.PatientID, ds.Modality, ds.SeriesDate = "P", "PT", "20240115"
+    ds.XRayTubeCurrentInuA, ds.ExposureInuAs, ds.ExposureTimeInuS = "250000", "5000", "12000"
+    dose.Radiopharmaceutical, dose.RadiopharmaceuticalStartTime = "FDG", "101500"
+    ds.RadiopharmaceuticalInformationSequence = [dose]
+    ds.save_as(tmp_path / "a", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    del dose.RadiopharmaceuticalStartTime
+    ds.save_as(tmp_path / "b", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    rows = read([tmp_path / "a", tmp_path / "b"])[0].tables["imaging_instances"].to_pylist()
+    values = [rows[0][c] for c in ("tube_current_ma", "exposure_mas", "exposure_time_ms")]
+    assert values == [250.0, 5.0, 12.0]
+    assert rows[0]["radiopharmaceutical"] == "FDG"
+    assert rows[0]["injected_at"] == dt.datetime(2024, 1, 15, 10, 15, tzinfo=dt.UTC)
+    assert rows[1]["injected_at"] is None

@@ -178,9 +178,77 @@ def test_a_dose_report_gives_events_and_totals() -> None:
         (37.0, "MBq", "MBq", 37.0),
         (1.5, "min", "s", 90.0),
         (1.0, "furlong", "mm", None),
+        (0.5, "Gym2", "Gy.m2", 0.5),
+        (2.5, "dGycm2", "Gy.m2", 2.5e-05),
+        (2.5, "dGy*cm2", "Gy.m2", 2.5e-05),
+        (7.0, "uGym2", "Gy.m2", 7e-06),
+        (7.0, "\N{MICRO SIGN}Gy\N{MIDDLE DOT}m\N{SUPERSCRIPT TWO}", "Gy.m2", 7e-06),
+        (300.0, "mGycm", "mGy.cm", 300.0),
+        (2.0, "sec", "s", 2.0),
         (None, "mGy", "mGy", None),
         (1.2, "anything", "", 1.2),
     ],
 )
 def test_units_of_dose(value: Any, unit: str, wanted: str, result: Any) -> None:
     assert converted(value, unit, wanted) == result
+
+
+def coded(value: str, designator: str = "DCM", text: str = "x") -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, designator, text
+    return [item]
+
+
+def number(concept: str, value: float, unit: str) -> Dataset:
+    item, measured = Dataset(), Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "NUM"
+    item.ConceptNameCodeSequence = coded(concept)
+    measured.MeasurementUnitsCodeSequence = coded(unit, "UCUM")
+    measured.NumericValue = str(value)
+    item.MeasuredValueSequence = [measured]
+    return item
+
+
+def container(concept: str, items: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "CONTAINER"
+    item.ConceptNameCodeSequence, item.ContentSequence = coded(concept), items
+    return item
+
+
+def rows_of_report(items: list[Dataset], table: str) -> list[dict[str, Any]]:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.Modality, ds.PatientID = DOSE_REPORT, "1.2.3", "SR", "P"
+    ds.ValueType, ds.ConceptNameCodeSequence = "CONTAINER", coded("113701")
+    ds.ContentSequence = items
+    out = io.BytesIO()
+    ds.save_as(out, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    (batch,) = FORMAT.parse(io.BytesIO(out.getvalue()), Source("0" * 32))
+    return list(batch.tables[table].to_pylist())
+
+
+def test_mammography_is_told_by_its_glandular_dose_and_frames_are_no_events() -> None:
+    found = rows_of_report(
+        [
+            container("113706", [number("111631", 1.2, "mGy"), number("113733", 28, "kV")]),
+            container("113702", [number("111637", 2.4, "mGy"), number("113731", 17, "1")]),
+            container("113706", [number("122130", 0.5, "Gym2"), number("113733", 70, "kV")]),
+        ],
+        "radiation_events",
+    )
+    columns = ("scope", "kind", "average_glandular_dose_mgy", "n_events", "dose_area_product_gym2")
+    assert [tuple(r.get(c) for c in columns) for r in found] == [
+        ("event", "mammography", 1.2, None, None),
+        ("total", "mammography", 2.4, None, None),
+        ("event", "projection", None, None, 0.5),
+    ]
+
+
+def test_the_text_of_a_public_code_is_ours() -> None:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "CODE"
+    item.ConceptNameCodeSequence = coded("121071", "DCM", "CANARY JOHN")
+    item.ConceptCodeSequence = coded("T-0FFFF", "SRT", "CANARY JOHN")
+    (_, row) = rows_of_report([item], "imaging_reports")
+    assert row["concept_display"] == "Finding"
+    assert (row["value_code"], row["value_display"]) == ("T-0FFFF", None)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import SEPARATOR, RawBatch, Reject
-from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names
+from lakehouse.batch import RawBatch, Reject
+from lakehouse.formats.dicom.harmless import passes
+from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
 from lakehouse.formats.dicom.record import Record, empty
 from lakehouse.formats.dicom.values import (
     age_years,
@@ -31,7 +32,7 @@ from lakehouse.tables import load_tables
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000
-_BAD = object()
+_BAD, _UNKNOWN = object(), object()
 
 Convert = Callable[[bytes, Any], Any]
 
@@ -42,18 +43,23 @@ class Columns:
     Attributes:
         records: The records, one a row.
         bad: Position of the record and tag of each value that is not what its VR promises.
+        n_unknown: Values of code columns that could not be a code of theirs, and were dropped.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
         self.values = [r.values for r in records]
         self.bad: set[tuple[int, int]] = set()
+        self.n_unknown = 0
 
-    def pick(self, keys: tuple[Key, ...], convert: Convert) -> list[Any]:
+    def pick(
+        self, keys: tuple[Key, ...], convert: Convert, factors: Mapping[Key, float] | None = None
+    ) -> list[Any]:
         """Return one value a record: of the first key that has one."""
         found: list[Any] = [None] * len(self.values)
         for choice, key in enumerate(keys):
             cache: dict[Any, Any] = {}
+            factor = factors.get(key) if factors else None
             for row, values in enumerate(self.values):
                 if choice and found[row] is not None:
                     continue
@@ -69,7 +75,10 @@ class Columns:
                 if result is _BAD:
                     self.bad.add((row, key if isinstance(key, int) else key[-1]))
                     result = None
-                found[row] = result
+                elif result is _UNKNOWN:
+                    self.n_unknown += 1
+                    result = None
+                found[row] = result * factor if factor and result is not None else result
         return found
 
     def column(self, feed: Feed, stated: dict[str, list[Any]]) -> pa.Array:
@@ -89,7 +98,7 @@ class Columns:
             return pa.array(days, pa.int32()).cast(pa.date32())
         if feed.kind == "age":
             return pa.array(self.pick(feed.keys, _age), feed.type)
-        found = self.pick(feed.keys, _converter(feed))
+        found = self.pick(feed.keys, _converter(feed), feed.factors)
         if "else" in feed.options:
             found = [feed.options["else"] if value is None else value for value in found]
         return pa.array(found, feed.type)
@@ -100,12 +109,10 @@ class Columns:
 
     def _ids(self, feed: Feed) -> list[str | None]:
         numbers = self.pick(feed.keys, text)
-        if not feed.more:
-            return [None if n is None else SEPARATOR + n for n in numbers]
-        ours = feed.options.get("else") == "authority"
         issuers = self.pick(feed.more, text)
+        ours = feed.options.get("else") == "authority"
         return [
-            None if n is None else (i or (r.source.authority if ours else "")) + SEPARATOR + n
+            qualified(n, i, r.source.authority if ours else "")
             for n, i, r in zip(numbers, issuers, self.records, strict=True)
         ]
 
@@ -123,7 +130,7 @@ class Columns:
             if stamp is not None:
                 local[row], own = stamp
                 shift = shift if own is None else own
-            elif date is not None:
+            elif date is not None and not (feed.options.get("needs") and times[row] is None):
                 local[row] = moment(date, times[row] if times else None)
             else:
                 continue
@@ -201,7 +208,7 @@ def _converter(feed: Feed) -> Convert:
     if options.get("length"):
         return lambda vr, value: len(text(vr, value) or "") or None
     if options.get("join"):
-        return lambda vr, value: "\\".join(str(p) for p in parts(vr, value)) or None
+        return lambda vr, value: _joined(feed.rule, parts(vr, value))
     if "values" in options:
         listed = options["values"]
         return lambda vr, value: listed.get(text(vr, value, part))
@@ -210,13 +217,7 @@ def _converter(feed: Feed) -> Convert:
         otherwise = "local" if options["names"] == "coding_schemes" else None
         return lambda vr, value: table.get(text(vr, value, part) or "", otherwise)
     if pa.types.is_floating(feed.type):
-        factor = float(options.get("scale", 1))
-
-        def scaled(vr: bytes, value: Any) -> float | None:
-            found = number(vr, value, part)
-            return None if found is None else found * factor
-
-        return scaled
+        return lambda vr, value: number(vr, value, part)
     if pa.types.is_integer(feed.type):
         limit = 1 << (feed.type.bit_width - 1)
 
@@ -227,7 +228,21 @@ def _converter(feed: Feed) -> Convert:
             return found
 
         return whole
-    return lambda vr, value: text(vr, value, part)
+    if feed.rule is None:
+        return lambda vr, value: text(vr, value, part)
+
+    def known(vr: bytes, value: Any) -> Any:
+        found = text(vr, value, part)
+        return found if found is None or passes(feed.rule, found) else _UNKNOWN
+
+    return known
+
+
+def _joined(rule: str | None, values: Sequence[Any]) -> Any:
+    """Return all values with a backslash between, empty where one could not be a code."""
+    found = [str(value) for value in values]
+    kept = [value if passes(rule, value) else "" for value in found]
+    return "\\".join(kept) or None if any(kept) or not any(found) else _UNKNOWN
 
 
 def tables(records: Sequence[Record], batch: RawBatch) -> None:
@@ -235,6 +250,7 @@ def tables(records: Sequence[Record], batch: RawBatch) -> None:
     columns = Columns(records)
     for mapping in mappings():
         batch.tables[mapping.table] = _table(mapping, columns)
+    batch.dropped["dicom.terms"] += columns.n_unknown
     for row, tag in sorted(columns.bad):
         record = records[row]
         batch.rejects.append(

@@ -7,6 +7,7 @@ below it, each named by a code of the DICOM controlled terminology (DCM).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.formats.dicom.trees import Branch, Row, common
@@ -61,6 +62,10 @@ FACTORS: Mapping[tuple[str, str], float] = {
     ("uA", "mA"): 1e-3,
     ("A", "mA"): 1e3,
     ("s", "ms"): 1e3,
+    ("msec", "ms"): 1,
+    ("sec", "s"): 1,
+    ("sec", "ms"): 1e3,
+    ("msec", "s"): 1e-3,
     ("min", "s"): 60,
     ("ms", "s"): 1e-3,
     ("cm", "mm"): 10,
@@ -68,8 +73,24 @@ FACTORS: Mapping[tuple[str, str], float] = {
 }
 """(unit as sent, unit of the column) -> factor."""
 
-_COUNTS = ("113812", "113731")  # irradiation events of a CT study; radiographic frames
-_MAMMOGRAPHY = "111637"
+_EVENTS = "113812"
+_MAMMOGRAPHY = ("111631", "111637")  # average glandular dose; accumulated
+
+
+_SPELLINGS = str.maketrans(
+    {"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u", "\N{SUPERSCRIPT TWO}": "2"}
+    | dict.fromkeys(".*^\N{MIDDLE DOT} -_")
+)
+
+
+def _bare(unit: str) -> str:
+    """Return a unit without what its spellings differ by: Gy.m2, Gym2, Gy*m^2."""
+    return unit.translate(_SPELLINGS)
+
+
+@cache
+def _factors() -> dict[tuple[str, str], float]:
+    return {(_bare(unit), wanted): factor for (unit, wanted), factor in FACTORS.items()}
 
 
 def converted(value: float | None, unit: str | None, wanted: str) -> float | None:
@@ -78,12 +99,15 @@ def converted(value: float | None, unit: str | None, wanted: str) -> float | Non
     Examples:
         >>> converted(2.5, "dGy.cm2", "Gy.m2")
         2.5e-05
+        >>> converted(2.5, "dGycm2", "Gy.m2"), converted(7, "\u00b5Gy\u00b7m\u00b2", "Gy.m2")
+        (2.5e-05, 7e-06)
         >>> converted(1.0, "furlong", "mm") is None
         True
     """
-    if value is None or not wanted or unit == wanted:
+    bare = _bare(unit or "")
+    if value is None or not wanted or bare == _bare(wanted):
         return value
-    factor = FACTORS.get((unit or "", wanted))
+    factor = _factors().get((bare, wanted))
     # six digits more than any dose is measured to, so that 10 * 1e-5 reads 0.0001
     return None if factor is None else float(f"{value * factor:.12g}")
 
@@ -116,7 +140,7 @@ def _event(root: Branch, title: Row, scope: str, kind: str, below: list[Row]) ->
     row[BIRTH_DATE] = title.get(BIRTH_DATE)
     for item in below:
         _fill(row, item["concept_code"], item)
-    if any(item["concept_code"] == _MAMMOGRAPHY for item in below):
+    if any(item["concept_code"] in _MAMMOGRAPHY for item in below):
         row["kind"] = "mammography"
     return row
 
@@ -133,7 +157,7 @@ def _fill(row: Row, code: str | None, item: Row) -> None:
     if code in NUMBERS and item["value_type"] == "NUM":
         column, unit = NUMBERS[code]
         put(column, converted(item.get("value_number"), item.get("unit"), unit))
-    elif code in _COUNTS and item.get("value_number") is not None:
+    elif code == _EVENTS and item.get("value_number") is not None:
         put("n_events", int(item["value_number"]))
     elif code in ("113769", "113503"):
         put("event_uid", item.get("value_uid"))

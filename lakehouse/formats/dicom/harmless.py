@@ -99,9 +99,7 @@ def is_known_text(text: str) -> bool:
 
     Examples:
         >>> is_known_text("Model-based"), is_known_text("Seen by Dr Smith")
-        (False, False)
-        >>> is_known_text("Body filter")
-        True
+        (True, False)
     """
     return len(text) <= 64 and _made_of(text, _words())
 

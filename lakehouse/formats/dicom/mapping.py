@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.batch import BIRTH_DATE
+from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.formats.dicom.walk import dictionary_vr
 from lakehouse.resources import resource
@@ -27,10 +27,18 @@ FRAME = "Frame"
 Key = int | tuple[int, ...]
 """A tag, or the tags from a sequence down; ``(0, ...)`` begins in the functional groups."""
 
-OPTIONS = frozenset(
-    ["from", "part", "join", "values", "present", "length", "scale", "names", "else"]
-)
-OPTIONS |= {"id", "issuer", "date", "time", "at", "hour", "birth", "year", "age"}
+OPTIONS = frozenset(["from", "part", "join", "values", "present", "length", "names", "else"])
+OPTIONS |= {"patient", "id", "issuer", "date", "time", "needs", "at"}
+OPTIONS |= {"hour", "birth", "year", "age"}
+
+PATIENT = {"id": "PatientID", "issuer": "IssuerOfPatientID", "else": "authority"}
+"""Who a patient is, in every table and in exported copies: the number with who gave it, else with
+the ingest's authority (``patient = true`` in a mapping)."""
+
+
+def qualified(number: str | None, issuer: str | None, otherwise: str) -> str | None:
+    """Return an identifier in raw form: who gave it, and the number; None without a number."""
+    return None if number is None else (issuer or otherwise) + SEPARATOR + number
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Feed:
         keys: Where the value stands, first choice first (the date, for a moment).
         more: The same for what goes with it: issuer of an id, time of a moment.
         at: The same for the DT attribute of a moment.
+        factors: Into the column's unit, by the key whose attribute has another.
+        rule: What each value must pass to be kept (``harmless``), or None.
         options: What else the definition says.
     """
 
@@ -53,6 +63,8 @@ class Feed:
     keys: tuple[Key, ...]
     more: tuple[Key, ...] = ()
     at: tuple[Key, ...] = ()
+    factors: Mapping[Key, float] = field(default_factory=dict, hash=False)
+    rule: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -85,18 +97,36 @@ def keyword_tag(keyword: str) -> int:
     return int(tag)
 
 
-def _keys(text: str) -> tuple[Key, ...]:
-    found: list[Key] = []
-    for path in text.split("|"):
+def _factors(text: str) -> dict[Key, float]:
+    """Return the keys of alternatives such as ``A | S.B * 0.001``, each with its factor."""
+    found: dict[Key, float] = {}
+    for alternative in text.split("|"):
+        path, _, factor = alternative.partition("*")
         names = path.strip().split(".")
         tags = tuple(0 if n == FRAME else keyword_tag(n) for n in names)
-        found.append(tags[0] if len(tags) == 1 else tags)
-    return tuple(found)
+        found[tags[0] if len(tags) == 1 else tags] = float(factor or 1)
+    return found
+
+
+def _keys(text: str) -> tuple[Key, ...]:
+    return tuple(_factors(text))
+
+
+def _rule(phi: str, key: Key, options: Mapping[str, Any]) -> str | None:
+    """Return the rule for the values of a column of codes."""
+    from lakehouse.formats.dicom.harmless import rule_of
+
+    if phi != "code" or "values" in options or "names" in options:
+        return None
+    tag = key if isinstance(key, int) else key[-1]
+    return rule_of(tag, dictionary_vr(tag).decode())
 
 
 def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
     where = f"catalog/dicom/{table}.toml, column {column}"
-    options: dict[str, Any] = {"from": spec} if isinstance(spec, str) else spec
+    options: dict[str, Any] = {"from": spec} if isinstance(spec, str) else dict(spec)
+    if options.pop("patient", False):
+        options |= PATIENT
     if unknown := set(options) - OPTIONS:
         raise DefinitionError(f"{where}: unknown key {', '.join(sorted(unknown))}.")
     schema = load_tables()[table].schema
@@ -107,7 +137,11 @@ def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
     kind_of = pa.date32() if column == BIRTH_DATE else schema.field(column).type
     at = _keys(options["at"]) if "at" in options else ()
     if "from" in options:
-        return Feed(column, kind_of, "value", _keys(options["from"]), options=options)
+        factors = _factors(options["from"])
+        keys = tuple(factors)
+        scaled = {key: factor for key, factor in factors.items() if factor != 1}
+        rule = _rule(load_tables()[table].columns[column].phi, keys[0], options)
+        return Feed(column, kind_of, "value", keys, factors=scaled, rule=rule, options=options)
     if "id" in options:
         issuer = _keys(options["issuer"]) if "issuer" in options else ()
         return Feed(column, kind_of, "id", _keys(options["id"]), issuer, options=options)
@@ -117,7 +151,7 @@ def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
     if "date" in options or at:
         date = _keys(options["date"]) if "date" in options else ()
         time = _keys(options["time"]) if "time" in options else ()
-        return Feed(column, kind_of, "moment", date, time, at)
+        return Feed(column, kind_of, "moment", date, time, at, options=options)
     raise DefinitionError(f"{where}: one of from, id, date, at, hour, birth, age is needed.")
 
 

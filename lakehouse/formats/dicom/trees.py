@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.formats.dicom import values
-from lakehouse.formats.dicom.mapping import keyword_tag, names
+from lakehouse.formats.dicom.concepts import has_own_texts, meaning
+from lakehouse.formats.dicom.harmless import passes, rule_of
+from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, names, qualified
 from lakehouse.formats.dicom.record import Item, Record
 from lakehouse.formats.dicom.walk import dictionary_vr, tag_name
 from lakehouse.tables import load_tables
@@ -77,8 +79,10 @@ class Branch:
             return None
 
     def text(self, keyword: str) -> str | None:
-        """Return the first value as text."""
-        return self._read(keyword, values.text)
+        """Return the first value as text; None when it could not be what it ought to be."""
+        found = self._read(keyword, values.text)
+        rule = rule_of(tag(keyword), dictionary_vr(tag(keyword)).decode())
+        return found if found is None or passes(rule, found) else None
 
     def number(self, keyword: str, part: int = 0) -> float | None:
         """Return one value as a number."""
@@ -116,6 +120,9 @@ class Branch:
         code = item.text("CodeValue") or item.text("LongCodeValue") or item.text("URNCodeValue")
         designator = item.text("CodingSchemeDesignator")
         system = None if code is None else names("coding_schemes").get(designator or "", "local")
+        ours = None if code is None else meaning(designator or "", code)
+        if ours is not None or has_own_texts(designator or ""):
+            return code, system, ours
         return code, system, item.text("CodeMeaning")
 
     def moment(self, date: str, time: str | None = None) -> int | None:
@@ -156,11 +163,10 @@ def utc(local: int, east: int | None, zone: str) -> int:
 
 def common(root: Branch, table: str) -> Row:
     """Return what every row of an object's tree carries, as far as the table has a column."""
-    number = root.text("PatientID")
-    issuer = root.text("IssuerOfPatientID") or root.record.source.authority
+    number, issuer = root.text(PATIENT["id"]), root.text(PATIENT["issuer"])
     row: Row = {
         "record_id": root.record.record_id,
-        "patient_id": None if number is None else issuer + SEPARATOR + number,
+        "patient_id": qualified(number, issuer, root.record.source.authority),
         "accession_id": root.id("AccessionNumber"),
         "study_uid": root.text("StudyInstanceUID"),
         "series_uid": root.text("SeriesInstanceUID"),
