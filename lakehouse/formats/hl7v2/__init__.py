@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from lakehouse.batch import RawBatch, Reject, Source
-from lakehouse.formats.hl7v2.framing import CHUNK, chunks, looks_like_hl7
+from lakehouse.formats.hl7v2.framing import (
+    CHUNK,
+    MOST_MESSAGES,
+    TOO_LARGE,
+    Chunk,
+    chunks,
+    looks_like_hl7,
+)
 
 if TYPE_CHECKING:
     from lakehouse.formats.hl7v2.parse import Part
@@ -35,17 +43,21 @@ class HL7v2:
     def parse_many(self, files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
         """Yield raw batches of about 8 MiB of messages each, of one file or of many."""
         held: list[Part] = []
-        size = 0
+        size = n_messages = 0
         for stream, source in files:
             for part in _parts(stream, source):
                 if isinstance(part, RawBatch):
                     yield part
                     continue
+                if size + len(part.chunk.data) > 2 * CHUNK:  # one of them is a large message
+                    yield from _parsed(held)
+                    held, size, n_messages = [], 0, 0
                 held.append(part)
                 size += len(part.chunk.data)
-                if size >= CHUNK:
+                n_messages += len(part.chunk.starts)
+                if size >= CHUNK or n_messages >= MOST_MESSAGES:
                     yield from _parsed(held)
-                    held, size = [], 0
+                    held, size, n_messages = [], 0, 0
         yield from _parsed(held)
 
 
@@ -58,7 +70,9 @@ def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
     ordinal = 0
     counter = BatchCounter()
     for chunk in chunks(stream):
-        yield Part(chunk, ordinal, source)
+        yield (
+            _too_large(chunk, ordinal, source) if chunk.too_large else Part(chunk, ordinal, source)
+        )
         counter.count(chunk)
         ordinal += len(chunk.starts)
     rejects = counter.findings()
@@ -69,6 +83,11 @@ def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
         reject.file_id = source.file_id
     if rejects:
         yield RawBatch({}, rejects)
+
+
+def _too_large(chunk: Chunk, ordinal: int, source: Source) -> RawBatch:
+    reject = Reject(ordinal, *TOO_LARGE, byte_offset=chunk.offset, file_id=source.file_id)
+    return RawBatch({}, [reject], n_records=1, by_file=Counter({source.file_id: 1}))
 
 
 def _parsed(parts: list[Part]) -> Iterator[RawBatch]:

@@ -27,7 +27,8 @@ class BatchCounter:
         if _may_hold_headers(chunk.data):
             for header in _HEADER.finditer(chunk.data):
                 before = self._messages + int(np.searchsorted(chunk.starts, header.start()))
-                self._header(header, before, chunk.offset + header.start())
+                place = chunk.in_file(np.array([header.start()]))
+                self._header(header, before, int(place[0]))
         self._messages += len(chunk.starts)
 
     def _header(self, header: re.Match[bytes], messages: int, offset: int) -> None:

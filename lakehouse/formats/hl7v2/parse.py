@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source
-from lakehouse.formats.hl7v2.charset import to_utf8
+from lakehouse.formats.hl7v2.charset import Decoded, to_utf8
 from lakehouse.formats.hl7v2.checks import across
 from lakehouse.formats.hl7v2.delimiters import Places, group, join
 from lakehouse.formats.hl7v2.fields import Fields, Finding
-from lakehouse.formats.hl7v2.framing import Chunk
+from lakehouse.formats.hl7v2.framing import MOST_SEGMENTS, TOO_LARGE, Chunk
 from lakehouse.formats.hl7v2.mapping import Mapping, load_mappings
 from lakehouse.formats.hl7v2.order import out_of_order
 from lakehouse.formats.hl7v2.rows import RowBuilder, Rows
@@ -50,6 +50,7 @@ class Messages:
         ordinal: Its position in that file.
         offset: Byte at which it begins in that file.
         charset: Character set it was decoded with; empty where it could not be.
+        unnamed: Whether MSH-18 names a set that is not known, and that mattered.
     """
 
     file_ids: list[str]
@@ -57,11 +58,23 @@ class Messages:
     ordinal: np.ndarray
     offset: np.ndarray
     charset: np.ndarray
+    unnamed: np.ndarray
 
     def take(self, which: np.ndarray) -> Messages:
         """Return some of the messages."""
-        arrays = (self.file, self.ordinal, self.offset, self.charset)
+        arrays = (self.file, self.ordinal, self.offset, self.charset, self.unnamed)
         return Messages(self.file_ids, *(a[which] for a in arrays))
+
+    def reject(self, which: int, rule: str, message: str, location: str = "") -> Reject:
+        """Return the reject of one of the messages."""
+        return Reject(
+            int(self.ordinal[which]),
+            rule,
+            message,
+            location,
+            byte_offset=int(self.offset[which]),
+            file_id=self.file_ids[self.file[which]],
+        )
 
     def file_column(self) -> pa.Array:
         """Return the file id of each message."""
@@ -86,20 +99,12 @@ def parse_parts(parts: Sequence[Part]) -> Iterator[RawBatch]:
         return
     data, starts, known = _joined(parts)
     mappings = load_mappings(parts[0].source.mappings)
-    data, starts = _decoded(data, starts, known.charset)
+    data, starts = _decoded(data, starts, known)
     groups = group(data, starts)
     bad = {int(i): _DELIMITERS for i in groups.pop(None, ())}
     bad |= {int(i): _UNDECODABLE for i in np.flatnonzero(known.charset == "")}
     if bad:
-        rejects = [
-            Reject(
-                int(known.ordinal[i]),
-                *fault,
-                byte_offset=int(known.offset[i]),
-                file_id=known.file_ids[known.file[i]],
-            )
-            for i, fault in sorted(bad.items())
-        ]
+        rejects = [known.reject(i, *fault) for i, fault in sorted(bad.items())]
         which = known.take(np.array(sorted(bad)))
         yield RawBatch({}, rejects, n_records=len(rejects), by_file=which.by_file())
     whole = len(groups) == 1 and not bad
@@ -107,13 +112,20 @@ def parse_parts(parts: Sequence[Part]) -> Iterator[RawBatch]:
         good = members[known.charset[members] != ""]
         if delimiters is not None and len(good):
             text = data if whole else join(data, starts, good)
-            yield _group(text, delimiters, mappings, parts[0].source, known.take(good))
+            yield from _grouped(text, delimiters, mappings, parts[0].source, known.take(good))
 
 
 _UNDECODABLE = (
     "hl7v2.charset.undecodable",
     "Bytes that the declared character set does not allow.",
     "MSH-18",
+)
+_CONTINUED = ("hl7v2.segment.continued", "", "A text holds line ends that are not escaped.")
+_STRAY = ("hl7v2.segment.stray", "", "Lines that are no segment were left out.")
+_UNNAMED = (
+    "hl7v2.charset.unknown",
+    "MSH-18",
+    "Names a character set that is not known; read by its content.",
 )
 _DELIMITERS = (
     "hl7v2.msh.delimiters",
@@ -140,12 +152,13 @@ def _joined(parts: Sequence[Part]) -> tuple[bytes, Places, Messages]:
         np.concatenate(ordinals),
         np.concatenate([p.chunk.offsets for p in parts]),
         np.full(sum(sizes), "us-ascii", dtype=object),
+        np.zeros(sum(sizes), dtype=bool),
     )
     return b"\r".join(texts), np.concatenate(starts), known
 
 
-def _decoded(data: bytes, starts: Places, sets: np.ndarray) -> tuple[bytes, Places]:
-    """Return the buffer in UTF-8 and where its messages begin; writes the sets it found."""
+def _decoded(data: bytes, starts: Places, known: Messages) -> tuple[bytes, Places]:
+    """Return the buffer in UTF-8 and where its messages begin; notes the sets it found."""
     if data.isascii() and b"\x1b" not in data:
         return data, starts
     texts: list[bytes] = []
@@ -153,22 +166,40 @@ def _decoded(data: bytes, starts: Places, sets: np.ndarray) -> tuple[bytes, Plac
     for i, (begin, end) in enumerate(zip(begins, [*begins[1:], len(data)], strict=True)):
         message = data[begin:end]
         if not message.isascii() or b"\x1b" in message:
-            decoded = to_utf8(message)
-            message, sets[i] = decoded if decoded else (message[:4] + b"\r", "")
+            decoded = to_utf8(message) or Decoded(message[:4] + b"\r", "", True)
+            message, known.charset[i] = decoded.text, decoded.charset
+            known.unnamed[i] = not decoded.named
         texts.append(message)
     sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     return b"".join(texts), np.cumsum(sizes) - sizes
 
 
-def _group(
+def _grouped(
     data: bytes,
     delimiters: Delimiters,
     mappings: tuple[Mapping, ...],
     source: Source,
     known: Messages,
+) -> Iterator[RawBatch]:
+    """Yield the raw batches of messages that share their delimiters, halved while they are many."""
+    tokens = Tokens(data, delimiters)
+    n = tokens.n_messages
+    if len(tokens.tags) <= MOST_SEGMENTS:
+        yield _group(tokens, mappings, source, known)
+    elif n == 1:
+        yield RawBatch({}, [known.reject(0, *TOO_LARGE)], n_records=1, by_file=known.by_file())
+    else:
+        middle = int(tokens.message_start[n // 2])
+        halves = (data[:middle], np.arange(n // 2)), (data[middle:], np.arange(n // 2, n))
+        del tokens
+        for half, which in halves:
+            yield from _grouped(half, delimiters, mappings, source, known.take(which))
+
+
+def _group(
+    tokens: Tokens, mappings: tuple[Mapping, ...], source: Source, known: Messages
 ) -> RawBatch:
     """Return the raw batch of messages that share their delimiters."""
-    tokens = Tokens(data, delimiters)
     fields = Fields(tokens, source.time_zone, source.authority)
     rows: dict[str, list[Rows]] = {}
     for mapping in mappings:
@@ -181,13 +212,13 @@ def _group(
     tables["records"] = _records(rows["records"][0], tokens, unmapped, record_ids, known)
     findings = [*across(fields), *out_of_order(fields)]
     findings += fields.findings  # last: whoever reads a field may find it at fault
-    for rule, text, lines in (
-        ("continued", "A text holds line ends that are not escaped.", tokens.continued),
-        ("stray", "Lines that are no segment were left out.", tokens.stray),
+    for (rule, place, text), where in (
+        (_CONTINUED, tokens.continued),
+        (_STRAY, tokens.stray),
+        (_UNNAMED, known.unnamed),
     ):
-        if lines.any():
-            messages = np.flatnonzero(lines).astype(np.int32)
-            findings.append(Finding(f"hl7v2.segment.{rule}", "", text, messages))
+        if where.any():
+            findings.append(Finding(rule, place, text, np.flatnonzero(where).astype(np.int32)))
     if findings:
         tables["rejects"] = _findings(findings, tables["records"], known)
     tables["records"] = tables["records"].append_column("_byte_offset", pa.array(known.offset))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
 
@@ -12,6 +15,7 @@ from reading import MSH, PID, batches, message, rejects, rows
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.hl7v2 import FORMAT
 from lakehouse.formats.hl7v2.framing import chunks, looks_like_hl7
+from lakehouse.formats.hl7v2.tokens import Tokens
 from lakehouse.quality import validate
 
 TWO = message(PID) + message(PID).replace("C1", "C2")
@@ -102,6 +106,15 @@ def test_wide_and_marked_encodings(codec: str) -> None:
         ("UTF-8~UNICODE", "utf-8", "東京", "utf-8"),
         ("ISO IR87", "iso2022_jp", "東京", "iso2022_jp"),
         ("GB 18030-2000", "gb18030", "北京", "gb18030"),
+        ("WINDOWS-1251", "cp1251", "МОСКВА", "cp1251"),
+        ("CP1250", "cp1250", "ŁÓDŹ", "cp1250"),
+        ("KOI8-R", "koi8-r", "МОСКВА", "koi8-r"),
+        ("ISO IR144", "iso8859-5", "МОСКВА", "iso8859-5"),
+        ("8859/1", "cp1252", "“K”", "cp1252"),  # bytes that are control characters in 8859/1
+        ("~ISO IR87", "iso2022_jp", "東京", "iso2022_jp"),  # ASCII, and by escape JIS X 0208
+        ("ISO IR14~ISO IR87", "iso2022_jp", "東京", "iso2022_jp"),
+        ("ISO IR14", "shift_jis", "ﾄｳｷｮｳ", "shift_jis"),
+        ("UNICODE UTF-16", "utf-8", "東京", "utf-8"),
     ],
 )
 def test_character_sets(declared: str, codec: str, city: str, noted: str) -> None:
@@ -109,6 +122,31 @@ def test_character_sets(declared: str, codec: str, city: str, noted: str) -> Non
     data = "\r".join([header, PID.replace("BOSTON", city), ""]).encode(codec)
     assert rows(data, "patients")[0]["city"] == city
     assert rows(data, "records")[0]["character_set"] == noted
+
+
+def test_a_character_set_that_is_not_known_is_noted_where_it_matters() -> None:
+    for name, noted in (("CNS 11643-1992", True), ("rot13", True), ("8859/1", False), ("", False)):
+        data = (MSH + "||||||" + name + "\r" + PID.replace("BOSTON", "MÜNCHEN")).encode("cp1252")
+        assert rows(data, "patients")[0]["city"] == "MÜNCHEN"
+        assert rejects(data) == [(0, "hl7v2.charset.unknown", "warning")] * noted
+    assert not rejects(MSH + "||||||CNS 11643-1992\r" + PID)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("before", ["\x0b", "\r\n", "\ufeff"])
+def test_wide_files_without_a_mark_or_behind_framing(before: str, codec: str) -> None:
+    data = (before + message(PID.replace("BOSTON", "MÜNCHEN"))).encode(codec)
+    assert looks_like_hl7(data[:100])
+    assert rows(data, "patients")[0]["city"] == "MÜNCHEN"
+    assert [r["ordinal"] for r in rows(data + data[-1:], "records")] == [0]  # half a character
+
+
+def test_half_a_character_of_a_wide_file_rejects_its_message_alone() -> None:
+    wide = (message(PID) + message(PID.replace("BOSTON", "B\ud800N")) + message(PID)).encode(
+        "utf-16-le", "surrogatepass"
+    )
+    assert rejects(wide) == [(1, "hl7v2.charset.undecodable", "record")]
+    assert [r["ordinal"] for r in rows(wide, "records")] == [0, 2]
 
 
 def test_undecodable_message_is_rejected_alone() -> None:
@@ -214,6 +252,108 @@ def test_embedded_documents_of_any_size_take_bounded_memory() -> None:
     assert peak < 150 * 2**20
 
 
+@pytest.mark.parametrize("before", ["", "x", "xy"])
+@pytest.mark.parametrize(
+    ("declared", "codec", "letter"),
+    [("UNICODE UTF-8", "utf-8", "€"), ("GB 18030-2000", "gb18030", "京"), ("", "cp1252", "é")],
+)
+def test_a_long_text_is_cut_between_characters(
+    declared: str, codec: str, letter: str, before: str
+) -> None:
+    """Whatever its letters, and the messages behind it lie where they lay in the file."""
+    header = MSH + "||||||" + declared
+    long = "NTE|1||" + before + letter * (17 * 2**20 // len(letter.encode(codec))) + "|y"
+    data = "\r".join([header, long, PID, "OBX|1|NM|A^B^LN||7|mg", ""]).encode(codec)
+    data += message(PID).encode() + message(PID).encode()[:-1] + message(PID).encode()
+    (batch,) = batches(data)
+    assert batch.tables["records"]["ordinal"].to_pylist() == [0, 1, 2, 3]
+    assert batch.tables["observations"]["value_number"].to_pylist() == [7]
+    assert len(batch.tables["patients"]) == 4 and "rejects" not in batch.tables
+    starts = [m.start() for m in re.finditer(rb"MSH\|", data)]
+    assert [o for c in chunks(io.BytesIO(data)) for o in c.offsets.tolist()] == starts
+
+
+LINE = "OBX|1|NM|2345-7^Glucose^LN||5|mg/dL|70-110|N|||F|||20240102\r"
+
+
+def test_a_message_of_too_many_segments_is_rejected_alone_in_bounded_memory() -> None:
+    """40 MiB of results in one message; its neighbours are stored, with their places."""
+
+    class Large(io.RawIOBase):
+        def __init__(self) -> None:
+            lines = (LINE * (2**20 // len(LINE))).encode()
+            self.parts = [message(PID).encode() * 2, *([lines] * 40), TWO.encode()]
+
+        def read(self, size: int = -1) -> bytes:
+            return self.parts.pop(0) if self.parts else b""
+
+    tracemalloc.start()
+    parsed = [validate(b, "hl7v2") for b in FORMAT.parse(Large(), Source("a" * 32))]  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(r.record_ordinal, r.rule, r.level) for b in parsed for r in b.rejects] == [
+        (1, "hl7v2.message.too-large", "record")
+    ]
+    kept = [o for b in parsed if b.tables for o in b.tables["records"]["ordinal"].to_pylist()]
+    assert sorted(kept) == [0, 2, 3] and sum(b.n_records for b in parsed) == 4
+    assert peak < 200 * 2**20
+
+
+PARSE_LARGEST = """
+import io, resource, sys
+from lakehouse.batch import Source
+from lakehouse.formats.hl7v2 import FORMAT
+from lakehouse.quality import validate
+head, line = sys.argv[1].encode(), sys.argv[2].encode()
+data = io.BytesIO(head + line * (15 * 2**20 // len(line)))
+print(sum(validate(b, "hl7v2").n_records for b in FORMAT.parse(data, Source("a" * 32))))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+@pytest.mark.parametrize("line", [LINE, "OBX|\r", "MSH|^~\\&|||||||A\r"])
+def test_whatever_a_file_holds_its_parsing_stays_below_a_gibibyte(line: str) -> None:
+    """The largest message there may be, of results or of nothing, and the smallest messages."""
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE_LARGEST, message(PID), line],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    n, kib = map(int, done.stdout.split())
+    assert n == 1 + ("MSH" in line) * (15 * 2**20 // len(line))
+    assert kib < 700 * 2**10
+
+
+@pytest.mark.parametrize("n", [3, 7])
+def test_limits_on_what_is_parsed_together_change_no_row(
+    monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    from lakehouse.formats import hl7v2
+    from lakehouse.formats.hl7v2 import framing, parse
+
+    data = "[SOM]".join([message(PID, LINE.strip()), message(PID).rstrip(), TWO * 4, TWO])
+    whole = _facts(batches(data))
+    monkeypatch.setattr(parse, "MOST_SEGMENTS", n)
+    assert _facts(batches(data)) == whole and len(batches(data)) > 2
+    monkeypatch.setattr(framing, "MOST_MESSAGES", n)
+    monkeypatch.setattr(hl7v2, "MOST_MESSAGES", n)
+    monkeypatch.setattr(parse, "MOST_SEGMENTS", 1000)
+    assert _facts(batches(data)) == whole and len(batches(data)) > 1
+
+
+def test_a_message_of_more_segments_than_are_parsed_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lakehouse.formats.hl7v2 import parse
+
+    monkeypatch.setattr(parse, "MOST_SEGMENTS", 5)
+    data = TWO + message(PID, LINE * 4) + TWO
+    assert rejects(data) == [(2, "hl7v2.message.too-large", "record")]
+    assert [r["ordinal"] for r in rows(data, "records")] == [0, 1, 3, 4]
+
+
 def test_unknown_segments_are_counted_not_named() -> None:
     data = message(PID, "ZPD|secret", "QQQ|secret", "NTE|1||text")
     (batch,) = batches(data)
@@ -279,10 +419,10 @@ def test_a_parser_failure_is_a_reject_of_the_messages_around_it(
 
     real = parse._group
 
-    def failing(text: bytes, *rest: object) -> RawBatch:
-        if b"C2" in text:
+    def failing(tokens: Tokens, *rest: object) -> RawBatch:
+        if b"C2" in tokens.buffer.tobytes():
             raise IndexError("a value that must not be seen")
-        return real(text, *rest)  # type: ignore[arg-type]
+        return real(tokens, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(parse, "_group", failing)
     files = [
