@@ -204,7 +204,16 @@ def test_batches_are_counted() -> None:
     wrong = good.replace("BTS|2", "BTS|3").replace("FTS|1", "FTS|2")
     assert rejects(wrong) == [(-1, "hl7v2.batch.count", "warning")] * 2
     cut = good[: good.index("BTS")]
-    assert rejects(cut) == [(-1, "hl7v2.batch.unfinished", "warning")]
+    assert rejects(cut) == [(-1, "hl7v2.batch.unfinished", "warning")] * 2
+    assert rejects(good[: good.index("FTS")]) == [(-1, "hl7v2.batch.unfinished", "warning")]
+    assert not rejects(good.replace("BTS|2", "BTS|002").replace("FTS|1", "FTS|"))
+
+
+@pytest.mark.parametrize("count", ["two", "+2", "2.0", "-2"])
+def test_a_count_that_is_none_is_noted(count: str) -> None:
+    data = f"BHS|^~\\&|A\r{TWO}BTS|{count}\r"
+    assert rejects(data) == [(-1, "hl7v2.batch.count-invalid", "warning")]
+    assert rejects(data.replace(count, "9" * 5000)) == [(-1, "hl7v2.batch.count", "warning")]
 
 
 def test_a_last_message_cut_off_keeps_its_neighbours() -> None:
@@ -393,7 +402,7 @@ def test_many_files_read_together_give_the_rows_of_each_alone() -> None:
     ]
 
     assert _facts(together) == _facts(alone)
-    assert len(_facts(together)) == 18
+    assert len(_facts(together)) == 19
     dropped = {k: c for b in together for k, c in b.dropped_by_file.items()}
     assert dropped["a" * 32] == {"Z-segment": 1} and dropped["e" * 32] == {"NTE": 1}
 
