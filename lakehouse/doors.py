@@ -25,7 +25,7 @@ from lakehouse.packing import Made
 from lakehouse.privacy.keys import KEY_FILE, Secret
 from lakehouse.reading import Terms
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.ledger import known_files
+from lakehouse.storage.ledger import known_files, tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
@@ -96,6 +96,8 @@ class FormatDatasource(Files):
                 authority = opened.settings.authority if authority is None else authority
                 found = discover(paths, secret, exclude=(opened.path,)).files
                 known = known_files(opened, [f.file_id for f in found])
+                unknown = [f.file_id for f in found if f.format is None]
+                known |= tried_in_vain(opened, unknown, self.format.name)
                 files = contents(found, lambda ids: set(ids) - known)
                 erased = read_tombstones(opened)
         terms = Terms(

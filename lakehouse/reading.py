@@ -139,7 +139,8 @@ class _Reader:
         if crashed:
             last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
         else:
-            last = Parsed(RawBatch({}), [_concluded(report, file)])
+            last = Parsed(RawBatch({}), [report])
+        _concluded(report, file)
         last.tally = Tally(1, bytes=max(file.content_size - n_read, 0))
         yield last
 
@@ -273,12 +274,12 @@ def _report(known: Format | None, file: FileToRead) -> FileReport:
 
 
 def _concluded(report: FileReport, file: FileToRead) -> FileReport:
-    """Return the report of a file that was read to its end.
+    """Return the report of a file that was read.
 
-    A file that no format recognises, read as the one that was asked for, and that gave no record
-    is not of that one either: it may be tried as another.
+    A file that no format recognises, read as the one that was asked for, and of which nothing is
+    stored, may be tried as another.
     """
-    if file.format is None and not report.n_records:
+    if file.format is None and report.n_records == report.n_rejects:
         report.status = NOT_RECOGNISED
     return report
 

@@ -358,7 +358,7 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
     strange = feeds / "DOE_JANE.txt"
     strange.write_text("no header\r" + ADMISSION.format(control="C7", number="100007"), newline="")
     ran = lakehouse("ingest", "feeds")
-    assert "1 file at or below feeds of no known format: nothing of that is stored." in ran.err
+    assert "Of no known format: 1 file at or below feeds. Nothing of that is stored." in ran.err
     file_id = lakehouse("sql", "SELECT file_id FROM open_rejects").out.splitlines()[1]
     assert file_id in ran.err
     again = lakehouse("ingest", "feeds")
@@ -369,8 +369,13 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
     assert file_id in rejects.err
     assert "DOE" not in ran.err + again.err + rejects.out + rejects.err
     alone = lakehouse("ingest", "feeds/DOE_JANE.txt")
-    assert "feeds/DOE_JANE.txt is of no known format: nothing of it is stored." in alone.err
+    said = "Of no known format: feeds/DOE_JANE.txt. Nothing of it is stored."
+    assert said in alone.err
+    assert "--format NAME reads" in alone.err
+    other = lakehouse("ingest", "feeds/DOE_JANE.txt", "--format", "dicom")
+    assert said.replace("Of no known format", "Not readable as dicom") in other.err
     assert "Nothing new.\n" in alone.err
+    assert "dicom" in lakehouse("rejects").out
     taken = lakehouse("rejects", "--replay", "feeds", "--format", "hl7v2")
     assert "Stored 1 record." in taken.err
     assert "No rejects." in lakehouse("rejects").err

@@ -188,16 +188,21 @@ def test_what_no_format_knew_is_taken_when_one_is_named(feed: Path, warehouse: W
 
     assert told() == (True, 0, 1, 0)
     assert told() == (False, 0, 1, 0)
-    assert told(format="hl7v2") == (True, 0, 1, 0)  # it is not of that one either
-    assert told(format="hl7v2") == (False, 0, 1, 0)
+    for other in ("hl7v2", "dicom"):  # it is not of those either, nor stored
+        assert told(format=other) == (True, 0, 1, 0)
+        assert told(format=other) == (False, 0, 1, 0)
     assert told() == (False, 0, 1, 0)
     with Lakehouse(warehouse.path) as lake:
         rules = lake.sql("SELECT rule, level FROM open_rejects ORDER BY ALL").fetchall()
-    assert rules == [("file.not-recognised", "file"), ("hl7v2.file.no-message", "warning")]
+    assert rules == [
+        ("dicom.not-dicom", "record"),
+        ("file.not-recognised", "file"),
+        ("hl7v2.file.no-message", "warning"),
+    ]
     assert told(format="lines") == (True, 0, 0, 2)
     assert told(format="lines") == (False, 1, 0, 0)
     assert told() == (False, 1, 0, 0)
-    assert len(table(warehouse, "ingest_files")) == 3
+    assert len(table(warehouse, "ingest_files")) == 4
     with Lakehouse(warehouse.path) as lake:
         assert lake.sql("SELECT rule FROM open_rejects").fetchall() == []
 

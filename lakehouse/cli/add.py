@@ -143,7 +143,7 @@ def ingest(
             codes=[str(c) for c in codes or ()],
             key_file=key_file,
         )
-    _report(report)
+    _report(report, form)
 
 
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
@@ -158,8 +158,8 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
     _say_made(init_warehouse(warehouse, catalog=catalog, key_file=key_file))
 
 
-def _report(report: IngestReport) -> None:
-    _say_unrecognised(report.unrecognised)
+def _report(report: IngestReport, form: str | None) -> None:
+    _say_unrecognised(report.unrecognised, form)
     if report.n_hidden:
         passed = show.counted(report.n_hidden, "name")
         show.note(f"Passed over {passed} beginning with a dot.")
@@ -196,28 +196,27 @@ SHOWN = 5
 """Paths, or ids of files, that are told one by one."""
 
 
-def _say_unrecognised(files: dict[str, tuple[str, bool]]) -> None:
+def _say_unrecognised(files: dict[str, tuple[str, bool]], form: str | None) -> None:
     """Name the files that gave no record, each by its path where that was typed in full.
 
     A name that was found in a folder may identify a patient, and is never told.
     """
     from rich.markup import escape
 
+    what = f"Not readable as {form}" if form else "Of no known format"
     own = sorted(path for path, is_own in files.values() if is_own)
     for path in own[:SHOWN]:
-        show.note(
-            f"[yellow]{escape(path)} is of no known format[/yellow]: nothing of it is stored."
-        )
+        show.note(f"[yellow]{what}: {escape(path)}[/yellow]. Nothing of it is stored.")
     if len(own) > SHOWN:
-        show.note(f"[yellow]{len(own) - SHOWN:,} more are of no known format.[/yellow]")
+        show.note(f"[yellow]{what}: {len(own) - SHOWN:,} more of the files named.[/yellow]")
     for path in sorted({path for path, is_own in files.values() if not is_own}):
         ids = sorted(i for i, place in files.items() if place == (path, False))
+        found = f"{show.counted(len(ids), 'file')} at or below {escape(path)}"
         show.note(
-            f"[yellow]{show.counted(len(ids), 'file')} at or below {escape(path)} of no known "
-            f"format[/yellow]: nothing of that is stored. File ids: {_shortened(ids)}. Name the "
-            "files one by one to be told which they are."
+            f"[yellow]{what}: {found}[/yellow]. Nothing of that is stored. "
+            f"File ids: {_shortened(ids)}. Name the files one by one to be told which they are."
         )
-    if files:
+    if files and not form:
         show.note("[dim]--format NAME reads them as a format of your choice.[/dim]")
 
 

@@ -252,6 +252,21 @@ def test_the_sink_refuses_what_is_not_packed_or_not_its_own(
         lakehouse.LakehouseDatasink(tmp_path / "nowhere")
 
 
+def test_a_datasource_takes_what_no_format_knew_once(
+    tmp_path: Path, new_warehouse: New, plugin: ModuleType
+) -> None:
+    warehouse = new_warehouse()
+    (tmp_path / "a").write_bytes(b"nobody knows this")
+    lakehouse.ingest(tmp_path / "a", warehouse)
+
+    def tasks() -> int:
+        return lakehouse.HL7Datasource(tmp_path / "a", warehouse=warehouse.path).n_tasks
+
+    assert tasks() == 1
+    lakehouse.ingest(tmp_path / "a", warehouse, format="hl7v2")
+    assert tasks() == 0
+
+
 def test_no_file_name_travels_in_the_clear(
     tmp_path: Path, secret: Secret, plugin: ModuleType
 ) -> None:
