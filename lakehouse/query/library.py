@@ -56,13 +56,20 @@ def columns(
     return found
 
 
-def fill_empty(con: duckdb.DuckDBPyConnection, views: Iterable[View]) -> None:
-    """Create every table, empty, and views over them, inputs first.
+def fill_empty(
+    con: duckdb.DuckDBPyConnection, views: Iterable[View], tables: Iterable[str] | None = None
+) -> None:
+    """Create tables, empty, and views over them, inputs first.
+
+    Args:
+        con: Where to.
+        views: The views.
+        tables: Names of the tables; None for every one.
 
     Raises:
         DefinitionError: A view does not bind.
     """
-    for table in load_tables().values():
+    for table in map(load_tables().__getitem__, load_tables() if tables is None else tables):
         con.register("_empty", table.schema.empty_table())
         con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
         con.unregister("_empty")

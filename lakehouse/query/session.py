@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import duckdb
@@ -20,9 +21,10 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
+from lakehouse.query.library import fill_empty
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.stores import secret_statements
-from lakehouse.query.views import CODES, closure, ddl, literal
+from lakehouse.query.views import CODES, closure, literal
 from lakehouse.storage.files import is_local
 from lakehouse.tables import Table, load_tables
 
@@ -35,6 +37,7 @@ class Session:
         self.views = place.views
         self._made: set[str] = set()
         self.closed = False
+        self._making = Lock()
         self.con = connect()
         try:
             for statement in load_statements():
@@ -76,6 +79,10 @@ class Session:
         Raises:
             QueryError: A view needs a calendar that the profile does not have.
         """
+        with self._making:
+            self._ensure(names, codes)
+
+    def _ensure(self, names: Iterable[str], codes: Iterable[str]) -> None:
         names = set(names)
         order = [n for n in closure(names, self.views) if n not in self._made]
         for name in order:
@@ -85,15 +92,24 @@ class Session:
         needed = (names | {d for n in order for d in self.views[n].depends_on}) - set(self.views)
         sets = {d.partition(".")[2] for d in needed if d.startswith(f"{CODES}.")} | set(codes)
         create_codes(self.con, sorted(sets), self.place.codes)
+        tables = sorted((needed - self._made) & load_tables().keys())
+        self.con.execute("BEGIN")
         try:
-            for name in sorted(needed - self._made):
-                if name in load_tables():
-                    self._create_table(name)
-            for name in order:
-                self.con.execute(ddl(self.views[name]))
-                self._made.add(name)
-        except duckdb.Error as error:
-            raise faults.query_error(error, self.known) from None
+            # A view binds all below it, down to the metadata of Iceberg. Over empty tables in the
+            # place of those this costs next to nothing, and they give way before anyone can look.
+            fill_empty(self.con, [self.views[n] for n in order], tables if order else ())
+            for name in tables:
+                if order:
+                    self.con.execute(f'DROP TABLE "{name}"')
+                for statement in table_statements(self.con, load_tables()[name], self.place):
+                    self.con.execute(statement)
+            self.con.execute("COMMIT")
+        except BaseException as error:
+            self.con.execute("ROLLBACK")
+            if isinstance(error, duckdb.Error):
+                raise faults.query_error(error, self.known) from None
+            raise
+        self._made.update(order, tables)
 
     def columns_of(self, name: str) -> list[str]:
         """Return the columns of a table or view; none for an unknown name."""
@@ -104,11 +120,6 @@ class Session:
 
     def _answerable(self, name: str, profile: str) -> bool:
         return all(self.views[n].available(profile) for n in closure([name], self.views))
-
-    def _create_table(self, name: str) -> None:
-        for statement in table_statements(self.con, load_tables()[name], self.place):
-            self.con.execute(statement)
-        self._made.add(name)
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakehouse
-from lakehouse.errors import DefinitionError, QueryError, WarehouseError
+from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.session import select_list
 from lakehouse.storage.warehouse import Warehouse
@@ -183,6 +184,19 @@ def test_errors_never_quote_data(lake: Lakehouse, sql: str, fetch: str) -> None:
     assert "2345-7" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_a_view_that_fails_leaves_no_empty_table_behind(filled: Path, tmp_path: Path) -> None:
+    """Views are made over stand-ins; whatever happens, nobody reads one."""
+    with lakehouse.open(filled) as opened:
+        session = opened._session
+        good = session.views["patients_current"]
+        session.views["patients_current"] = replace(good, sql="SELECT nothing FROM patients")
+        with pytest.raises(UserError, match="nothing"):
+            opened.sql("FROM patients_current")
+        assert opened.sql("SELECT count(*) FROM patients").fetchall() == [(2,)]
+        session.views["patients_current"] = good
+        assert opened.sql("SELECT count(*) FROM patients_current").fetchall() == [(2,)]
 
 
 def test_a_session_that_stays_open_sees_the_next_ingest(empty: Path, store: Store) -> None:
