@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.verify.pages import bloom_filters, pages
+from lakehouse.verify.pages import bloom_filters, pages, salvaged
 
 Piece = tuple[str, bytes]
 """Part of a file, and its decoded bytes."""
@@ -64,7 +64,11 @@ def decoded(data: bytes) -> Iterator[Piece]:
 
 
 def _parquet(data: bytes) -> Iterator[Piece]:
-    file = pq.ParquetFile(io.BytesIO(data))
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+    except _DAMAGE:
+        yield from (("pages", page) for page in salvaged(data))
+        raise
     footer = file.metadata
     yield "footer", repr(footer.metadata).encode() + repr(footer.schema).encode()
     for group in (footer.row_group(i) for i in range(footer.num_row_groups)):

@@ -90,8 +90,33 @@ def pages(data: bytes) -> Iterator[tuple[str, bytes]]:
                 fields = header.struct()
                 body = start + header.at
                 size = _number(fields[3])
-                yield chunk.path_in_schema, _page(view[body : body + size], fields, chunk)
+                content = _page(view[body : body + size], fields, chunk.compression)
+                yield chunk.path_in_schema, content
                 start = body + size
+
+
+def salvaged(data: bytes) -> Iterator[bytes]:
+    """Yield the decompressed pages of a Parquet file that was not written to its end.
+
+    Without a footer nobody says how they are compressed; this software writes zstd.
+    """
+    view = memoryview(data)
+    start = len(b"PAR1")
+    while start < len(data):
+        header = _Thrift(view[start:])
+        try:
+            fields = header.struct()
+            body = start + header.at
+            size = _number(fields[3])
+            content = view[body : body + size]
+            yield _page(content, fields, "ZSTD" if _ZSTD in bytes(content) else "UNCOMPRESSED")
+        except (IndexError, KeyError, OSError, ValueError):
+            return
+        start = body + size
+
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+"""Begins what zstd has packed (RFC 8878)."""
 
 
 _GROUPS, _CHUNKS, _COLUMN, _BLOOM_FILTER = 4, 1, 3, 14
@@ -125,7 +150,7 @@ def _number(value: object) -> int:
     return value
 
 
-def _page(body: memoryview, fields: dict[int, object], chunk: pq.ColumnChunkMetaData) -> bytes:
+def _page(body: memoryview, fields: dict[int, object], compression: str) -> bytes:
     full = _number(fields[2])
     plain = 0
     second = fields.get(8)
@@ -133,8 +158,8 @@ def _page(body: memoryview, fields: dict[int, object], chunk: pq.ColumnChunkMeta
         plain = _number(second.get(5, 0)) + _number(second.get(6, 0))
         if second.get(7) is False:
             return bytes(body)
-    if chunk.compression == "UNCOMPRESSED" or full == plain:
+    if compression == "UNCOMPRESSED" or full == plain:
         return bytes(body)
-    codec = pa.Codec(chunk.compression.lower())
+    codec = pa.Codec(compression.lower())
     levels = bytes(body[:plain])
     return levels + codec.decompress(body[plain:], full - plain, asbytes=True)

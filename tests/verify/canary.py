@@ -25,7 +25,7 @@ WHOLE = {
     "MRG": "1 2 3 4 5 6 7",
     "ACC": "3 7 8 9 11 13",
     "ORC": "2 3 4 8 10 11 12 13 14 19 20 21 22 23 24 33",
-    "OBR": "2 3 10 13 16 17 19 20 21 26 28 29 32 33 34 35 39 43 53",
+    "OBR": "2 3 10 13 16 17 18 19 20 21 26 28 29 32 33 34 35 39 43 53",
     "OBX": "16 18 21 23 24 25",
     "NTE": "3 5",
     "DG1": "4 16",
@@ -48,7 +48,7 @@ WHOLE = {
     "AIP": "3",
     "AIL": "3",
     "ROL": "4 11 12 13",
-    "CTD": "2 3 5 7",
+    "CTD": "2 3 4 5 7",
     "PRD": "2 3 4 5 7 11 12 13",
     "STF": "2 3 10 11 15 22",
     "PES": "2 3 4",
@@ -63,6 +63,18 @@ WHOLE = {
     "MSA": "3",
     "ZPI": "1 2 3 4",
     "QQX": "1 2",
+    "FHS": "3 4 5 6 8 9 10 11 12",
+    "BHS": "3 4 5 6 8 9 10 11 12",
+    "UB1": "13 17 20 21 22 23",
+    "UB2": "2 10 11 12 13 14",
+    "AIG": "3 5 6 7",
+    "AIS": "10 12",
+    "REL": "3 4 5 6 7 9 10 11 12 13 14",
+    "PRA": "1 2 4 6 7 9",
+    "PMT": "1 5 7 8 9 10 11",
+    "QRF": "1 4 5 9",
+    "QPD": "2 3 4 5",
+    "DRG": "1 12 18",
 }
 
 # coded elements: the code stays, what stands in the text parts (.2, .5, .9) must go
@@ -87,12 +99,12 @@ TIMES = {
     "MSH": "7",
     "EVN": "2 3 6",
     "PID": "7 29 33",
-    "PD1": "13",
+    "PD1": "13 17 18 22",
     "NK1": "8 9 16",
-    "GT1": "8 13",
-    "IN1": "12 13 18 24 29 51",
+    "GT1": "8 13 14 24 31 32",
+    "IN1": "12 13 18 24 26 29 51",
     "PV1": "25 30 35 44 45",
-    "PV2": "8 9 14 17 33 47 48",
+    "PV2": "8 9 14 17 26 28 29 33 46 47 48 50",
     "ACC": "1",
     "ORC": "9 15 27 32",
     "OBR": "6 7 8 14 22 36",
@@ -102,14 +114,33 @@ TIMES = {
     "PR1": "5",
     "AL1": "6",
     "IAM": "11 13 20",
-    "SPM": "17 18",
-    "TXA": "4 6 7 8",
+    "SPM": "17 18 19",
+    "TXA": "4 6 7 8 26",
     "FT1": "4 5",
     "RXA": "3 4 16 22",
     "RXD": "3 19",
     "RXE": "18 32",
     "SCH": "11",
     "ARQ": "11",
+    "FHS": "7",
+    "BHS": "7",
+    "IN3": "6 7 9 10 11 13 22",
+    "IN2": "17 44 45 55 56",
+    "PRT": "11 12 17 18",
+    "SAC": "7",
+    "RXG": "20",
+    "DRG": "2",
+    "UB1": "14 15 18 19",
+    "AIG": "8",
+    "AIS": "4",
+    "AIL": "6",
+    "AIP": "6",
+    "PRA": "8",
+    "PMT": "2 6",
+    "QRF": "2 3",
+    "QRD": "1 6",
+    "STF": "12 13",
+    "REL": "8",
 }
 
 OBX5 = {
@@ -130,6 +161,9 @@ OBX5 = {
     "CWE": "A^{0}^L^B^{1}^L^^^{2}",
 }
 """Values by the type that OBX-2 names."""
+
+BATCH = ("FHS", "BHS")
+"""Segments that stand before the messages of a file; like MSH they define the delimiters."""
 
 STRUCTURE = [
     "ADT^A01",
@@ -221,7 +255,7 @@ def segments(corpus: Corpus) -> Iterator[str]:
         "RXD",
         "RXA",
     ]
-    names = {*WHOLE, *TEXTS, *TIMES} - {"MSH"}
+    names = {*WHOLE, *TEXTS, *TIMES} - {"MSH", *BATCH}
     for name in [*order, *sorted(names - set(order))]:
         highest = max(_numbers(WHOLE, name) | _numbers(TEXTS, name) | _numbers(TIMES, name))
         fields = [corpus.value(name, n) for n in range(1, highest + 1)]
@@ -235,6 +269,16 @@ def segments(corpus: Corpus) -> Iterator[str]:
             yield "|".join([name, *fields, *[""] * 40, corpus.token(), corpus.token()])
 
 
+def batch_heads(corpus: Corpus) -> str:
+    """The header segments of a file and of a batch; their third field follows the delimiters."""
+    lines = []
+    for name in BATCH:
+        highest = max(_numbers(WHOLE, name))
+        fields = [corpus.value(name, n) for n in range(3, highest + 1)]
+        lines.append("|".join([name, "^~\\&", *fields, corpus.token()]))
+    return "\r".join(lines) + "\r"
+
+
 def build() -> Corpus:
     """All messages: each structure, then other delimiters, then broken ones."""
     corpus = Corpus()
@@ -245,6 +289,7 @@ def build() -> Corpus:
             f"{corpus.token()}|{corpus.token()}"
         )
         corpus.messages.append("\r".join([head, *segments(corpus)]) + "\r")
+    corpus.messages[0] = batch_heads(corpus) + corpus.messages[0]
     other = corpus.messages[0]
     swapped = other.translate(str.maketrans("|^~\\&", "$%*!@"))
     corpus.messages.append(swapped)

@@ -63,6 +63,10 @@ class Site:
         )
 
 
+POINTS = ["writing:observations", "journal-written", "before-ledger"]
+"""Where an ingest is killed."""
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
@@ -73,6 +77,18 @@ def assert_clean(report: VerifyReport) -> None:
     assert [c for c in report.columns if c.findings] == []
     seen = {c.id: c.checked for c in report.checks}
     assert seen["search-can-see"] > 2_000 and seen["no-token"] > 100_000
+
+
+def assert_unseen(report: VerifyReport) -> None:
+    """No token in what a killed ingest left: its lease, claims, journal, half-written files.
+
+    Of a half-written file the pages are searched, and that it cannot be read is a finding.
+    """
+    found = {c.id: c.findings for c in report.checks}
+    assert found["search-can-see"] == ()
+    assert [f for f in found["no-token"] if "cannot be decoded" not in f] == []
+    assert found["nothing-interrupted"]
+    assert [c for c in report.columns if c.findings] == []
 
 
 def test_no_token_survives_an_ingest(site: Site) -> None:
@@ -87,8 +103,9 @@ def test_no_token_survives_failures(site: Site) -> None:
     (site.feed / "c.hl7").write_text(
         (site.feed / "b.hl7").read_text().replace("P|2", "T|2"), newline=""
     )
-    assert site.run("ingest", str(site.feed), LAKEHOUSE_CRASH_AT="files-written") != 0
-    assert site.run("ingest", str(site.feed), LAKEHOUSE_CRASH_AT="journal-written") != 0
+    for point in POINTS:
+        assert site.run("ingest", str(site.feed), LAKEHOUSE_CRASH_AT=point) != 0
+        assert_unseen(site.report())  # before anything is cleared up
     os.truncate(site.feed / "c.hl7", 5_000)
     assert site.run("ingest", str(site.feed)) == 0
     assert site.run("sql", "SELECT code::INTEGER FROM observations") != 0
@@ -131,3 +148,17 @@ def test_a_token_that_is_there_is_found(site: Site) -> None:
     (check,) = [c for c in site.report().checks if c.id == "no-token"]
     places = {f.partition(" in ")[2].partition(",")[0] for f in check.findings}
     assert len(places) == 8, check.findings
+
+
+def test_a_token_in_a_file_cut_short_is_found(site: Site) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert site.run("init") == 0
+    token = site.tokens.read_text().splitlines()[3]
+    whole = site.warehouse / "x.parquet"
+    pq.write_table(pa.table({"a": [token] * 9}), whole, compression="zstd")
+    whole.write_bytes(whole.read_bytes()[:-60])
+    (check,) = [c for c in site.report().checks if c.id == "no-token"]
+    assert any("parquet: pages" in f for f in check.findings), check.findings
+    assert any("cannot be decoded" in f for f in check.findings)
