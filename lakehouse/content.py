@@ -24,13 +24,11 @@ from pyarrow import fs
 
 from lakehouse.archives import Archive, open_archive
 from lakehouse.errors import InputError
+from lakehouse.farfile import FIRST_REQUEST, FarFile
 
 ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""
 CHUNK = 1 << 20
-REQUEST_BYTES = 4 << 20
-"""How much of a far file one request brings."""
-
 GCS_PATIENCE = 30
 """Seconds for which a request to Google's store is tried again; its client's own limit is a
 quarter of an hour, in which somebody without credentials sees nothing happen."""
@@ -137,8 +135,12 @@ def bounded(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
 
 
-def open_stored(file: FileToRead) -> BinaryIO:
+def open_stored(file: FileToRead, head: bytes = b"") -> BinaryIO:
     """Open the file as it is stored.
+
+    Args:
+        file: The file.
+        head: The beginning of a far file, where that was read before.
 
     Raises:
         InputError: It is gone, or may not be read.
@@ -146,7 +148,7 @@ def open_stored(file: FileToRead) -> BinaryIO:
     with storage_faults(file):
         if file.root:
             far = file_system(file.root)[0].open_input_file(file.location)
-            return io.BufferedReader(far, REQUEST_BYTES)
+            return io.BufferedReader(FarFile(far, head), FIRST_REQUEST)
         return open(file.location, "rb")
 
 
@@ -197,6 +199,7 @@ class Opener:
         self._stack = ExitStack()
         self._held: tuple[str, str, tuple[int, ...]] | None = None
         self._archive: Archive | None = None
+        self._far: tuple[tuple[str, str, int, int], FarFile] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -231,10 +234,19 @@ class Opener:
     def raw(self, file: FileToRead) -> BinaryIO:
         """Return the stored bytes, or the member's, with any gzip still around them."""
         if not file.members:
-            return open_stored(file)
+            return self._stored(file)
         archive = self.archive(file, file.members[:-1])
         with packing_faults():
             return archive.open(file.members[-1])
+
+    def _stored(self, file: FileToRead) -> BinaryIO:
+        """Open a stored file; of a far one that was the last to be opened, its head is at hand."""
+        state = (file.root, file.location, file.stored_size, file.modified)
+        head = self._far[1].head if self._far is not None and self._far[0] == state else b""
+        stored = open_stored(file, head)
+        raw = getattr(stored, "raw", None)
+        self._far = (state, raw) if isinstance(raw, FarFile) else None
+        return stored
 
     def open(self, file: FileToRead, hasher: Hasher | None = None) -> Content:
         """Return the unpacked content, not yet read."""

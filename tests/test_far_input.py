@@ -98,6 +98,73 @@ def test_an_object_that_changes_while_it_is_read_ends_the_ingest(
     assert lakehouse.ingest("s3://hospital/changing", warehouse).rows["records"] == 1
 
 
+class Requests:
+    """What a server was asked for: the bytes of each GET that named a range."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        serving = pytest.importorskip("werkzeug.serving").WSGIRequestHandler
+        run = serving.run_wsgi
+
+        def noted(handler: Any) -> Any:
+            asked = handler.headers.get("Range")
+            if handler.command == "GET" and asked:
+                first, last = asked.removeprefix("bytes=").split("-")
+                self.sizes.append(int(last) - int(first) + 1)
+            return run(handler)
+
+        monkeypatch.setattr(serving, "run_wsgi", noted)
+
+
+def a_large_image() -> bytes:
+    """Return an image of 16 MB with a header of some hundred bytes."""
+    import io
+
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    ds.Modality, ds.PatientID, ds.StudyDate = "CT", "P1", "20240102"
+    ds.Rows = ds.Columns = 4000
+    ds.BitsAllocated, ds.SamplesPerPixel = 8, 1
+    ds.PixelData = bytes(16_000_000)
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def test_of_a_far_image_the_header_is_read_and_no_pixel(
+    bucket: Callable[[str, bytes], None],
+    new_warehouse: Callable[..., Warehouse],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket("images/1", a_large_image())
+    requests = Requests(monkeypatch)
+    report = lakehouse.ingest("s3://hospital/images", new_warehouse(), engine="local")
+    assert report.rows["imaging_instances"] == 1
+    assert len(requests.sizes) <= 2  # once to know the file, once to read it
+    assert sum(requests.sizes) <= 128 << 10
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_far_feed_is_read_by_growing_requests(
+    bucket: Callable[[str, bytes], None],
+    new_warehouse: Callable[..., Warehouse],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = b"LINES\n" + b"DOE-1;2024-01-01;1\n" * 200_000
+    bucket("feed/a.lines", body)
+    requests = Requests(monkeypatch)
+    lakehouse.ingest("s3://hospital/feed", new_warehouse(), engine="local")
+    assert 2 * len(body) <= sum(requests.sizes) + (64 << 10)  # read to be named, then to be parsed
+    assert sum(requests.sizes) <= 2.2 * len(body)
+    assert len(requests.sizes) <= 16
+
+
 @pytest.mark.parametrize(
     ("uri", "asked"),
     [
