@@ -43,6 +43,9 @@ def main(path: str, command: str, crash_at: str) -> None:
                     transaction.commit(written, ledger(transaction.ingest_id, ["the-file"]))
         elif command == "maintain":
             maintain(warehouse, keep=1, grace=timedelta())
+        elif command == "maintain-beside-readers":
+            for _ in range(4):
+                maintain(warehouse, keep=1)
         elif command == "erase":
             erase(warehouse, {"patient_id": [patient(1)]})
         elif command == "release":

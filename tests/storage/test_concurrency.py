@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+import lakehouse
 from lakehouse.errors import CommitError
 from lakehouse.storage import Warehouse, commit, hints, leases, recover, retry
 from lakehouse.storage.files import join
@@ -31,6 +32,26 @@ def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:
         held = hints.current(warehouse.files, warehouse.location(table))
         assert held == hints.stem(warehouse.iceberg(table).metadata_location)
     assert warehouse.files.list(warehouse.attempts) == []
+
+
+def test_a_reader_beside_ingests_and_maintenance_sees_whole_ingests_only(
+    warehouse: Warehouse,
+) -> None:
+    ingest(warehouse, "first")
+    running = [start(warehouse.path, f"many:{name}") for name in "ab"]
+    running.append(start(warehouse.path, "maintain-beside-readers"))
+    seen = []
+    query = "SELECT count(*), count(DISTINCT record_id), count(patient_id) FROM observations"
+    with lakehouse.open(warehouse.path) as lake:
+        while any(p.is_alive() for p in running):
+            seen += lake.sql(query).fetchall()
+        seen += lake.sql(query).fetchall()
+    assert [p.exitcode for p in running] == [0, 0, 0]
+    counts = [n for n, *others in seen if others == [n, n]]
+    assert len(counts) == len(seen)
+    assert counts == sorted(counts)
+    assert {n % 3 for n in counts} == {0}
+    assert counts[-1] == 3 + 2 * 4 * 3
 
 
 def test_two_processes_with_one_file_store_it_once(warehouse: Warehouse) -> None:
