@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "lakehouse"
 
 FLOORS = [
     {"errors", "resources"},
-    {"archives", "batch", "tables", "content", "reports"},
+    {"archives", "batch", "tables", "content", "farfile", "reports"},
     {"formats", "quality", "privacy", "storage", "synth"},
     {
         "discover",
