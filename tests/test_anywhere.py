@@ -117,6 +117,18 @@ def test_an_ingest_and_the_same_again(
             check(made, clean, rows_of)
 
 
+@pytest.mark.ray
+@pytest.mark.parametrize("somewhere", ["s3"], indirect=True)
+def test_workers_of_ray_write_into_an_object_store(
+    feed: Path, made: Warehouse, clean: Clean, rows_of: Rows
+) -> None:
+    code, said = ingest(made, feed, "--engine", "ray", LAKEHOUSE_CRASH_AT="committed:observations")
+    assert code == -signal.SIGKILL, said
+    code, said = ingest(made, feed, "--engine", "ray")
+    assert code == 0, said
+    check(made, clean, rows_of)
+
+
 @pytest.mark.parametrize(
     "point",
     [
