@@ -1,15 +1,16 @@
 """A synthetic warehouse for ``scripts/bench sql``: rows made as Arrow, written as by an ingest.
 
 The values are random within what a hospital sees; the shape is what counts: one patient in four
-has been in the emergency room, a visit has five rounds of vital signs and a panel of laboratory
-results, one result in a hundred is corrected.
+has been in the emergency room, a visit has five rounds of vital signs (with consciousness, oxygen
+and urine) and a panel of results (with a blood gas, a QT interval, weight, height and smoking),
+one result in a hundred is corrected, one drug in eight is a vasopressor with its dose.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,34 +21,45 @@ from lakehouse.storage import IngestTransaction, Settings, Warehouse, WrittenFil
 from lakehouse.tables import load_tables
 
 ROUNDS = 5
-VITALS = (  # LOINC, unit, mean, spread, highest
-    ("8867-4", "/min", 82, 16, 200),
-    ("9279-1", "/min", 17, 4, 60),
-    ("8480-6", "mm[Hg]", 126, 20, 250),
-    ("8462-4", "mm[Hg]", 75, 12, 150),
-    ("8310-5", "Cel", 37.0, 0.7, 42),
-    ("59408-5", "%", 96, 2.5, 100),
-    ("9269-2", "{score}", 15, 0.8, 15),
+VITALS = (  # LOINC, unit, mean, spread, lowest, highest; or LOINC and the codes of the answer
+    ("8867-4", "/min", 82, 16, 30, 200),
+    ("9279-1", "/min", 17, 4, 4, 60),
+    ("8480-6", "mm[Hg]", 126, 20, 60, 250),
+    ("8462-4", "mm[Hg]", 75, 12, 30, 150),
+    ("8310-5", "Cel", 37.0, 0.7, 34, 42),
+    ("59408-5", "%", 96, 2.5, 70, 100),
+    ("9269-2", "{score}", 15, 0.8, 3, 15),
+    ("3151-8", "L/min", 0, 2, 0, 15),
+    ("9187-6", "mL", 300, 150, 0, 1500),
+    ("67775-7", ("A", "A", "A", "A", "A", "A", "A", "A", "A", "C", "V", "P")),
 )
 LABS = (
-    ("2160-0", "mg/dL", 1.1, 0.5),
-    ("2951-2", "mmol/L", 139, 4),
-    ("2823-3", "mmol/L", 4.2, 0.5),
-    ("2075-0", "mmol/L", 103, 4),
-    ("1963-8", "mmol/L", 24, 3),
-    ("17861-6", "mg/dL", 9.2, 0.6),
-    ("1751-7", "g/dL", 3.9, 0.5),
-    ("1975-2", "mg/dL", 0.9, 0.6),
-    ("6301-6", "1", 1.2, 0.3),
-    ("1920-8", "U/L", 35, 20),
-    ("1742-6", "U/L", 32, 20),
-    ("777-3", "10*3/uL", 230, 70),
-    ("6690-2", "10*3/uL", 8.5, 3),
-    ("718-7", "g/dL", 13, 2),
-    ("2093-3", "mg/dL", 190, 40),
-    ("2085-9", "mg/dL", 50, 14),
-    ("2571-8", "mg/dL", 140, 60),
-    ("4548-4", "%", 6.1, 1.2),
+    ("2160-0", "mg/dL", 1.1, 0.5, 0.1, 20),
+    ("2951-2", "mmol/L", 139, 4, 110, 170),
+    ("2823-3", "mmol/L", 4.2, 0.5, 2, 8),
+    ("2075-0", "mmol/L", 103, 4, 80, 130),
+    ("1963-8", "mmol/L", 24, 3, 5, 45),
+    ("17861-6", "mg/dL", 9.2, 0.6, 5, 15),
+    ("1751-7", "g/dL", 3.9, 0.5, 1, 6),
+    ("1975-2", "mg/dL", 0.9, 0.6, 0.1, 30),
+    ("6301-6", "1", 1.2, 0.3, 0.8, 8),
+    ("1920-8", "U/L", 35, 20, 5, 2000),
+    ("1742-6", "U/L", 32, 20, 5, 2000),
+    ("777-3", "10*3/uL", 230, 70, 10, 900),
+    ("6690-2", "10*3/uL", 8.5, 3, 0.5, 60),
+    ("764-1", "%", 5, 3, 0, 40),
+    ("718-7", "g/dL", 13, 2, 5, 20),
+    ("2093-3", "mg/dL", 190, 40, 80, 400),
+    ("2085-9", "mg/dL", 50, 14, 15, 120),
+    ("2571-8", "mg/dL", 140, 60, 30, 900),
+    ("4548-4", "%", 6.1, 1.2, 4, 14),
+    ("2703-7", "mm[Hg]", 85, 20, 40, 300),
+    ("2019-8", "mm[Hg]", 40, 6, 20, 90),
+    ("3150-6", "%", 25, 15, 21, 100),
+    ("8634-8", "ms", 400, 35, 280, 600),
+    ("29463-7", "kg", 80, 16, 40, 200),
+    ("8302-2", "cm", 170, 10, 140, 205),
+    ("72166-2", ("LA18976-3", "LA15920-4", "LA18978-9", "LA18978-9")),
 )
 WORDS = (
     "I10 E119 E1122 I2510 I214 I252 I5022 J449 N183 N184 K7030 C50911 C7951 I639 F329 E669 G309 "
@@ -62,10 +74,12 @@ DRUGS = (
     "furosemide",
     "ceftriaxone",
     "warfarin",
+    "norepinephrine",
 )
 START = np.datetime64("2020-01-01T00:00:00", "us").astype(np.int64)
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
+INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def pseudonyms(kind: str, count: int, first: int) -> pa.Array:
@@ -76,10 +90,10 @@ def pseudonyms(kind: str, count: int, first: int) -> pa.Array:
 
 def times(values: np.ndarray) -> pa.Array:
     """Return instants from microseconds."""
-    return pa.array(values, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return pa.array(values, pa.int64()).cast(INSTANT)
 
 
-def picked(words: tuple[str, ...] | list[str], index: np.ndarray) -> pa.Array:
+def picked(words: Sequence[str | None], index: np.ndarray) -> pa.Array:
     """Return words by index."""
     return pa.array(words).take(pa.array(index))
 
@@ -117,10 +131,14 @@ class Part:
         which = np.tile(np.arange(width), visits * rounds)
         turn = np.tile(np.repeat(np.arange(rounds), width), visits)
         at = self.admitted[of_visit] + turn * every * HOUR + HOUR
-        mean, spread = (np.array([p[i] for p in panel])[which] for i in (2, 3))
-        highest = np.array([p[4] if len(p) > 4 else 1e6 for p in panel])[which]
-        lowest = np.maximum(mean - 3 * spread, 0.1)
+        numbers = np.array([p[2:] if len(p) > 2 else (0, 0, 0, 0) for p in panel], float)
+        mean, spread, lowest, highest = numbers[which].T
         value = np.round(np.clip(self.rng.normal(mean, spread), lowest, highest), 1)
+        coded = np.array([len(p) == 2 for p in panel])[which]
+        answers = np.full(len(which), None, object)
+        for place, entry in enumerate(panel):
+            if len(entry) == 2:
+                answers[which == place] = self.rng.choice(entry[1], visits * rounds)
         rows = self._common(kind, of_visit, at)
         record = (of_visit * rounds + turn).astype(np.int64)
         names = pa.array([f"{self.number:04x}{kind}-{i:09d}" for i in range(visits * rounds)])
@@ -130,8 +148,9 @@ class Part:
         rows["code"] = picked([p[0] for p in panel], which)
         rows["code_system"] = picked(["loinc"], np.zeros(len(which), int))
         rows["category"] = picked(["LAB", "VITALS"], np.full(len(which), int(kind == "v")))
-        rows["value_number"] = pa.array(value)
-        rows["unit"] = picked([p[1] for p in panel], which)
+        rows["value_number"] = pa.array(value, mask=coded)
+        rows["value_code"] = pa.array(answers, pa.string())
+        rows["unit"] = picked([p[1] if len(p) > 2 else None for p in panel], which)
         rows["status"] = picked(["final"], np.zeros(len(which), int))
         rows["observed_at"] = times(at)
         rows["reported_at"] = times(at + HOUR)
@@ -209,6 +228,10 @@ class Part:
         )
         of_visit = np.repeat(each, 3)
         rows = self._common("m", of_visit, self.admitted[of_visit])
+        drug = self.rng.integers(0, len(DRUGS), len(of_visit))
+        pressor = drug == DRUGS.index("norepinephrine")
+        dose = np.round(self.rng.uniform(0.02, 0.4, len(of_visit)), 2)
+        begun = self.admitted[of_visit] + 3 * HOUR
         yield (
             "medications",
             pa.table(
@@ -217,9 +240,12 @@ class Part:
                     "kind": picked(["order"], np.zeros(len(of_visit), int)),
                     "order_id": rows["record_id"],
                     "order_control": picked(["NW"], np.zeros(len(of_visit), int)),
-                    "code": picked(list(DRUGS), self.rng.integers(0, len(DRUGS), len(of_visit))),
+                    "code": picked(DRUGS, drug),
                     "code_system": picked(["local"], np.zeros(len(of_visit), int)),
-                    "started_at": times(self.admitted[of_visit] + 3 * HOUR),
+                    "dose": pa.array(dose, mask=~pressor),
+                    "dose_unit": picked([None, "ug/kg/min"], pressor.astype(int)),
+                    "started_at": times(begun),
+                    "ended_at": pa.array(begun + 20 * HOUR, mask=~pressor).cast(INSTANT),
                 }
             ),
         )
@@ -249,7 +275,7 @@ class Part:
                     **rows,
                     "code": picked(["0DTJ4ZZ", "5A1955Z"], self.rng.integers(0, 2, len(some))),
                     "code_system": picked(["icd10pcs"], np.zeros(len(some), int)),
-                    "performed_at": times(self.admitted[some] + DAY),
+                    "performed_at": times(self.admitted[some] + 6 * HOUR),
                 }
             ),
         )
