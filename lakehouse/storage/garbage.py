@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lakehouse.storage import leases
@@ -51,6 +52,7 @@ def find(
     known: dict[str, float],
     grace_seconds: float,
     own: str = "",
+    used: Collection[str] | None = None,
 ) -> Garbage:
     """Return the unused files of a table.
 
@@ -60,13 +62,15 @@ def find(
         known: What is noted already.
         grace_seconds: How long a file must have been noted.
         own: The attempt that asks.
+        used: Files to count as used; None for those that the table refers to.
     """
     iceberg = warehouse.iceberg(table)
     # Listed before the living are asked: a file found by the list belongs to an attempt that
     # was alive then, or to none.
     listed = warehouse.files.list(iceberg.location())
     busy, since = at_work(warehouse, own)
-    used = references(warehouse.iceberg(table)).all()
+    if used is None:
+        used = references(warehouse.iceberg(table)).all()
     unused = [
         e
         for e in listed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.datafiles import TARGET_BYTES
 from lakehouse.storage.files import is_local
 from lakehouse.storage.history import ATTEMPT
+from lakehouse.storage.integrity import references
 from lakehouse.storage.locks import exclusive
 from lakehouse.storage.pins import pinned
 from lakehouse.storage.warehouse import Warehouse
@@ -53,7 +54,8 @@ class TableReport:
         before: Before it.
         after: After it; in a dry run what is expected, with the bytes as before.
         deleted: Unused files that were deleted.
-        deleted_bytes: Bytes that this freed.
+        deleted_bytes: Bytes that this freed; in a dry run without those of files that the run
+            itself would make and delete.
         waiting: Unused files that wait for their grace period to end.
         hint_was_stale: The version hint had to be mended.
     """
@@ -205,21 +207,42 @@ def _expected(
     before = figures(table)
     planned = compact.plan(table, target)
     coming = min(keep, 2) if planned.groups else 0  # a replacement makes two snapshots
+    expired = expirable(warehouse, table, keep, coming) if before.snapshots else []
     after = Figures(
         before.files - planned.n_files + len(planned.groups),
         before.bytes,
         before.rows,
-        before.snapshots + coming - len(expirable(warehouse, table, keep, coming)),
+        before.snapshots + coming - len(expired),
     )
+    used = _used_then(table, expired, planned)
     noted = garbage.noted(warehouse)
-    found = garbage.find(warehouse, name, noted, grace.total_seconds())
+    found = garbage.find(warehouse, name, noted, grace.total_seconds(), used=used)
+    # With one snapshot to keep, the first of the two goes again: its list, and its manifest of
+    # what was removed.
+    passing = 2 * (planned.groups != () and keep == 1)
+    at_once = grace == timedelta()
     stem = hints.stem(table.metadata_location)
     return TableReport(
         name,
         before,
         after,
-        len(found.due),
+        len(found.due) + passing * at_once,
         sum(e.size for e in found.due),
-        len(found.waiting) - len(found.due),
+        len(found.waiting) - len(found.due) + passing * (not at_once),
         hints.current(warehouse.files, table.location()) != stem,
     )
+
+
+def _used_then(table: IcebergTable, expired: Collection[int], planned: compact.Plan) -> set[str]:
+    """Return what the table will refer to of the files it has now."""
+    kept = [s for s in table.metadata.snapshots if s.snapshot_id not in expired]
+    used = references(table, kept).all()
+    current = table.current_snapshot()
+    if planned.groups and current is not None:
+        replaced = {task.file.file_path for group in planned.groups for task in group}
+        for manifest in current.manifests(table.io):
+            files = {e.data_file.file_path for e in manifest.fetch_manifest_entry(table.io)}
+            used |= files - replaced
+            if not files & replaced:
+                used.add(manifest.manifest_path)
+    return used

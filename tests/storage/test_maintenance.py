@@ -52,20 +52,30 @@ def test_only_the_newest_snapshots_stay_and_what_they_leave_goes_after_the_grace
     assert len(content(warehouse, "patients")) == 15
 
 
-def test_a_dry_run_says_what_happens_and_changes_nothing(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("grace", [NOW, timedelta(hours=24)], ids=["no grace", "a day"])
+@pytest.mark.parametrize("keep", [1, 2, 3, 20])
+def test_a_dry_run_says_what_happens_and_changes_nothing(
+    warehouse: Warehouse, keep: int, grace: timedelta
+) -> None:
     for i in range(4):
         ingest(warehouse, f"ingest-{i}")
-    listed = {(e.location, e.size) for e in warehouse.files.list(warehouse.path)}
-    expected = maintain(warehouse, keep=2, grace=NOW, dry_run=True)
-    assert {(e.location, e.size) for e in warehouse.files.list(warehouse.path)} == listed
-    done = maintain(warehouse, keep=2, grace=NOW)
-    for one, other in zip(expected.tables, done.tables, strict=True):
-        assert (one.table, one.before, one.after.files, one.after.snapshots) == (
-            other.table,
-            other.before,
-            other.after.files,
-            other.after.snapshots,
-        )
+        if i == 1:
+            create_release(warehouse, "early")
+    for _ in range(2):  # the second has nothing to compact
+        listed = {(e.location, e.size) for e in warehouse.files.list(warehouse.path)}
+        expected = maintain(warehouse, keep=keep, grace=grace, dry_run=True)
+        assert {(e.location, e.size) for e in warehouse.files.list(warehouse.path)} == listed
+        done = maintain(warehouse, keep=keep, grace=grace)
+        for one, other in zip(expected.tables, done.tables, strict=True):
+            assert (one.table, one.before, one.deleted, one.waiting) == (
+                other.table,
+                other.before,
+                other.deleted,
+                other.waiting,
+            )
+            assert one.after.files == other.after.files
+            assert one.after.snapshots == other.after.snapshots
+            assert one.deleted_bytes == other.deleted_bytes or (keep == 1 and one.deleted_bytes)
 
 
 def test_a_running_ingest_is_left_alone(warehouse: Warehouse) -> None:
