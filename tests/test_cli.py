@@ -582,6 +582,24 @@ def test_release_pins_what_later_ingests_change(
     assert filled("release", "--drop").code == 2
 
 
+def test_an_ingest_after_a_kill_says_that_it_completed_the_first(
+    lakehouse: Lakehouse, feeds: Path
+) -> None:
+    lakehouse("init")
+    done = subprocess.run(
+        [sys.executable, "-m", "lakehouse.cli", "ingest", str(feeds)],
+        env=os.environ | {"LAKEHOUSE_CRASH_AT": "journal-written"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode < 0
+    ran = lakehouse("verify")
+    assert ran.code == 1 and "nothing-interrupted" in ran.err
+    ran = lakehouse("ingest", str(feeds))
+    assert ran.code == 0 and "had been left unfinished" in ran.err
+    assert lakehouse("verify").code == 0
+
+
 def test_the_address_of_a_pinned_shell_stays_what_it_was(
     filled: Lakehouse, feeds: Path, tmp_path: Path
 ) -> None:

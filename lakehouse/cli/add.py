@@ -159,6 +159,7 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
 
 
 def _report(report: IngestReport, form: str | None) -> None:
+    show.completed(report.recovered)
     _say_unrecognised(report.unrecognised, form)
     if report.n_hidden:
         passed = show.counted(report.n_hidden, "name")

@@ -173,8 +173,7 @@ def maintain(
             grace=timedelta(hours=grace),
             dry_run=dry_run,
         )
-    for ingest in report.recovered:
-        show.note(f"Completed the ingest {ingest}, which had been left unfinished.")
+    show.completed(report.recovered)
     changed = [t for t in report.tables if t.before != t.after or t.deleted or t.waiting]
     show.table(
         ("table", "files", "then", "MB", "then", "snapshots", "then", "deleted", "waiting"),

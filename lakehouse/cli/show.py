@@ -63,6 +63,12 @@ def note(text: str) -> None:
     console(stderr=True).print(text, soft_wrap=True)
 
 
+def completed(ingests: Iterable[str]) -> None:
+    """Tell of ingests that had been cut off and were completed first."""
+    for ingest in ingests:
+        note(f"Completed the ingest {ingest}, which had been left unfinished.")
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar while the block runs, on standard error and only on a terminal.
