@@ -1,8 +1,8 @@
 -- title: HOSPITAL score
--- description: HOSPITAL score of each inpatient visit that has ended, with the last hemoglobin and sodium of the visit,
---   its procedures, and the patient's inpatient visits that began in the 365 days before. Oncology is told by the
---   hospital service (codes.oncology_services). The score sums the points that are known; with n_missing above 0 it is
---   a lower bound.
+-- description: HOSPITAL score of each inpatient visit that has ended, with the last hemoglobin and sodium of the
+--   visit, its procedures, and the patient's inpatient visits that began in the 365 days before. Oncology is told by
+--   the hospital service (codes.oncology_services). The score sums the points that are known; with n_missing above 0
+--   score and band are lower bounds.
 -- grain: patient_id, encounter_id
 -- source: Donze, JAMA Intern Med 2013;173:632; admissions in classes 0-1, 2-5 and more, as validated in 2016;176:496
 -- column patient_id: Pseudonym of the patient

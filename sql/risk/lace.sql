@@ -4,8 +4,8 @@
 --   groups with the weights that LACE was published with (after Schneeweiss 2003, not those of 1987), of the visit's
 --   own diagnoses and those of the 365 days before its end; the codes of renal disease do not tell a mild from a
 --   moderate one, and count as moderate or severe. Emergency visits are those that began in the 6 months before the
---   admission and ended before it. The score sums the points that are known; with n_missing above 0 it is a lower
---   bound.
+--   admission and ended before it. The score sums the points that are known; with n_missing above 0 score and band are
+--   lower bounds.
 -- grain: patient_id, encounter_id
 -- source: van Walraven, CMAJ 2010;182:551, comorbidity weights of its table 2
 -- column patient_id: Pseudonym of the patient
