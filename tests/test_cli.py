@@ -251,6 +251,13 @@ def test_a_warehouse_of_another_profile_is_said_to_be_one(filled: Lakehouse) -> 
     assert "warehouse already" in filled("init", "warehouse", "--profile", "safe_harbor").err
 
 
+def test_an_empty_path_is_no_warehouse(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    for arguments in (["init", ""], ["init", "-w", ""], ["sql", "SELECT 1", "-w", ""]):
+        ran = lakehouse(*arguments)
+        assert (ran.code, "The path of the warehouse is empty." in ran.err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_init_makes_a_key_where_it_is_told_and_says_where(
     lakehouse: Lakehouse, tmp_path: Path
 ) -> None:

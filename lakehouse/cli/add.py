@@ -69,7 +69,7 @@ def init(
     from lakehouse.init import init as init_warehouse
 
     made = init_warehouse(
-        path or warehouse,
+        warehouse if path is None else path,
         profile=profile,
         data_use_agreement=data_use_agreement,
         authority=authority,
