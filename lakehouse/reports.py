@@ -145,7 +145,10 @@ _REPORTS = pa.schema(
 
 def to_table(reports: Iterable[FileReport]) -> pa.Table:
     """Return reports as a table, to travel between workers."""
-    rows = [{**asdict(r), "dropped": json.dumps(dict(sorted(r.dropped.items())))} for r in reports]
+    # A count of nothing may come from a neighbour in the batch: it is not this file's.
+    rows = [
+        {**asdict(r), "dropped": json.dumps(dict(sorted((+r.dropped).items())))} for r in reports
+    ]
     return pa.Table.from_pylist(rows, _REPORTS)
 
 
