@@ -74,7 +74,8 @@ def discover(
             warehouse, or a file cannot be read.
     """
     found = listed(paths, exclude=exclude)
-    stored = {(f.root, f.location): f for f in found.files}
+    # what was typed in full goes by that path, also where a folder typed besides holds it
+    stored = {(f.root, f.location): f for f in sorted(found.files, key=lambda f: f.is_typed)}
     hidden = found.n_hidden
     files: list[FileToRead] = []
     with ThreadPoolExecutor(THREADS) as pool:

@@ -378,6 +378,7 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
     alone = lakehouse("ingest", "feeds/DOE_JANE.txt")
     said = "Of no known format: feeds/DOE_JANE.txt. Nothing of it is stored."
     assert said in alone.err
+    assert said in lakehouse("ingest", "feeds/DOE_JANE.txt", "feeds").err
     assert "--format NAME reads" in alone.err
     other = lakehouse("ingest", "feeds/DOE_JANE.txt", "--format", "dicom")
     assert said.replace("Of no known format", "Not readable as dicom") in other.err
