@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.export.dummies import is_utc_offset
 from lakehouse.formats.dicom.harmless import has_form, passes, rule_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _NUMBERS = frozenset(["US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"])
 _TEXT_NUMBERS = frozenset(["DS", "IS"])
 _FORMED = frozenset(["DS", "IS", "DA", "DT", "TM", "AS", "UI", "CS"])
+_UTC_OFFSET = 0x00080201
 _BYTES = frozenset(["OB", "OW", "OF", "OD", "OL", "OV"])
 
 
@@ -74,6 +76,8 @@ def type_of(element: DataElement) -> str:
 def fits(element: DataElement) -> bool:
     """Return whether the values of an element have the form of its data type."""
     vr = type_of(element)
+    if int(element.tag) == _UTC_OFFSET:
+        return all(is_utc_offset(_text(v)) for v in values_of(element))
     if vr in _NUMBERS:
         return all(isinstance(v, int | float) for v in values_of(element))
     if vr in _FORMED:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 import zlib
@@ -126,6 +130,34 @@ def test_no_token_survives_in_exported_files(
     assert seen > 6
 
 
+RETAINED = ("uids", "device", "institution", "patient_characteristics", "full_dates")
+
+
+@pytest.mark.parametrize("option", RETAINED)
+def test_what_is_retained_survives_and_nothing_else(
+    corpus: Path, tmp_path: Path, secret: Secret, option: str
+) -> None:
+    options = Options(**{option: True, "modified_dates": option != "full_dates"})
+    assert export_dicom(corpus, tmp_path / "out", secret, options=options).n_exported == 2
+    table = data_rows(resource("catalog/dicom") / "confidentiality.csv")
+    kept = {row["tag"] for row in table if row[option] == "K"}
+    left: set[str] = set()
+    left_dates: set[str] = set()
+    for _, data in everything(tmp_path / "out"):
+        left |= {found.decode() for found in re.findall(rb"CANARY([0-9A-F]{8})", data)}
+        assert not re.search(rb"CANARY(?![0-9A-F]{8})", data)
+        uids = {int(found) for found in re.findall(rb"1\.2\.826\.77\.(\d+)", data)}
+        assert option == "uids" or {f"{uid:08X}" for uid in uids} <= kept
+    for path in exported(tmp_path / "out"):
+        for element in pydicom.dcmread(path).iterall():
+            if element.VR == "DA" and "20240229" in str(element.value):
+                left_dates.add(f"{int(element.tag):08X}")
+    assert left_dates <= kept
+    assert bool(left_dates) == (option in ("full_dates", "device"))
+    assert left <= kept
+    assert bool(left) == (option in ("device", "institution", "patient_characteristics"))
+
+
 def test_no_token_survives_in_rows(corpus: Path, secret: Secret) -> None:
     deidentify = Deidentifier(load_policy("safe_harbor"), secret)
     for path in sorted(corpus.rglob("*.dcm")):
@@ -160,13 +192,24 @@ def test_copies_agree_with_the_tables(tmp_path: Path, secret: Secret) -> None:
     assert path.parts[-4] == row["patient_id"]
 
 
-def test_it_is_the_same_again_and_in_another_process(tmp_path: Path, secret: Secret) -> None:
+def test_it_is_the_same_again_and_in_another_process(tmp_path: Path, key_file: Path) -> None:
+    secret = Secret.load(key_file)
     for number in (1, 2):
         save(an_object(number), tmp_path / "in" / str(number))
     export_dicom(tmp_path / "in", tmp_path / "one", secret)
     export_dicom(tmp_path / "in" / "2", tmp_path / "two", secret)
     report = export_dicom(tmp_path / "in" / "2", tmp_path / "two", secret)
     assert report.n_replaced == 1
+    (path,) = exported(tmp_path / "two")
+    path.unlink()
+    program = (
+        "import sys; from pathlib import Path; from lakehouse.export import export_dicom;"
+        "from lakehouse.privacy.keys import Secret;"
+        "export_dicom(sys.argv[1], sys.argv[2], Secret.load(Path(sys.argv[3])))"
+    )
+    places = (tmp_path / "in" / "2", tmp_path / "two", key_file)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", program, *map(str, places)], env=environment, check=True)
     (again,) = exported(tmp_path / "two")
     twin = tmp_path / "one" / again.relative_to(tmp_path / "two")
     assert twin.read_bytes() == again.read_bytes()
