@@ -113,10 +113,9 @@ starts AS (
             WHEN start_at IS NOT NULL THEN 0
             WHEN
                 coalesce(renewed_at <= ended_at, TRUE)
-                AND recorded_at > ended_at + CASE
-                    WHEN delivered = 1 THEN INTERVAL '140' DAY
-                    WHEN ended_early = 1 OR ongoing = 1 THEN INTERVAL '42' DAY
-                END
+                AND delivered + ended_early + ongoing > 0
+                AND recorded_at > ended_at + INTERVAL '42' DAY
+                AND (delivered = 0 OR recorded_at > ended_at + INTERVAL '140' DAY)
                 THEN 1
             -- A known beginning holds records together: 44 weeks and the puerperium.
             WHEN
