@@ -565,6 +565,8 @@ def test_a_cohort_is_built_saved_and_compared(filled: Lakehouse, tmp_path: Path)
     assert "SELECT" in filled("cohort", "women", "--sql").out
     assert "saved cohort" in filled("cohort", "wemen").err
     assert filled("cohort", "x", "--lab", "4548-4 6.5").code == 2
+    assert filled("cohort", "x", "--lab", "hba1c>=6.5", "--race", "2106-3").code == 0
+    assert filled("cohort", "x", "--ethnicity", "H", "--vital", "gcs<15").code == 0
     assert filled("cohort", "x", "--age", "old").code == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,8 @@ def cohort(
     age: Annotated[str | None, typer.Option(metavar="LOW-HIGH", help="At the index time.")] = None,
     sex: Annotated[str | None, typer.Option(help="female, male, ...")] = None,
     state: Annotated[str | None, typer.Option(help="State of residence.")] = None,
+    race: Annotated[str | None, typer.Option(help="Race, as patients_current has it.")] = None,
+    ethnicity: Annotated[str | None, typer.Option(help="Ethnicity, likewise.")] = None,
     within: Annotated[
         str | None, typer.Option(metavar="SPAN", help="Around the index time, as '365 days'.")
     ] = None,
@@ -86,6 +89,8 @@ def cohort(
         "age": _range(age),
         "sex": sex,
         "state": state,
+        "race": race,
+        "ethnicity": ethnicity,
     }
     asked = {kind: value for kind, value in asked.items() if value}
     with Lakehouse(
@@ -132,19 +137,22 @@ def _diff(lake: Lakehouse, name: str) -> None:
     if not changed:
         show.note("Nothing changed since it was saved.")
     show.table(
-        ("patient", "change", "index then", "index now"), [tuple(r.values()) for r in changed]
+        ("patient", "change", "index then", "index now", "definition"),
+        [tuple(r.values()) for r in changed],
     )
 
 
 def _comparison(text: str) -> tuple[str, str, float]:
-    parts = text.split()
-    try:
-        name, operator, number = parts[0], parts[1], float(parts[2])
-    except (IndexError, ValueError):
-        raise UserError(
-            "A comparison reads 'NAME OPERATOR NUMBER'.", "As 'hba1c >= 6.5'."
-        ) from None
-    return name, operator, number
+    """Read a comparison, with or without blanks.
+
+    Examples:
+        >>> _comparison("hba1c>=6.5"), _comparison("4548-4 < 7")
+        (('hba1c', '>=', 6.5), ('4548-4', '<', 7.0))
+    """
+    match = re.fullmatch(r"\s*([^<>=]+?)\s*(<=|>=|<|>|=)\s*([-+]?\d+(?:\.\d+)?)\s*", text)
+    if match is None:
+        raise UserError("A comparison reads 'NAME OPERATOR NUMBER'.", "As 'hba1c >= 6.5'.")
+    return match[1], match[2], float(match[3])
 
 
 def _range(text: str | None) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -187,13 +187,23 @@ def load_codes(name: str, folders: Iterable[Path] = ()) -> CodeSet:
 
 
 def create_codes(
-    con: duckdb.DuckDBPyConnection, names: Iterable[str], folders: Iterable[Path] = ()
+    con: duckdb.DuckDBPyConnection,
+    names: Iterable[str],
+    folders: Iterable[Path] = (),
+    saved: Mapping[str, pa.Table] | None = None,
 ) -> None:
-    """Create ``codes.<name>`` for each name; those that exist are left alone."""
-    folders = list(folders)
+    """Create ``codes.<name>`` for each name; those that exist are left alone.
+
+    Args:
+        con: The connection.
+        names: Code sets.
+        folders: A site's folders with code sets.
+        saved: Rows of another time, in place of today's.
+    """
+    folders, saved = list(folders), saved or {}
     con.execute("CREATE SCHEMA IF NOT EXISTS codes")
     for name in names:
-        found = load_codes(name, folders)
-        con.register("_codes_rows", found.rows)
+        rows = saved[name] if name in saved else load_codes(name, folders).rows
+        con.register("_codes_rows", rows)
         con.execute(f'CREATE TABLE IF NOT EXISTS codes."{name}" AS FROM _codes_rows')
         con.unregister("_codes_rows")

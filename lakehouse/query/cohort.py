@@ -2,7 +2,8 @@
 
 Each step of a cohort is one CTE over the step before. The first event asked for sets a patient's
 *index time*: the first time it happened. Later events have to lie within the span given around
-that time; without a span, any time counts. Age is the age at the index time.
+that time; without a span, any time counts. Age is the age at the index time, whichever is asked
+first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
@@ -30,12 +31,19 @@ class Home(Protocol):
         """Run a query."""
         ...
 
-    def save(self, cohort: Cohort) -> Path:
-        """Save a cohort with the snapshot of every table."""
+    def save(self, cohort: Cohort) -> str:
+        """Save a cohort with the snapshot of every table; return where."""
         ...
 
 
 EVERYONE = "patients_current"
+
+Comparison: TypeAlias = tuple[str, str, float]
+"""A name, an operator and a number: ``("4548-4", ">=", 6.5)``."""
+
+_T = TypeVar("_T")
+Many: TypeAlias = _T | list[_T] | None
+"""One of something, several, or none."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,11 @@ class Step:
     def sets_index(self) -> bool:
         """Whether it can set the index time: an event that has to be there."""
         return bool(self.criterion.view) and not self.excluded
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether it can be told only when the index time is known."""
+        return self.criterion.of_age or self.within is not None
 
     @property
     def label(self) -> str:
@@ -85,21 +98,55 @@ class Cohort:
     def where(
         self,
         *,
+        condition: Many[str] = None,
+        lab: Many[Comparison] = None,
+        vital: Many[Comparison] = None,
+        medication: Many[str] = None,
+        procedure: Many[str] = None,
+        encounter: Many[str] = None,
+        age: tuple[int, int] | None = None,
+        sex: str | None = None,
+        state: str | None = None,
+        race: str | None = None,
+        ethnicity: str | None = None,
         within: str | int | timedelta | None = None,
         without: Mapping[str, Any] | None = None,
-        **asked: Any,
     ) -> Cohort:
-        """Return the cohort of those who also fulfil all of this.
+        """Return the cohort of those who also fulfil all of this; a list asks for each member.
 
         Args:
+            condition: An ICD code with all below it, another code, or a condition by name.
+            lab: A result by LOINC code or analyte, compared in the analyte's unit:
+                ``("4548-4", ">=", 6.5)``.
+            vital: A vital sign by its column in ``vital_signs``: ``("systolic_bp", ">", 140)``.
+            medication: A drug, class, family, code, or an ATC code with all below it.
+            procedure: A procedure code with all below it.
+            encounter: The class of a visit: inpatient, outpatient, emergency ...
+            age: Least and most years at the index time; without one, at the latest record.
+            sex: Administrative sex.
+            state: State of residence.
+            race: Race as in ``patients_current``.
+            ethnicity: Ethnicity as in ``patients_current``.
             within: How far from the index time events may lie, before or after.
-            without: Criteria that must not be fulfilled (within the same span).
-            **asked: Criteria: ``condition``, ``lab``, ``vital``, ``medication``, ``procedure``,
-                ``encounter``, ``age``, ``sex``, ``state``, ``race``, ``ethnicity``.
+            without: Criteria of the same names that must not be fulfilled (within the same span).
 
         Raises:
-            QueryError: There is no such criterion, or its value is of the wrong form.
+            QueryError: Nothing is asked, or a value is of the wrong form.
         """
+        named: dict[str, Any] = {
+            "condition": condition,
+            "lab": lab,
+            "vital": vital,
+            "medication": medication,
+            "procedure": procedure,
+            "encounter": encounter,
+            "age": age,
+            "sex": sex,
+            "state": state,
+            "race": race,
+            "ethnicity": ethnicity,
+        }
+        asked = {kind: value for kind, value in named.items() if value is not None}
         span = days(within) if within is not None else None
         steps = [
             *(Step(c, span if c.view else None) for c in criteria(asked)),
@@ -147,9 +194,21 @@ class Cohort:
             }
         )
 
+    def _ordered(self) -> list[Step]:
+        """Return the steps so that what needs the index time comes after what sets it."""
+        first = next((i for i, s in enumerate(self.steps) if s.sets_index), 0)
+        before, rest = self.steps[:first], self.steps[first:]
+        return [
+            *(s for s in before if not s.needs_index),
+            *rest[:1],
+            *(s for s in before if s.needs_index),
+            *rest[1:],
+        ]
+
     def _labels(self) -> list[str]:
-        first = next((i for i, s in enumerate(self.steps) if s.sets_index), None)
-        return [s.criterion.label if i == first else s.label for i, s in enumerate(self.steps)]
+        steps = self._ordered()
+        first = next((i for i, s in enumerate(steps) if s.sets_index), None)
+        return [s.criterion.label if i == first else s.label for i, s in enumerate(steps)]
 
     def picture(self, path: str | Path | None = None) -> str:
         """Return the attrition as SVG, and write it to a file when one is named."""
@@ -159,7 +218,7 @@ class Cohort:
             Path(path).write_text(drawn, encoding="utf-8")
         return drawn
 
-    def save(self) -> Path:
+    def save(self) -> str:
         """Save the SQL, its parameters and the snapshot of every table; return the file."""
         return self.home.save(self)
 
@@ -175,7 +234,7 @@ class Cohort:
         )
         ctes = [("everyone", start)]
         indexed = False
-        for number, step in enumerate(self.steps, 1):
+        for number, step in enumerate(self._ordered(), 1):
             before = ctes[-1][0]
             if not step.criterion.view:
                 body = _attribute(step, before)
@@ -227,7 +286,7 @@ def _event(step: Step, before: str) -> Any:
 def _attribute(step: Step, before: str) -> Any:
     """Keep those of whom the attribute is (or is not) true; an unknown one is not."""
     predicate = step.criterion.predicate
-    if predicate.find(exp.Column).name == "age_years":
+    if step.criterion.of_age:
         kept = predicate.copy()
     else:
         who = exp.select("patient_id").from_(EVERYONE).where(predicate.copy())

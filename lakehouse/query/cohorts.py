@@ -1,7 +1,8 @@
 """``lake.cohort``: new cohorts, and saved ones that give the same rows later.
 
 A saved cohort is a JSON file in the warehouse's folder ``cohorts``: its SQL, its parameters, the
-snapshot of every table, and the SQL of every view it reads. It holds no row.
+snapshot of every table, and the views and code sets it reads. It holds no row of a patient.
+Maintenance keeps the snapshots as long as the file is there.
 """
 
 from __future__ import annotations
@@ -17,26 +18,35 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse.errors import QueryError, did_you_mean
+from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.asof import newest
+from lakehouse.query.codes import is_number, load_codes
 from lakehouse.query.cohort import Cohort
 from lakehouse.query.picture import attrition_svg
+from lakehouse.query.place import EMPTY
 from lakehouse.query.result import Result
 from lakehouse.query.tree import parse, references
 from lakehouse.query.views import View, closure
+from lakehouse.storage.files import Files, is_local, join
+from lakehouse.storage.settings import COHORTS
 
 if TYPE_CHECKING:
     from lakehouse.query.lakehouse import Lakehouse
-
-FOLDER = "cohorts"
 
 
 class Cohorts:
     """Makes, lists and loads the cohorts of one lakehouse."""
 
-    def __init__(self, lake: Lakehouse, folder: Path) -> None:
+    def __init__(self, lake: Lakehouse, root: str) -> None:
         self._lake = lake
-        self._folder = folder
+        self._folder = join(root, COHORTS)
+
+    @property
+    def _files(self) -> Files:
+        return Files() if is_local(self._folder) else self._lake.warehouse.files
+
+    def _location(self, name: str) -> str:
+        return join(self._folder, f"{name}.json")
 
     def __call__(self, name: str) -> Cohort:
         """Return a new, empty cohort: everyone."""
@@ -50,10 +60,11 @@ class Cohorts:
 
     def names(self) -> list[str]:
         """Return the names of the saved cohorts."""
-        return sorted(path.stem for path in self._folder.glob("*.json"))
+        listed = self._files.list(self._folder, recursive=False)
+        return sorted(Path(e.location).stem for e in listed if e.location.endswith(".json"))
 
-    def save(self, cohort: Cohort) -> Path:
-        """Save a cohort.
+    def save(self, cohort: Cohort) -> str:
+        """Save a cohort; return where.
 
         Raises:
             QueryError: The folder cannot be written.
@@ -61,6 +72,9 @@ class Cohorts:
         views, sql = self._lake.place.views, cohort.sql()
         read = {r.name for r in references(parse(sql))}
         kept = {n: asdict(views[n]) for n in closure(sorted(read & set(views)), views)}
+        sets = {
+            d.partition(".")[2] for v in kept for d in views[v].depends_on if d.startswith("codes.")
+        }
         pins = {**newest(self._lake.warehouse), **self._lake.place.pins}
         saved = {
             "name": cohort.name,
@@ -72,14 +86,33 @@ class Cohorts:
             "attrition": cohort.attrition().to_pylist(),
             "snapshots": pins,
             "views": kept,
+            "codes": {n: self.code_set(n).to_pydict() for n in sets},
         }
-        path = self._folder / f"{cohort.name}.json"
+        path = self._location(cohort.name)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(saved, indent=1), encoding="utf-8")
+            self._files.replace(path, json.dumps(saved).encode())
         except OSError as error:
             raise QueryError(f"{path} cannot be written ({type(error).__name__}).") from None
         return path
+
+    def code_set(self, name: str) -> pa.Table:
+        """Return the rows of a code set as it is now."""
+        return load_codes(name, self._lake.place.codes).rows
+
+    def views_now(self) -> Mapping[str, View]:
+        """Return the views as they are now."""
+        return self._lake.place.views
+
+    def gone(self, snapshots: Mapping[str, int]) -> list[str]:
+        """Return the tables whose snapshot is no longer there."""
+        return [
+            name
+            for name, snapshot in snapshots.items()
+            if snapshot != EMPTY
+            and all(
+                s.snapshot_id != snapshot for s in self._lake.warehouse.iceberg(name).snapshots()
+            )
+        ]
 
     def load(self, name: str) -> SavedCohort:
         """Return a saved cohort; it reads the tables and views as they were.
@@ -87,19 +120,24 @@ class Cohorts:
         Raises:
             QueryError: There is none of the name, or its file is damaged.
         """
-        path = self._folder / f"{name}.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return SavedCohort(self, content)
-        except FileNotFoundError:
+        path = self._location(name)
+        content = self._files.read(path)
+        if content is None:
             near = did_you_mean(name, self.names())
-            raise QueryError(f"There is no saved cohort {name}.", near) from None
+            raise QueryError(f"There is no saved cohort {name}.", near)
+        try:
+            return SavedCohort(self, json.loads(content))
         except (ValueError, KeyError, TypeError):
             raise QueryError(f"{path} is damaged.", "Save the cohort again.") from None
 
-    def at(self, pins: Mapping[str, int], views: Mapping[str, View]) -> Lakehouse:
-        """Return the lakehouse with the tables and views of another time; closed with this one."""
-        place = replace(self._lake.place, pins=pins, library=views)
+    def at(
+        self,
+        pins: Mapping[str, int],
+        views: Mapping[str, View],
+        sets: Mapping[str, pa.Table],
+    ) -> Lakehouse:
+        """Return the lakehouse of another time, its definitions as well; closed with this one."""
+        place = replace(self._lake.place, pins=pins, library=views, sets=sets)
         return self._lake.beside(place)
 
 
@@ -126,15 +164,40 @@ class SavedCohort:
             n: View(**{**v, "grain": tuple(v["grain"]), "parameters": tuple(v["parameters"])})
             for n, v in self.saved["views"].items()
         }
-        return self.home.at(self.saved["snapshots"], views)
+        return self.home.at(self.saved["snapshots"], views, self._sets)
+
+    @cached_property
+    def _sets(self) -> dict[str, pa.Table]:
+        return {
+            name: pa.table(
+                {
+                    c: pa.array(values, pa.float64() if is_number(c) else pa.string())
+                    for c, values in columns.items()
+                }
+            )
+            for name, columns in self.saved["codes"].items()
+        }
 
     def sql(self) -> str:
         """Return the SQL as it was saved."""
         return str(self.saved["sql"])
 
     def rows(self) -> Result:
-        """Return the cohort over the tables as they were when it was saved."""
-        return self._then.sql(self.sql())
+        """Return the cohort over the tables as they were when it was saved.
+
+        Raises:
+            QueryError: Their snapshots are gone.
+        """
+        try:
+            return self._then.sql(self.sql())
+        except QueryError:
+            if not (gone := self.home.gone(self.saved["snapshots"])):
+                raise
+            raise QueryError(
+                f"The cohort reads snapshots that are gone: {', '.join(gone)}. The erasure of a "
+                "patient drops the past.",
+                "Its questions are kept: `.now()` asks them again, `.now().save()` keeps that.",
+            ) from None
 
     def attrition(self) -> pa.Table:
         """Return the attrition as it was when it was saved."""
@@ -155,15 +218,36 @@ class SavedCohort:
             cohort = cohort.where(**_restored(entry))
         return cohort
 
+    def redefined(self) -> list[str]:
+        """Return the views and code sets that it reads and that are no longer as they were."""
+        views = self.home.views_now()
+        found = [
+            name
+            for name, view in self.saved["views"].items()
+            if name not in views or views[name].sql != view["sql"]
+        ]
+        for name, rows in self._sets.items():
+            try:
+                same = self.home.code_set(name).equals(rows)
+            except DefinitionError:
+                same = False
+            found += [] if same else [f"codes.{name}"]
+        return sorted(found)
+
     def diff(self) -> pa.Table:
         """Return who came, who went and whose index time moved since it was saved.
 
         Returns:
-            ``patient_id``, ``change`` (added, removed, moved), ``index_then``, ``index_now``.
+            ``patient_id``, ``change`` (added, removed, moved), ``index_then``, ``index_now``. A
+            view or code set that has changed meanwhile is a row without a patient: ``redefined``,
+            and its name as ``definition``.
         """
         then = {p: at for p, at, _ in self.rows().fetchall()}
         now = {p: at for p, at, _ in self.now().rows().fetchall()}
-        changed = [
+        changed: list[dict[str, Any]] = [
+            {"change": "redefined", "definition": name} for name in self.redefined()
+        ]
+        changed += [
             {
                 "patient_id": p,
                 "change": "added" if p not in then else "removed" if p not in now else "moved",
@@ -183,6 +267,7 @@ _DIFF = pa.schema(
         ("change", pa.string()),
         ("index_then", _INSTANT),
         ("index_now", _INSTANT),
+        ("definition", pa.string()),
     ]
 )
 

@@ -44,6 +44,11 @@ class Criterion:
     view: str = ""
     at: str = ""
 
+    @property
+    def of_age(self) -> bool:
+        """Whether it asks for the age, which depends on the index time."""
+        return not self.view and self.predicate.find(exp.Column).name == "age_years"
+
     def events(self) -> Any:
         """Return the SELECT of its events: patient, time, age."""
         return (

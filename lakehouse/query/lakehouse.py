@@ -19,7 +19,6 @@ import pyarrow as pa
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
-from lakehouse.query.cohorts import FOLDER as COHORTS
 from lakehouse.query.cohorts import Cohorts
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.guard import check_parameters
@@ -260,7 +259,7 @@ class Lakehouse:
     @property
     def cohort(self) -> Cohorts:
         """Cohorts: ``lake.cohort("t2dm").where(condition="E11")``, ``lake.cohort.load("t2dm")``."""
-        return Cohorts(self, self.folder(COHORTS))
+        return Cohorts(self, normalise(str(self._path)))
 
     def folder(self, name: str) -> Path:
         """Return a folder of the warehouse; for one in an object store, a folder of the user's."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views import View, load_views
 from lakehouse.storage.files import Files, environment, is_local, join, normalise
@@ -33,6 +35,7 @@ class Place:
         folders: A site's folders with views.
         store: How an object store is reached, as pyiceberg names it (``s3.endpoint`` ...).
         library: Views as a saved cohort keeps them, in place of today's.
+        sets: Code sets as a saved cohort keeps them, in place of today's.
     """
 
     locations: Mapping[str, str]
@@ -42,6 +45,7 @@ class Place:
     folders: tuple[Path, ...] = ()
     store: Mapping[str, str] = field(default_factory=dict, repr=False)
     library: Mapping[str, View] | None = field(default=None, repr=False)
+    sets: Mapping[str, pa.Table] | None = field(default=None, repr=False)
 
     @property
     def views(self) -> dict[str, View]:

@@ -91,7 +91,7 @@ class Session:
                 raise calendar_error(name, asked)
         needed = (names | {d for n in order for d in self.views[n].depends_on}) - set(self.views)
         sets = {d.partition(".")[2] for d in needed if d.startswith(f"{CODES}.")} | set(codes)
-        create_codes(self.con, sorted(sets), self.place.codes)
+        create_codes(self.con, sorted(sets), self.place.codes, self.place.sets)
         tables = sorted((needed - self._made) & load_tables().keys())
         self.con.execute("BEGIN")
         try:

@@ -97,7 +97,8 @@ def maintain(
 
     Args:
         warehouse: The warehouse.
-        keep: Newest snapshots of each table that stay; releases stay in any case.
+        keep: Newest snapshots of each table that stay; those of releases and saved cohorts
+            stay in any case.
         target_size: Bytes of a data file.
         grace: How long a file that nothing uses stays, for queries that began before.
         dry_run: Only say what would be done.
@@ -163,8 +164,8 @@ def figures(table: IcebergTable) -> Figures:
 def expirable(warehouse: Warehouse, table: IcebergTable, keep: int, coming: int = 0) -> list[int]:
     """Return the snapshots beyond the newest ``keep`` that nothing needs.
 
-    Needed are those of releases, and those that tell that an ingest in progress has reached this
-    table.
+    Needed are those of releases and saved cohorts, and those that tell that an ingest in progress
+    has reached this table.
 
     Args:
         warehouse: The warehouse.

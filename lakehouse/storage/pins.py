@@ -8,6 +8,7 @@ added by ``recover``, and until then expiry honours the record.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pyiceberg.table import Table as IcebergTable
@@ -16,6 +17,7 @@ from pyiceberg.table.snapshots import Snapshot
 from lakehouse.storage import hints, pyiceberg_private, retry
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.files import is_local, join
+from lakehouse.storage.settings import COHORTS
 from lakehouse.storage.warehouse import Warehouse
 
 
@@ -47,8 +49,12 @@ def list_releases(warehouse: Warehouse) -> list[Release]:
 
 
 def pinned(warehouse: Warehouse, table: str) -> set[int]:
-    """Return the snapshots of a table that releases need."""
+    """Return the snapshots of a table that releases and saved cohorts need."""
     held = {r.snapshots.get(table) for r in list_releases(warehouse)}
+    for entry in warehouse.files.list(join(warehouse.path, COHORTS), recursive=False):
+        with suppress(ValueError, AttributeError):  # a damaged one cannot be loaded either
+            saved = json.loads(warehouse.files.read(entry.location) or b"{}")
+            held.add(saved.get("snapshots", {}).get(table))
     return {s for s in held if s is not None}
 
 

@@ -12,6 +12,9 @@ from lakehouse.errors import WarehouseError
 from lakehouse.tables import add_site_tables
 
 NAME = "lakehouse.json"
+
+COHORTS = "cohorts"
+"""Folder of a warehouse with saved cohorts: JSON, with the ``snapshots`` of the tables."""
 VERSION = 1
 """Of the file's layout; a later layout that this software cannot read raises the number."""
 

@@ -12,6 +12,7 @@ import pytest
 import lakehouse
 from lakehouse.errors import QueryError
 from lakehouse.query.lakehouse import Lakehouse
+from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import settings, store_rows
@@ -41,7 +42,17 @@ def hba1c(who: str, value: float, day: float) -> dict[str, Any]:
 
 
 ROWS = {
-    "patients": [person(w, s, 50) for w, s in zip("abcdef", ["female", "male"] * 3, strict=True)],
+    "patients": [
+        person(w, s, 50) | {"state": state, "race": race, "ethnicity": ethnicity}
+        for w, s, state, race, ethnicity in zip(
+            "abcdef",
+            ["female", "male"] * 3,
+            ["MA", "NY", "MA", None, "CA", "NY"],
+            ["2106-3", "2054-5", None, "2106-3", "2054-5", "2028-9"],
+            ["H", "N", "N", "H", None, "N"],
+            strict=True,
+        )
+    ],
     "conditions": [
         diagnosis("a", "E11.65", 10, 50),
         diagnosis("a", "E119", 5, 49),  # the first time counts, and the age at it
@@ -52,7 +63,84 @@ ROWS = {
         diagnosis("e", "O244", 30, 50),
         diagnosis("f", "E1100", 0, 50, system="snomed"),  # a code that merely begins alike
     ],
+    "procedures": [
+        {
+            "record_id": "r-b",
+            "ordinal": 0,
+            "patient_id": "b",
+            "code": "5A1955Z",
+            "code_system": "icd10pcs",
+            "performed_at": at(3),
+            "age_years": 60,
+        },
+    ],
+    "medications": [
+        {
+            "record_id": "m-a",
+            "ordinal": 0,
+            "patient_id": "a",
+            "order_id": "m-a",
+            "kind": "order",
+            "order_control": "NW",
+            "code": "6809",
+            "code_system": "rxnorm",
+            "stated_at": at(6),
+            "started_at": at(6),
+            "age_years": 50,
+        },
+        {
+            "record_id": "m-d",
+            "ordinal": 0,
+            "patient_id": "d",
+            "order_id": "m-d",
+            "kind": "order",
+            "order_control": "NW",
+            "code": "29046",
+            "code_system": "rxnorm",
+            "stated_at": at(-90),
+            "started_at": at(-90),
+            "age_years": 50,
+        },
+    ],
+    "encounters": [
+        {
+            "record_id": "e-c",
+            "ordinal": 0,
+            "patient_id": "c",
+            "encounter_id": "c1",
+            "class": "E",
+            "event": "A03",
+            "stated_at": at(2),
+            "admitted_at": at(2),
+            "age_years": 80,
+        },
+        {
+            "record_id": "e-f",
+            "ordinal": 0,
+            "patient_id": "f",
+            "encounter_id": "f1",
+            "class": "I",
+            "event": "A03",
+            "stated_at": at(2),
+            "admitted_at": at(2),
+            "age_years": 50,
+        },
+    ],
     "observations": [
+        {
+            "record_id": "v-e",
+            "ordinal": 0,
+            "patient_id": "e",
+            "code": "8480-6",
+            "code_system": "loinc",
+            "value_number": 150.0,
+            "value_type": "NM",
+            "unit": "mm[Hg]",
+            "status": "final",
+            "observed_at": at(40),
+            "stated_at": at(40),
+            "age_years": 50,
+        },
         hba1c("a", 6.5, 100),
         hba1c("b", 6.4, 10),
         hba1c("b", 9.0, 400),
@@ -107,11 +195,41 @@ def test_the_first_event_sets_the_index_time_and_the_age(lake: Lakehouse) -> Non
         ({"without": {"sex": "female"}}, "bdf"),
         ({"without": {"condition": "E11"}}, "df"),
         ({"age": (50, 50), "condition": "E11"}, "e"),
+        ({"age": (50, 50), "within": 5, "without": {"lab": ("hba1c", ">", 0)}}, "df"),
         ({"condition": "nothing"}, ""),
+        ({"medication": "metformin"}, "a"),
+        ({"medication": "A10BA02"}, "a"),
+        ({"medication": "C09"}, "d"),
+        ({"medication": "ace inhibitor"}, "d"),
+        ({"medication": "6809"}, "a"),
+        ({"without": {"medication": "metformin"}}, "bcdef"),
+        ({"condition": "E11", "medication": "metformin", "within": 1}, "a"),
+        ({"condition": "E11", "medication": "metformin", "within": 0}, ""),
+        ({"procedure": "5A1955Z"}, "b"),
+        ({"procedure": "5a19"}, "b"),
+        ({"encounter": "emergency"}, "c"),
+        ({"encounter": ["inpatient"]}, "f"),
+        ({"vital": ("systolic_bp", ">", 140)}, "e"),
+        ({"condition": "E11", "vital": ("systolic_bp", ">=", 150), "within": "40 days"}, "e"),
+        ({"condition": "E11", "vital": ("systolic_bp", ">=", 150), "within": "39 days"}, ""),
+        ({"state": "MA"}, "ac"),
+        ({"race": "2054-5"}, "be"),
+        ({"ethnicity": "H"}, "ad"),
+        ({"ethnicity": "N", "race": "2028-9"}, "f"),
+        ({"without": {"state": "MA"}}, "bdef"),
     ],
 )
 def test_criteria(lake: Lakehouse, asked: dict[str, Any], expected: str) -> None:
     assert who(lake.cohort("x").where(**asked)) == expected
+
+
+def test_the_age_is_that_at_the_index_time_whichever_is_asked_first(lake: Lakehouse) -> None:
+    first = lake.cohort("x").where(age=(40, 49)).where(sex="female").where(condition="E11")
+    last = lake.cohort("x").where(sex="female").where(condition="E11").where(age=(40, 49))
+    assert who(first) == who(last) == "a"  # 49 at the diagnosis, 50 at the latest record
+    assert first.attrition().to_pylist() == last.attrition().to_pylist()
+    near = lake.cohort("x").where(without={"condition": "O24"}, within=29).where(condition="E11")
+    assert who(near) == "abce"
 
 
 def test_attrition_and_its_picture(lake: Lakehouse, tmp_path: Path) -> None:
@@ -146,7 +264,7 @@ def test_values_never_become_sql(lake: Lakehouse, asked: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"conditon": "E11"}, "Did you mean condition"),
+        ({"without": {"conditon": "E11"}}, "Did you mean condition"),
         ({"lab": ("4548-4", "~", 6.5)}, "Operators"),
         ({"lab": "4548-4"}, "takes a name"),
         ({"age": 18}, "two numbers"),
@@ -171,7 +289,7 @@ def test_a_saved_cohort_gives_the_same_rows_later(tmp_path: Path) -> None:
             condition=["E11"], lab=("4548-4", ">=", 6.5), within="365 days", age=(18, 75)
         )
         before = asked.rows().fetchall()
-        assert asked.save() == path / "cohorts" / "t2dm.json"
+        assert asked.save() == str(path / "cohorts" / "t2dm.json")
     for row in ROWS["patients"]:
         assert row["record_id"] not in (path / "cohorts" / "t2dm.json").read_text()
 
@@ -195,6 +313,65 @@ def test_a_saved_cohort_gives_the_same_rows_later(tmp_path: Path) -> None:
             ("e", "removed"),
         ]
         assert (changes[0]["index_then"], changes[0]["index_now"]) == (at(5), at(-50))
+
+
+def test_maintenance_keeps_the_snapshots_of_a_saved_cohort(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse"
+    Warehouse.create(path, settings()).close()
+    store_rows(path, ROWS)
+    with lakehouse.open(path) as lake:
+        asked = lake.cohort("t2dm").where(condition="E11", lab=("hba1c", ">=", 6.5))
+        before = asked.rows().fetchall()
+        asked.save()
+    for i in range(22):
+        store_rows(
+            path,
+            {
+                "conditions": [diagnosis("d", "E11", i, 50)],
+                "observations": [hba1c("d", 9.0, i)],
+                "patients": [person(f"g{i}", "male", 30)],
+            },
+        )
+    with Warehouse.open(path) as warehouse:
+        maintain(warehouse, keep=1, grace=timedelta())
+        assert len(warehouse.iceberg("conditions").metadata.snapshots) == 2
+    with lakehouse.open(path) as lake:
+        saved = lake.cohort.load("t2dm")
+        assert saved.rows().fetchall() == before
+        assert [(r["patient_id"], r["change"]) for r in saved.diff().to_pylist()] == [
+            ("d", "added")
+        ]
+        (path / "cohorts" / "t2dm.json").rename(tmp_path / "t2dm.json")
+    with Warehouse.open(path) as warehouse:
+        maintain(warehouse, keep=1, grace=timedelta())
+        assert len(warehouse.iceberg("conditions").metadata.snapshots) == 1
+    (tmp_path / "t2dm.json").rename(path / "cohorts" / "t2dm.json")
+    with lakehouse.open(path) as lake, pytest.raises(QueryError, match="snapshots that are gone"):
+        lake.cohort.load("t2dm").rows()
+
+
+def test_changed_code_sets_change_no_saved_cohort(tmp_path: Path) -> None:
+    path, codes = tmp_path / "warehouse", tmp_path / "codes"
+    Warehouse.create(path, settings()).close()
+    store_rows(path, ROWS)
+    codes.mkdir()
+    own = codes / "analytes.csv"
+    own.write_text("code_system,code,analyte\nlocal,MYA1C,hba1c\n")
+    with lakehouse.open(path, codes=[codes]) as lake:
+        asked = lake.cohort("x").where(lab=("hba1c", ">=", 6.5))
+        before = asked.rows().fetchall()
+        assert [row[0] for row in before] == ["a", "b", "c", "e"]
+        asked.save()
+        assert lake.cohort.load("x").diff().num_rows == 0
+    own.write_text("code_system,code,analyte\nloinc,4548-4,sodium\n")
+    with lakehouse.open(path, codes=[codes]) as lake:
+        saved = lake.cohort.load("x")
+        assert saved.rows().fetchall() == before
+        changes = saved.diff().to_pylist()
+        assert (changes[0]["change"], changes[0]["definition"]) == ("redefined", "codes.analytes")
+        assert [r["patient_id"] for r in changes[1:]] == ["a", "b", "c", "e"]
+    with lakehouse.open(path) as lake:
+        assert lake.cohort.load("x").redefined() == ["codes.analytes"]
 
 
 def test_an_unknown_or_damaged_cohort(path: Path) -> None:
