@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         return complain("interrupted", INTERRUPTED)
     except TyperException as error:
         # Without any argument the help has been printed, and there is nothing to complain of.
-        return complain(_usage(error), 2) if str(error) else 2
+        return 2 if str(error) == "" else complain(_usage(error), 2)
     except Exception as error:
         return complain(_unexpected(error), 1)
     if code == INTERRUPTED:  # typer has caught Ctrl-C itself
