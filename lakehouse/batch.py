@@ -34,6 +34,7 @@ class Source:
         authority: Assigning authority of record numbers that state none.
         size: Bytes of the file as stored, or None when unknown.
         mappings: Folders with a site's own mapping files.
+        cut: The end of the content is missing, so its last record is not whole.
     """
 
     file_id: str
@@ -41,6 +42,7 @@ class Source:
     authority: str = ""
     size: int | None = None
     mappings: tuple[str, ...] = ()
+    cut: bool = False
 
 
 @dataclass

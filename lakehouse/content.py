@@ -37,7 +37,7 @@ SETTLED_NS = 2_000_000_000
 """A file last written longer than this before it was looked at cannot have been written again
 within the same tick of the file system's clock."""
 
-PLAIN, GZIP, BROKEN = "plain", "gzip", "broken"
+PLAIN, GZIP, CUT, BROKEN = "plain", "gzip", "cut", "broken"
 
 
 class Hasher(Protocol):
@@ -61,7 +61,8 @@ class FileToRead:
         root: The URI that names the file system; empty for local files.
         extension: Extension of the content's own name, lower-case with the dot.
         members: Positions inside archives, outermost first.
-        packing: ``plain``, ``gzip``, or ``broken`` when it cannot be unpacked.
+        packing: ``plain``, ``gzip``, ``cut`` (gzip whose end is missing), or ``broken`` when it
+            cannot be unpacked.
         size: Bytes as stored (compressed size of a member).
         stored_size: Bytes of the stored file (of the whole archive).
         modified: When the stored file was last written, in nanoseconds.
@@ -105,6 +106,10 @@ class FileToRead:
 
 class BrokenContent(Exception):
     """The packing of a file is damaged; carries no text, for the cause may quote the content."""
+
+
+class CutContent(BrokenContent):
+    """The end of a packed file is missing; what comes before is sound as far as it goes."""
 
 
 def is_uri(path: str) -> bool:
@@ -259,7 +264,6 @@ _FAULTS = (
     tarfile.TarError,
     gzip.BadGzipFile,
     zlib.error,
-    EOFError,
     NotImplementedError,  # a compression method that zipfile does not know
     RuntimeError,  # an encrypted member
     IndexError,  # the archive has fewer members than it had
@@ -272,8 +276,32 @@ def packing_faults() -> Iterator[None]:
     """Turn what the packing libraries raise on damaged bytes into ``BrokenContent``."""
     try:
         yield
+    except EOFError:
+        raise CutContent from None
     except _FAULTS:
         raise BrokenContent from None
+
+
+class _UpToTheCut(io.RawIOBase):
+    """What a gzip file holds whose end is missing."""
+
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        super().__init__()
+        self._packed = packed
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer with what one read of the packed file gives; nothing at the cut."""
+        try:
+            data = self._packed.read1(len(buffer))
+        except EOFError:
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the packed file."""
+        self._packed.close()
+        super().close()
 
 
 class Content(io.RawIOBase):
@@ -291,7 +319,11 @@ class Content(io.RawIOBase):
         self.n_hashed = 0
         self._hasher = hasher
         self._stored = stored
-        self._inner: Any = gzip.GzipFile(fileobj=stored) if file.packing == GZIP else stored
+        self._inner: Any = stored
+        if file.packing in (GZIP, CUT):
+            self._inner = gzip.GzipFile(fileobj=stored)
+        if file.packing == CUT:
+            self._inner = _UpToTheCut(self._inner)
         self._position = 0
         self._plain = file.packing == PLAIN and not file.members
 

@@ -10,9 +10,11 @@ from lakehouse.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
 from lakehouse.content import (
     ARCHIVE_DEPTH,
     BROKEN,
+    CUT,
     GZIP,
     PLAIN,
     BrokenContent,
+    CutContent,
     FileToRead,
     Opener,
     buffered,
@@ -76,12 +78,24 @@ def _contents(
 def identify(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
     """Return the file with its packing, format and keyed digest.
 
+    A gzip file whose end is missing is what can still be read, if a format recognises that.
+
     Raises:
         BrokenContent: It is packed, and the packing is damaged.
         InputError: It cannot be read.
     """
-    if _head(opener, file).startswith(GZIP_MAGIC):
-        file = replace(file, packing=GZIP)
+    if not _head(opener, file).startswith(GZIP_MAGIC):
+        return _identified(opener, file, secret)
+    try:
+        return _identified(opener, replace(file, packing=GZIP), secret)
+    except CutContent:
+        cut = _identified(opener, replace(file, packing=CUT), secret)
+        if cut.format is None:
+            raise
+        return cut
+
+
+def _identified(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
     with opener.open(file) as content:
         stream = buffered(content, SNIFF_BYTES)
         known = recognise(stream.peek(SNIFF_BYTES)[:SNIFF_BYTES], file.extension)

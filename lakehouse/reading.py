@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
 from lakehouse.content import (
     BROKEN,
+    CUT,
     SETTLED_NS,
     BrokenContent,
     Content,
@@ -75,7 +76,12 @@ class Terms:
     def source(self, file: FileToRead) -> Source:
         """Return what a format is told about a file."""
         return Source(
-            file.file_id, self.time_zone, self.authority, file.content_size, self.mappings
+            file.file_id,
+            self.time_zone,
+            self.authority,
+            file.content_size,
+            self.mappings,
+            cut=file.packing == CUT,
         )
 
 
@@ -88,9 +94,9 @@ def read(files: Iterable[FileToRead], terms: Terms, secret: Secret) -> Iterator[
     """
     with Opener() as opener:
         reader = _Reader(opener, terms, secret)
-        for name, group in groupby(files, key=reader.format_of):
+        for (name, cut), group in groupby(files, lambda f: (reader.format_of(f), f.packing == CUT)):
             known = format_named(name) if name else None
-            if isinstance(known, ManyFilesFormat):
+            if isinstance(known, ManyFilesFormat) and not cut:
                 yield from reader.together(known, deque(group))
             else:
                 for file in group:
@@ -138,6 +144,8 @@ class _Reader:
             self._prove(content)
         if crashed:
             last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
+        elif file.packing == CUT:
+            last = self._unreadable(report, "archive", "The end of the packed file is missing.")
         else:
             last = Parsed(RawBatch({}), [report])
         _concluded(report, file)

@@ -227,8 +227,30 @@ def test_a_replay_takes_what_no_format_knew(feed: Path, warehouse: Warehouse) ->
     assert lakehouse.ingest(feed, warehouse).n_known == 1
 
 
+def test_of_a_packed_file_without_its_end_the_rest_is_stored(
+    feed: Path, warehouse: Warehouse
+) -> None:
+    def message(n: int) -> str:
+        return f"MSH|^~\\&|A|B|||20240101||ADT^A04|{n}|P|2.5\rPID|1||{n}^^^H^MR\r"
+
+    whole = "".join(map(message, range(100_000))).encode()  # more than one batch holds
+    (feed / "a.hl7.gz").write_bytes(gzip.compress(whole, 1)[:-5000])
+    (feed / "b.hl7").write_text(message(-1))
+    report = lakehouse.ingest(feed, warehouse)
+    kept = report.rows["records"] - 1
+    assert report.n_unreadable == 1 and 90_000 < kept < 100_000
+    rejects = table(warehouse, "rejects")
+    assert {(r["rule"], r["record_ordinal"], r["level"]) for r in rejects} == {
+        ("archive.unreadable", -1, "record"),
+        ("hl7v2.message.cut-off", kept, "record"),
+    }
+    assert lakehouse.ingest(feed, warehouse).ingest_id is None
+
+
 def test_a_damaged_packing_is_a_reject(feed: Path, warehouse: Warehouse) -> None:
-    (feed / "a.lines.gz").write_bytes(gzip.compress(lines(*map(line, range(999))))[:-9])
+    packed = bytearray(gzip.compress(lines(*map(line, range(999)))))
+    packed[-6] ^= 0xFF  # in the checksum
+    (feed / "a.lines.gz").write_bytes(packed)
     (feed / "b.lines").write_bytes(lines(line(1)))
     report = lakehouse.ingest(feed, warehouse)
     assert (report.n_unreadable, report.rows["records"]) == (1, 1)

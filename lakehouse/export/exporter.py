@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.content import BROKEN, BrokenContent, FileToRead, Opener
+from lakehouse.content import BROKEN, CUT, BrokenContent, FileToRead, Opener
 from lakehouse.discover import discover
 from lakehouse.errors import InputError, LakehouseError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
@@ -102,7 +102,7 @@ class Exporter:
         return outcome
 
     def _outcome(self, file: FileToRead, opener: Opener) -> tuple[str, str]:
-        if file.packing == BROKEN:
+        if file.packing in (BROKEN, CUT):
             return UNREADABLE, "the packed file is damaged or encrypted"
         if file.format != "dicom":
             return SKIPPED, "not DICOM"

@@ -10,7 +10,6 @@ from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats.hl7v2.framing import (
     CHUNK,
     MOST_MESSAGES,
-    TOO_LARGE,
     Chunk,
     chunks,
     looks_like_hl7,
@@ -69,10 +68,11 @@ def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
 
     ordinal = 0
     counter = BatchCounter()
-    for chunk in chunks(stream):
-        yield (
-            _too_large(chunk, ordinal, source) if chunk.too_large else Part(chunk, ordinal, source)
-        )
+    for chunk in chunks(stream, cut=source.cut):
+        if chunk.left_out:
+            yield _reject(chunk, chunk.left_out, ordinal, source)
+        else:
+            yield Part(chunk, ordinal, source)
         counter.count(chunk)
         ordinal += len(chunk.starts)
     rejects = counter.findings()
@@ -85,8 +85,8 @@ def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
         yield RawBatch({}, rejects)
 
 
-def _too_large(chunk: Chunk, ordinal: int, source: Source) -> RawBatch:
-    reject = Reject(ordinal, *TOO_LARGE, byte_offset=chunk.offset, file_id=source.file_id)
+def _reject(chunk: Chunk, why: tuple[str, str], ordinal: int, source: Source) -> RawBatch:
+    reject = Reject(ordinal, *why, byte_offset=chunk.offset, file_id=source.file_id)
     return RawBatch({}, [reject], n_records=1, by_file=Counter({source.file_id: 1}))
 
 

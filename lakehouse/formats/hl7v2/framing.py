@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import BinaryIO
 
@@ -39,6 +39,7 @@ TOO_LARGE = (
     "hl7v2.message.too-large",
     f"Over {LARGEST >> 20} MiB without its embedded documents, or over {MOST_SEGMENTS:,} segments.",
 )
+CUT_OFF = ("hl7v2.message.cut-off", "The file ends within the message.")
 
 _BLOCK = 2**20
 _TAIL = 16  # a header must be there to its end to be seen
@@ -72,7 +73,7 @@ class Chunk:
         turns: Places in ``data`` from which on bytes lie elsewhere in the file than those before:
             a line end was put in, or the inside of a field was cut out.
         shifts: By how much, from each of these places on.
-        too_large: It stands for one message over ``LARGEST``, which is not in ``data``.
+        left_out: Rule and text of the reject, where it stands for one message that is left out.
     """
 
     data: bytes
@@ -80,7 +81,7 @@ class Chunk:
     offset: int
     turns: npt.NDArray[np.int64] = field(default_factory=lambda: _NOWHERE)
     shifts: npt.NDArray[np.int64] = field(default_factory=lambda: _NOWHERE)
-    too_large: bool = False
+    left_out: tuple[str, str] | None = None
 
     def in_file(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return where places of ``data`` lie in the decoded file."""
@@ -153,18 +154,32 @@ def _blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
         block = stream.read(size)
 
 
-def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[Chunk]:
+def chunks(stream: BinaryIO, size: int = CHUNK, *, cut: bool = False) -> Iterator[Chunk]:
     """Yield the messages of a stream, about ``size`` bytes at a time, in bounded memory.
 
     A message over ``LARGEST`` loses the inside of its over-long fields (embedded documents, which
-    are never stored); if it is too large even so, a chunk without data stands for it.
+    are never stored); if it is too large even so, a chunk without data stands for it. So it does
+    for the last message of a file that is known to be ``cut``: half an identifier names another.
     """
     held = Held()
     for block in _blocks(stream, min(_BLOCK, size)):
         held.data += block
         if len(held.data) >= size:
             yield from held.whole_messages()
-    yield from held.rest()
+    yield from _without_last(list(held.rest())) if cut else held.rest()
+
+
+def _without_last(pieces: list[Chunk]) -> Iterator[Chunk]:
+    """Yield the chunks with the last message left out."""
+    yield from pieces[:-1]
+    for last in pieces[-1:]:
+        if not len(last.starts) or last.left_out:
+            yield last
+            continue
+        begin = int(last.starts[-1])
+        yield replace(last, data=last.data[:begin], starts=last.starts[:-1])
+        offset = int(last.offsets[-1])
+        yield Chunk(b"", np.zeros(1, dtype=np.int64), offset, left_out=CUT_OFF)
 
 
 class Held:
@@ -208,7 +223,7 @@ class Held:
             if end > LARGEST:
                 self._skipping = True
                 if _begins(self.data, 0):  # and not what stands before the first message
-                    yield Chunk(b"", np.zeros(1, dtype=np.int64), self._offset, too_large=True)
+                    yield Chunk(b"", np.zeros(1, dtype=np.int64), self._offset, left_out=TOO_LARGE)
         if self._skipping:
             self._drop(end if ended else end - _TAIL)
             self._skipping = not ended
