@@ -29,6 +29,11 @@ def _check(function: Callable[..., Check]) -> Callable[..., Check]:
     return function
 
 
+def _counted(number: int, what: str) -> str:
+    ending = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}{ending}"
+
+
 def _shown(warehouse: Warehouse, table: str, locations: Iterable[str]) -> list[str]:
     """Return the paths of files; one whose name somebody else chose is not named."""
     paths = [relative(warehouse, location) for location in locations]
@@ -72,7 +77,7 @@ def _filters(_: Warehouse, __: States, reading: Reading) -> Check:
 @_check
 def _unreferred(_: Warehouse, states: States, __: Reading) -> Check:
     found = [
-        f"{s.name}: {len(s.orphans)} files; `lakehouse maintain` removes them"
+        f"{s.name}: {_counted(len(s.orphans), 'file')}; `lakehouse maintain` removes them"
         for s in states
         if s.orphans
     ]
@@ -84,7 +89,7 @@ def _unreferred(_: Warehouse, states: States, __: Reading) -> Check:
 @_check
 def _strangers(warehouse: Warehouse, states: States, _: Reading) -> Check:
     found = [
-        f"{folder or 'the root'}: {count} files; look at them, and move them elsewhere"
+        f"{folder or 'the root'}: {_counted(count, 'file')}; look, and move them elsewhere"
         for folder, count in sorted(strangers(warehouse).items())
     ]
     says = "No file lies in the warehouse that is not its own."
@@ -98,7 +103,7 @@ def _key(warehouse: Warehouse, _: States, __: Reading) -> Check:
         key_id_of(warehouse.files.read(e.location) or b"") == warehouse.settings.key_id
         for e in small
     )
-    found = (f"{held} files are the key itself: move it out, and ask who has copies",)
+    found = (f"{_counted(held, 'file')} with the key itself: move it out; ask who has copies",)
     says = "The key lies elsewhere: with it, whoever has the warehouse can trace its patients."
     return Check("no-key-inside", "164.514(c)(2)", says, len(small), found if held else ())
 
@@ -154,8 +159,8 @@ def _finished(warehouse: Warehouse, _: States, __: Reading) -> Check:
     found = []
     if left.interrupted:
         found.append(
-            f"{left.interrupted} ingests were interrupted; run the same command again, or "
-            "`lakehouse maintain`"
+            f"{_counted(left.interrupted, 'process')} died at work; run the same command again, "
+            "or `lakehouse maintain`"
         )
     if left.erasing and not left.running:
         found.append("the erasure of a patient was interrupted; run `lakehouse forget` again")

@@ -264,11 +264,17 @@ def tokens(site: Site, text: str) -> Iterator[None]:
         yield
 
 
+def newest(site: Site) -> Path:
+    return max(site.root.glob("tables/observations/metadata/0*.metadata.json"))
+
+
 LEASE = json.dumps({"kind": "ingest", "machine": machine(), "pid": 4194304, "started": "1"})
 
 VIOLATIONS: list[tuple[str, str, Plant]] = [
     ("tables-readable", "a manifest is cut", cut(MANIFEST)),
     ("tables-readable", "a manifest list is cut", cut(LIST)),
+    ("tables-readable", "the metadata is missing", lambda s: changed(newest(s), None)),
+    ("tables-readable", "the metadata is cut", lambda s: changed(newest(s), b"{")),
     ("files-present", "a data file is missing", gone(DATA)),
     ("files-present", "a manifest is missing", gone(MANIFEST)),
     ("files-present", "a manifest list is missing", gone(LIST)),
