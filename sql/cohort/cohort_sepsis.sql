@@ -20,10 +20,13 @@
 -- column sepsis_diagnosis: Whether the visit has a diagnosis of sepsis
 WITH cultures AS (
     SELECT
-        orders.patient_id,
+        coalesce(i.patient_id, m.patient_id, orders.patient_id) AS patient_id,
         orders.encounter_id,
-        coalesce(orders.observed_at, orders.requested_at, orders.ordered_at) AS culture_at
+        coalesce(orders.observed_at, orders.requested_at, orders.ordered_at)
+        + (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS culture_at
     FROM orders
+    LEFT JOIN encounter_moves AS m ON orders.encounter_id = m.encounter_id AND orders.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, orders.patient_id) = i.old_patient_id
     LEFT JOIN codes.culture_orders AS listed
         ON
             upper(orders.code) = listed.code
