@@ -5,6 +5,9 @@
 -- column patient_id: pseudonym of the patient
 -- column encounter_id: pseudonym of the visit; null where none is known
 -- column order_key: the filler's order number, else the placer's
+-- column result_of: what names the result beside its code: order_key, else the patient as recorded
+-- column recorded_patient_id: patient as recorded, before merges
+-- column recorded_observed_at: when it was observed, as recorded
 -- column code: code of the result as sent
 -- column category: section that made it (OBR-24)
 -- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
@@ -90,6 +93,9 @@ SELECT
     order_id,
     placer_order_id,
     coalesce(order_id, placer_order_id) AS order_key,
+    coalesce(order_id, placer_order_id, patient_id) AS result_of,
+    patient_id AS recorded_patient_id,
+    observed_at AS recorded_observed_at,
     specimen_id,
     panel_code,
     panel_system,

@@ -10,32 +10,29 @@
 -- column stated_at: When the record that states it was made
 -- column is_superseded: Always true
 
--- Most results are stated once. Only where several records speak of one order and time, or one revises, is there
--- anything to sort.
-WITH contested AS (
-    SELECT
-        patient_id,
-        order_key,
-        observed_at,
-        max(CASE WHEN status IN ('corrected', 'deleted', 'wrong') THEN 1 ELSE 0 END) AS is_revised
-    FROM result_statements
-    WHERE order_key IS NOT NULL OR observed_at IS NOT NULL
-    GROUP BY patient_id, order_key, observed_at
-    HAVING
-        min(record_id) <> max(record_id)
-        OR (count(*) > 1 AND count(record_id) < count(*))
-        OR max(CASE WHEN status IN ('corrected', 'deleted', 'wrong') THEN 1 ELSE 0 END) = 1
+-- Most results are stated once. Only where several records speak of one order and time, one revises, or identities were
+-- joined, is there anything to sort.
+WITH revised_orders AS (
+    SELECT result_of
+    FROM contested_results
+    WHERE is_revised
+    UNION
+    SELECT coalesce(order_id, placer_order_id) AS result_of
+    FROM orders
+    WHERE result_status = 'C' AND coalesce(order_id, placer_order_id) IS NOT NULL
 ),
 
-revised_orders AS (
-    SELECT DISTINCT
-        patient_id,
-        order_key
-    FROM contested
-    WHERE is_revised = 1 AND order_key IS NOT NULL
+joined_identities AS (
+    SELECT old_patient_id AS patient_id FROM identity_changes
+    UNION
+    SELECT patient_id FROM identity_changes
+    UNION
+    SELECT old_patient_id AS patient_id FROM encounter_moves
+    UNION
+    SELECT patient_id FROM encounter_moves
 ),
 
-in_doubt AS (
+statements AS (
     SELECT
         s.patient_id,
         s.order_key,
@@ -46,22 +43,45 @@ in_doubt AS (
         s.sub_id,
         s.observed_at,
         s.stated_at,
-        o.order_key IS NOT NULL AS is_in_revised_order,
+        o.result_of IS NOT NULL AND s.order_key IS NOT NULL AS is_in_revised_order,
         coalesce(s.status, 'final') IN ('corrected', 'deleted', 'wrong') AS revises,
         -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
         coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
     FROM result_statements AS s
-    LEFT JOIN contested AS c
-        ON
-            s.patient_id IS NOT DISTINCT FROM c.patient_id
-            AND s.order_key IS NOT DISTINCT FROM c.order_key
-            AND s.observed_at IS NOT DISTINCT FROM c.observed_at
-    LEFT JOIN revised_orders AS o
-        ON s.patient_id IS NOT DISTINCT FROM o.patient_id AND s.order_key = o.order_key
+    LEFT JOIN contested_results AS c
+        ON s.result_of = c.result_of AND s.recorded_observed_at IS NOT DISTINCT FROM c.recorded_observed_at
+    LEFT JOIN revised_orders AS o ON s.result_of = o.result_of
+    LEFT JOIN joined_identities AS j ON s.recorded_patient_id = j.patient_id
     WHERE
-        (c.is_revised IS NOT NULL OR o.order_key IS NOT NULL)
+        (c.result_of IS NOT NULL OR o.result_of IS NOT NULL OR j.patient_id IS NOT NULL)
+        AND (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
         -- To be told that a result is awaited does not take back the one that is known.
         AND coalesce(s.status, 'final') NOT IN ('pending', 'ordered', 'not-asked')
+),
+
+-- Of a panel that is stated again, most results are; of an order that is corrected, most are not.
+stated_again AS (
+    SELECT
+        patient_id,
+        order_key,
+        code,
+        code_system,
+        sub_id
+    FROM statements
+    GROUP BY patient_id, order_key, code, code_system, sub_id
+    HAVING count(*) > 1
+),
+
+in_doubt AS (
+    SELECT s.*
+    FROM statements AS s
+    INNER JOIN stated_again AS a
+        ON
+            s.patient_id IS NOT DISTINCT FROM a.patient_id
+            AND s.order_key IS NOT DISTINCT FROM a.order_key
+            AND s.code IS NOT DISTINCT FROM a.code
+            AND s.code_system IS NOT DISTINCT FROM a.code_system
+            AND s.sub_id IS NOT DISTINCT FROM a.sub_id
 ),
 
 ranked AS (
