@@ -11,7 +11,7 @@
 -- column hemoglobin_at: When it was observed
 -- column sodium: Last sodium of the visit, mmol/L
 -- column sodium_at: When it was observed
--- column n_procedures: Procedures recorded in the visit
+-- column n_procedures: Procedures recorded in the visit and not deleted since
 -- column admissions_before: Inpatient visits that began in the 365 days before admission
 -- column length_of_stay_days: Days between admission and discharge
 -- column hemoglobin_points: 1 below 12 g/dL
@@ -81,12 +81,24 @@ last_labs AS (
     GROUP BY patient_id, encounter_id
 ),
 
+stated AS (
+    SELECT
+        encounter_id,
+        coalesce(action, 'A') AS action,
+        row_number() OVER (
+            PARTITION BY encounter_id, code_system, code, performed_at
+            ORDER BY stated_at DESC NULLS LAST, record_id DESC NULLS LAST, ordinal DESC NULLS LAST
+        ) AS nth
+    FROM procedures
+    WHERE encounter_id IS NOT NULL
+),
+
 done AS (
     SELECT
         encounter_id,
         count(*) AS n_procedures
-    FROM procedures
-    WHERE encounter_id IS NOT NULL AND coalesce(action, 'A') <> 'D'
+    FROM stated
+    WHERE nth = 1 AND action <> 'D'
     GROUP BY encounter_id
 ),
 

@@ -49,6 +49,7 @@ WITH events AS (
     FROM lab_results
     WHERE
         analyte IN ('paco2', 'wbc', 'bands_percent')
+        AND value IS NOT NULL
         AND comparator IS NULL
         AND coalesce(plausible, TRUE)
         AND observed_at IS NOT NULL
