@@ -118,7 +118,7 @@ _COMMAND = re.compile(r"\.(br|sp|in|ti|sk|ce|fi|nf) ?[+-]?\d{0,3}", re.IGNORECAS
 _BREAKS = {"br": "\n", "sp": "\n", "ce": "\n", "sk": " "}
 _HEX = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")
 # Highlighting on and off; a switch of the character set, single- or multi-byte; a site's own
-_SILENT = re.compile(r"[HN]|C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}|Z[0-9A-F]{0,7}")
+_SILENT = re.compile(r"[HN]|C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4,6}|Z[0-9A-Fa-f]{0,7}")
 
 
 def unescape(text: str, delimiters: Delimiters) -> str:
