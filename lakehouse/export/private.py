@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakehouse.export.elements import fits, values_of
 from lakehouse.export.table import data_rows
+from lakehouse.formats.dicom.harmless import is_product, is_term
 from lakehouse.resources import resource
 
 if TYPE_CHECKING:
@@ -22,6 +24,13 @@ def _listed() -> frozenset[tuple[str, int, int]]:
     return frozenset((r["creator"], int(r["group"], 16), int(r["element"], 16)) for r in rows)
 
 
+def _is_number(element: DataElement) -> bool:
+    """Return whether an element holds numbers, or terms of the standard, and nothing else."""
+    if str(element.VR) not in _NUMBERS or not fits(element):
+        return False
+    return element.VR != "CS" or all(is_term(str(value)) for value in values_of(element))
+
+
 class SafePrivate:
     """Judges the private elements of one level of an object.
 
@@ -34,7 +43,7 @@ class SafePrivate:
         self._creators: dict[tuple[int, int], str] = {}
         self._declared: set[tuple[int, str]] = set()
         for tag in sorted(dataset.keys()):
-            if tag.is_private_creator:
+            if tag.is_private_creator and is_product(str(dataset[tag].value)):
                 self._creators[tag.group, tag.element] = str(dataset[tag].value)
         for item in dataset.get("PrivateDataElementCharacteristicsSequence", None) or []:
             if item.get("BlockIdentifyingInformationStatus", "") == "SAFE":
@@ -55,6 +64,6 @@ class SafePrivate:
     def _safe(self, tag: object) -> bool:
         group, number = tag.group, tag.element  # type: ignore[attr-defined]
         creator = self._creators.get((group, number >> 8))
-        if creator is None or str(self._dataset[tag].VR) not in _NUMBERS:
+        if creator is None or not _is_number(self._dataset[tag]):
             return False
         return (creator, group, number & 0xFF) in _listed() or (group, creator) in self._declared

@@ -1,8 +1,8 @@
 """Pixel data without riders: comments inside compressed images, and bytes behind the image.
 
 A JPEG stream may carry anything in its application and comment segments (camera data, a
-thumbnail, a name), a file anything behind the last row. The segments are blanked in place, so no
-length and no offset changes; what lies behind the image is cut off.
+thumbnail, a name), a run-length one between its segments, a file behind the last row. These are
+blanked in place, so no length and no offset changes; what lies behind the image is cut off.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def strip_riders(dataset: Dataset) -> None:
         raise Refused("an image whose pixels cannot be decoded here") from None
     if len(frames) != n_frames:
         raise Refused("an image whose pixels cannot be decoded here")
-    if syntax != _RUN_LENGTH:
+    if syntax == _RUN_LENGTH:
+        size = int(dataset.get("Rows", None) or 0) * int(dataset.get("Columns", None) or 0)
+        frames = [_blanked_runs(frame, size) for frame in frames]
+    else:
         frames = [_blanked(frame) for frame in frames]
     dataset.PixelData = encapsulate(frames)
     dataset["PixelData"].is_undefined_length = True
@@ -122,6 +125,35 @@ def _behind_scan(frame: bytes, pos: int) -> int:
         if following >= 0x80 and following not in _NO_LENGTH and following != 0xFF:
             return pos
         pos += 1 if following == 0xFF else 2
+
+
+def _blanked_runs(frame: bytes, size: int) -> bytes:
+    """Return a run-length coded image with zeros wherever no run is (PS3.5 annex G).
+
+    Args:
+        frame: 64 bytes of header: the number of segments, and where each begins; then these.
+        size: Bytes that each segment unpacks to.
+    """
+    header = [int.from_bytes(frame[i : i + 4], "little") for i in range(0, 64, 4)]
+    n_segments, starts = header[0], header[1 : header[0] + 1]
+    if not size or len(frame) < 64 or not 0 < n_segments < 16 or starts[0] != 64:
+        raise Refused("a compressed image that is damaged")
+    out = bytearray(len(frame))
+    out[: 4 + 4 * n_segments] = frame[: 4 + 4 * n_segments]
+    for start, limit in zip(starts, [*starts[1:], len(frame)], strict=True):
+        pos, unpacked = start, 0
+        while unpacked < size:
+            if not start <= pos < limit <= len(frame):
+                raise Refused("a compressed image that is damaged")
+            control = frame[pos]
+            if control < 128:
+                pos, unpacked = pos + control + 2, unpacked + control + 1
+            elif control > 128:
+                pos, unpacked = pos + 2, unpacked + 257 - control
+            else:
+                pos += 1
+        out[start : min(pos, limit)] = frame[start : min(pos, limit)]
+    return bytes(out)
 
 
 def _blanked_2000(frame: bytes) -> bytes:

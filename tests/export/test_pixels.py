@@ -226,6 +226,23 @@ def test_comments_inside_jpeg_2000_streams_are_blanked(tmp_path: Path, secret: S
     assert opened(left) == opened(plain)
 
 
+def test_what_lies_between_the_segments_of_a_run_length_image_is_blanked(
+    tmp_path: Path, secret: Secret
+) -> None:
+    ds = an_object(BitsAllocated=16, BitsStored=16, HighBit=15, PixelData=bytes(range(128)))
+    ds.compress(RLELossless)
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    second = int.from_bytes(frame[8:12], "little")
+    rider = b"CANARY in between"
+    moved = frame[:8] + (second + len(rider)).to_bytes(4, "little") + frame[12:second]
+    riding = moved[:20] + b"CANARY".ljust(44, b"\0") + moved[64:] + rider
+    riding += frame[second:] + b"CANARY behind!"
+    ds.PixelData = encapsulate([riding])
+    copy = copy_of(ds, tmp_path, secret)
+    copy.decompress()
+    assert copy.PixelData == bytes(range(128))
+
+
 @pytest.mark.parametrize(
     "frame", [b"not a picture", b"\xff\xd8\xff\xfe\xff\xff", b"\xff\xd8\xff\xda"]
 )

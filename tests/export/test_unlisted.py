@@ -229,6 +229,26 @@ def test_an_age_is_the_one_that_the_tables_have(
     assert (ds.PatientAge or None) == left
 
 
+def test_private_elements_that_are_called_safe_are_numbers_and_terms(secret: Secret) -> None:
+    def block(group: int, creator: str) -> Dataset:
+        item = Dataset()
+        item.PrivateGroupReference, item.PrivateCreatorReference = group, creator
+        item.BlockIdentifyingInformationStatus = "SAFE"
+        return item
+
+    ds = Dataset()
+    ds.PrivateDataElementCharacteristicsSequence = [block(9, "ACME 1"), block(11, "CANARY^JOHN")]
+    for group, creator in ((9, "ACME 1"), (11, "CANARY^JOHN")):
+        ds.add(DataElement(group << 16 | 0x10, "LO", creator))
+        ds.add(DataElement(group << 16 | 0x1001, "CS", "CANARY"))
+        ds.add(DataElement(group << 16 | 0x1002, "CS", "AXIAL"))
+        ds.add(DataElement(group << 16 | 0x1003, "US", 7))
+        ds.add(DataElement(group << 16 | 0x1004, "LO", "CANARY"))
+    ObjectDeidentifier(secret, Options(safe_private=True))(ds)
+    assert [int(e.tag) for e in ds if e.tag.group == 9] == [0x90010, 0x91002, 0x91003]
+    assert not [e for e in ds if e.tag.group == 11]
+
+
 def test_graphic_layers_keep_their_bond_and_not_their_names(secret: Secret) -> None:
     ds, layer, note = Dataset(), Dataset(), Dataset()
     layer.GraphicLayer = note.GraphicLayer = "CANARYLAYER"
