@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,14 +44,15 @@ class Columns:
     Attributes:
         records: The records, one a row.
         bad: Position of the record and tag of each value that is not what its VR promises.
-        n_unknown: Values of code columns that could not be a code of theirs, and were dropped.
+        unknown: How many values of code columns could not be a code of theirs and were dropped,
+            by position of the record.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
         self.values = [r.values for r in records]
         self.bad: set[tuple[int, int]] = set()
-        self.n_unknown = 0
+        self.unknown: Counter[int] = Counter()
 
     def pick(
         self, keys: tuple[Key, ...], convert: Convert, factors: Mapping[Key, float] | None = None
@@ -76,7 +78,7 @@ class Columns:
                     self.bad.add((row, key if isinstance(key, int) else key[-1]))
                     result = None
                 elif result is _UNKNOWN:
-                    self.n_unknown += 1
+                    self.unknown[row] += 1
                     result = None
                 found[row] = result * factor if factor and result is not None else result
         return found
@@ -250,7 +252,9 @@ def tables(records: Sequence[Record], batch: RawBatch) -> None:
     columns = Columns(records)
     for mapping in mappings():
         batch.tables[mapping.table] = _table(mapping, columns)
-    batch.dropped["dicom.terms"] += columns.n_unknown
+    for row, n_dropped in columns.unknown.items():
+        by_file = batch.dropped_by_file.setdefault(records[row].source.file_id, Counter())
+        by_file["dicom.terms"] += n_dropped
     for row, tag in sorted(columns.bad):
         record = records[row]
         batch.rejects.append(
