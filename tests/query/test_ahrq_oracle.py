@@ -1,7 +1,13 @@
 """AHRQ Elixhauser Refined: the view against the published rules, written a second time in Python.
 
-The oracle reads the same code lists and nothing else of the view: one discharge at a time, the
-diagnoses in order, as the rules are told. Thousands of random discharges must agree row for row.
+What this proves. The oracle is a second writing of the rules of AHRQ's mapping program (secondary
+diagnoses only; twenty measures whatever the indicator, the others with Y, W or an exempt code;
+cerebrovascular disease on admission, or a sequela when none arose in hospital; six exclusions),
+one discharge at a time; thousands of random discharges agree with the view row for row. AHRQ's own
+program is SAS and is not run here. Oracle and view share one input, the catalogue's copies of
+AHRQ's code lists; what the catalogue says of the measures, which ask for the indicator and what
+they weigh, is held against a table typed from AHRQ's published programs, and the number of codes
+against that of the reference file.
 """
 
 from __future__ import annotations
@@ -118,6 +124,42 @@ def test_thousands_of_discharges_agree_row_for_row(seed: int) -> None:
     assert all(None in seen[name] for name in NEED), "discharges without indicators are among them"
 
 
-def test_the_oracle_knows_thirty_eight_measures_of_which_eighteen_ask() -> None:
+WEIGHTS_2022 = {  # measure: readmission, mortality, as in AHRQ's index program v2022.1
+    "aids": (5, -4), "alcohol": (3, -1), "anemdef": (5, -3), "autoimmune": (2, -1),
+    "bldloss": (2, -4), "cancer_leuk": (10, 9), "cancer_lymph": (7, 6), "cancer_mets": (11, 23),
+    "cancer_nsitu": (0, 0), "cancer_solid": (7, 10), "cbvd": (0, 5), "hf": (7, 15),
+    "coag": (3, 15), "dementia": (1, 5), "depress": (2, -9), "diab_cx": (4, -2),
+    "diab_uncx": (0, 0), "drug_abuse": (6, -7), "htn_cx": (0, 1), "htn_uncx": (0, 0),
+    "liver_mld": (3, 2), "liver_sev": (10, 17), "lung_chronic": (4, 2), "neuro_movt": (1, -1),
+    "neuro_oth": (2, 23), "neuro_seiz": (5, 2), "obese": (-2, -7), "paralysis": (3, 4),
+    "perivasc": (1, 3), "psychoses": (6, -9), "pulmcirc": (3, 4), "renlfl_mod": (4, 3),
+    "renlfl_sev": (8, 8), "thyroid_hypo": (0, -3), "thyroid_oth": (0, -8),
+    "ulcer_peptic": (2, 0), "valve": (0, 0), "wghtloss": (6, 14),
+}  # fmt: skip
+MORTALITY_SINCE_2023 = {
+    "autoimmune": 0, "cancer_lymph": 5, "cancer_mets": 22, "coag": 14, "depress": -8, "hf": 14,
+    "liver_sev": 16, "neuro_oth": 22, "renlfl_sev": 7, "wghtloss": 13,
+}  # fmt: skip
+"""Ten weights that v2023.1 changed; v2025.1 still has them."""
+
+ASK = {
+    "anemdef", "bldloss", "cbvd", "coag", "hf", "liver_mld", "liver_sev", "neuro_movt",
+    "neuro_oth", "neuro_seiz", "paralysis", "psychoses", "pulmcirc", "renlfl_mod", "renlfl_sev",
+    "ulcer_peptic", "valve", "wghtloss",
+}  # fmt: skip
+"""Measures that count only with the diagnosis present on admission, by AHRQ's mapping program."""
+
+
+def test_the_measures_are_those_of_the_published_programs() -> None:
     assert len(MEASURES) == 38
-    assert len(NEED) == 18
+    assert NEED == ASK
+    for name, measure in MEASURES.items():
+        readmission, mortality = WEIGHTS_2022[name]
+        assert measure["readmission_weight"] == readmission, name
+        assert measure["mortality_weight"] == MORTALITY_SINCE_2023.get(name, mortality), name
+
+
+def test_the_code_list_has_the_columns_of_the_reference_file() -> None:
+    """A column for each measure, but for cerebrovascular disease, which has two."""
+    columns = MEASURES.keys() - {"cbvd"} | {"cbvd_poa", "cbvd_sqla"}
+    assert set().union(*BY_CODE.values()) == columns

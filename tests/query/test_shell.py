@@ -209,8 +209,23 @@ def test_bi_tools_list_and_query_everything_through_sqlalchemy(init: Path) -> No
         assert set(found.get_view_names(schema="main")) >= {*views, *load_tables()} - barred
         columns = {c["name"]: c for c in found.get_columns("observations", schema="main")}
         assert columns["value_number"]["comment"] == "Numeric value, in `unit`."
-        about = found.get_table_comment("qsofa", schema="main")["text"]
-        assert about is not None
-        assert about.startswith(views["qsofa"].title)
+        titles = "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
+        commented = (
+            "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+        )
+        with engine.connect() as connection:
+            told = dict(connection.execute(text(titles)).fetchall())
+            docs = {(t, c): d for t, c, d in connection.execute(text(commented)).fetchall()}
+        for name in {n for n, v in views.items() if v.available("safe_harbor")} - barred:
+            assert told[name].startswith(f"{views[name].title}. {views[name].description[:40]}")
+            for column in views[name].columns:
+                assert docs[name, column], (name, column)
+        for name in ("qsofa", "population_health", "cohort_ckd"):
+            about = found.get_table_comment(name, schema="main")["text"]
+            assert about == told[name]
+            for column in found.get_columns(name, schema="main"):
+                assert column["comment"] == docs[name, column["name"]]
+        qsofa = {c["name"]: c["comment"] for c in found.get_columns("qsofa", schema="main")}
+        assert qsofa["score"] == views["qsofa"].docs["score"]
     finally:
         engine.dispose()
