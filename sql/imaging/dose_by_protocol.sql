@@ -35,7 +35,7 @@ WITH events AS (
     FROM radiation_events
     WHERE scope = 'event'
     QUALIFY row_number() OVER (
-        PARTITION BY coalesce(event_uid, concat(record_id, ':', ordinal)) ORDER BY record_id, ordinal
+        PARTITION BY coalesce(event_uid, concat(record_id, ':', cast(ordinal AS VARCHAR))) ORDER BY record_id, ordinal
     ) = 1
 ),
 

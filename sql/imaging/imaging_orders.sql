@@ -66,7 +66,7 @@ placed AS (
 answered AS (
     SELECT
         s.accession_id,
-        count(DISTINCT concat(b.record_id, ':', b.ordinal)) AS n_results
+        count(DISTINCT concat(b.record_id, ':', cast(b.ordinal AS VARCHAR))) AS n_results
     FROM stated AS s
     INNER JOIN observations AS b ON s.order_id = b.order_id
     GROUP BY s.accession_id

@@ -61,7 +61,7 @@ noted AS (
     WHERE r.level <> 'settled' AND s.rule IS NULL AND o.file_id IS NULL
 ),
 
-unknown AS (
+unrecognised AS (
     SELECT
         f.file_id,
         min(f.ingest_id) AS ingest_id
@@ -101,4 +101,4 @@ SELECT
     NULL AS version,
     NULL AS sender_application,
     NULL AS sender_facility
-FROM unknown
+FROM unrecognised

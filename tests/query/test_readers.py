@@ -1,7 +1,8 @@
 """Readers that this project did not write: polars on the tables, Spark's dialect on the views.
 
-Spark is LakeSail's server from PyPI (no JVM), the rows are those of the views' own cases. Left out
-are views that it plans wrongly or not at all; each is told with its reason.
+Spark is LakeSail's server from PyPI (no JVM), the rows are those of the views' own cases. Every
+view runs there in Spark's SQL, over the rows that Spark made of the views below it; those that
+differ by a fault of the server are told with it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import lakehouse
 from lakehouse.query.codes import load_codes
 from lakehouse.query.dialects import translate
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.views import closure, load_views
+from lakehouse.query.views import load_views
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
 
@@ -33,23 +34,11 @@ CASES = Path(__file__).parents[1] / "data" / "views"
 IDS = {"patient_id", "old_patient_id", "encounter_id", "order_id", "record_id"}
 """Made unique by case, so that the rows of all cases can lie in one warehouse."""
 
-SPARK_VIEWS = (
-    "analyte_names",
-    "condition_codes",
-    "conformance",
-    "data_quality",
-    "drug_names",
-    "encounter_moves",
-    "grouped_procedures",
-    "identity_changes",
-    "lab_turnaround",
-    "message_volume",
-    "patient_identities",
-    "patients_current",
-    "repeated_records",
-    "unit_factors",
-)
-"""Compared row by row; the others only cost more time, or meet faults of the server."""
+UNLIKE = {
+    "condition_clusters": "a window over RANGE of an interval finds no earlier row",
+    "length_of_stay": "percentile_cont does not interpolate: 4.0 for 3.6",
+}
+"""Views whose rows differ by a fault of the server (Sail 0.7), with the fault; all others agree."""
 
 
 def rows_of_cases() -> dict[str, list[dict[str, Any]]]:
@@ -122,8 +111,8 @@ def spark() -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_spark_gives_the_same_rows(lake: Lakehouse, spark: Any) -> None:
-    views = load_views()
-    needed = {d for n in closure(SPARK_VIEWS, views) for d in views[n].depends_on}
+    views = {n: v for n, v in load_views().items() if not v.parameters}
+    needed = {d for view in views.values() for d in view.depends_on}
     spark.sql("CREATE DATABASE codes").collect()
     for name in sorted(needed & set(load_tables())):
         folder = lake.place.locations[name]
@@ -132,12 +121,17 @@ def test_spark_gives_the_same_rows(lake: Lakehouse, spark: Any) -> None:
         frame = spark.createDataFrame(load_codes(name).rows)
         frame.write.mode("overwrite").saveAsTable(f"codes.{name}")
 
-    compared = 0
-    for each in translate("spark", SPARK_VIEWS, namespace=""):
+    alike, filled = set(), 0
+    for each in translate("spark", tuple(views), namespace=""):
+        name = each.view.name
         frame = spark.sql(each.sql)
-        frame.createOrReplaceTempView(each.view.name)
-        if each.view.name in SPARK_VIEWS:
-            ours = lake.sql(f"SELECT * FROM {each.view.name}").arrow()
-            assert plain(frame.toArrow()) == plain(ours), each.view.name
-            compared += 1
-    assert compared == len(SPARK_VIEWS)
+        theirs = frame.toArrow()
+        # Its rows instead of its SQL: no view above it is planned anew from the tables.
+        made = spark.createDataFrame(theirs) if theirs.num_rows else frame
+        made.createOrReplaceTempView(name)
+        ours = lake.sql(f"SELECT * FROM {name}").arrow()
+        if plain(theirs) == plain(ours):
+            alike.add(name)
+            filled += bool(ours.num_rows)
+    assert views.keys() - alike == UNLIKE.keys()
+    assert filled > 80
