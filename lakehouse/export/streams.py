@@ -43,7 +43,7 @@ def strip_riders(dataset: Dataset) -> None:
         return
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax:
-        raise Refused("an image in a maker's own encoding")
+        raise Refused("an image in an encoding that is not known")
     if not syntax.is_encapsulated:
         _cut(dataset, 0x7FE00010)
         return
@@ -60,6 +60,8 @@ def strip_riders(dataset: Dataset) -> None:
         raise Refused("an image whose pixels cannot be decoded here")
     if syntax == _RUN_LENGTH:
         size = int(dataset.get("Rows", None) or 0) * int(dataset.get("Columns", None) or 0)
+        if dataset.get("BitsAllocated") == 1:  # eight pixels a byte
+            size = (size + 7) // 8
         frames = [_blanked_runs(frame, size) for frame in frames]
     else:
         frames = [_blanked(frame) for frame in frames]
@@ -76,8 +78,9 @@ def _cut(dataset: Dataset, number: int) -> None:
     if wanted == 0:
         raise Refused("an image that does not state its size")
     element = dataset[number]
-    if len(element.value) > wanted:
-        element.value = element.value[:wanted] + bytes(wanted % 2)
+    even = wanted + wanted % 2  # in a big-endian object the byte of padding is not the last
+    if len(element.value) > even:
+        element.value = element.value[:even]
 
 
 def _blanked(frame: bytes) -> bytes:
