@@ -208,7 +208,10 @@ class PassedOn:
         if where := self._query.args.get("where"):
             # Applied in the end: the rows that it leaves out are cells of the same lines.
             plain(where.this, self._key)
-            run = run.select(exp.alias_(exp.paren(where.this.copy()), KEPT))
+            condition = where.this.copy()
+            for column in condition.find_all(exp.Column):
+                column.set("table", None)
+            run = run.select(exp.alias_(exp.paren(condition), KEPT))
         keys = tuple(as_named.get(k, f"_cell_{k}") for k in self._grain)
         return run, keys, tuple(figures), shown
 

@@ -237,9 +237,10 @@ def test_asking_for_one_row_of_a_view_shows_no_more(lake: Lakehouse) -> None:
     whole = shown(lake, "SELECT state, n_over_65 FROM population_health")
     for state in whole:
         one = lake.sql(
-            "SELECT state, n_over_65 FROM population_health WHERE state = $s", {"s": state},
+            "SELECT h.state, n_over_65 FROM population_health AS h WHERE h.state = $s",
+            {"s": state},
             min_cell=11,
-        )  # fmt: skip
+        )
         assert one.fetchall() == [(state, *whole[state])]
 
 
