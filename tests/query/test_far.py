@@ -14,6 +14,7 @@ from lakehouse.query.shell import prepare, shell_command
 from lakehouse.query.stores import secret_statements
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.datafiles import write_tables
+from lakehouse.storage.pins import pinned
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
 
@@ -70,6 +71,13 @@ def test_a_warehouse_in_an_object_store(bucket: None, tmp_path: Path) -> None:
             with pytest.raises(duckdb.PermissionException):
                 lake._session.con.execute(f"FROM read_text('{elsewhere}')")
         init = prepare(lake.place, lake.folder("shell"))
+        saved = lake.cohort("high").where(lab=("glucose", ">=", 5))
+        assert saved.save() == f"{ROOT}/cohorts/high.json"
+        assert lake.cohort.names() == ["high"]
+        assert lake.cohort.load("high").rows().fetchall() == saved.rows().fetchall()
+    with Warehouse.open(ROOT, catalog) as opened:
+        current = opened.iceberg("observations").metadata.current_snapshot_id
+        assert pinned(opened, "observations") == {current}
 
     assert KEY not in init.read_text()
     assert str(init).startswith(str(tmp_path / "cache"))
