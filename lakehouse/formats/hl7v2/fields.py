@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import qualified
-from lakehouse.formats.hl7v2.columns import look_up, map_distinct, numbers, strings
+from lakehouse.formats.hl7v2.columns import explicit_null, look_up, map_distinct, numbers, strings
 from lakehouse.formats.hl7v2.mapping import Path, code_set
 from lakehouse.formats.hl7v2.times import Times, times
 from lakehouse.formats.hl7v2.tokens import Bools, Ints, Ranges, Tokens, tag_code
@@ -109,6 +109,15 @@ class Fields:
             return strings(self.tokens, self.ranges(_first(path)))
 
         result: tuple[pa.Array, Bools] = self.once("text", _first(path), make)
+        return result
+
+    def cleared(self, path: Path) -> Bools:
+        """Return which segments hold the explicit null at a path; its text is not copied out."""
+
+        def make() -> Bools:
+            return explicit_null(self.tokens, *self.tokens.span(self.ranges(path)))
+
+        result: Bools = self.once("cleared", path, make)
         return result
 
     def number(self, path: Path) -> pa.Array:

@@ -63,7 +63,7 @@ class RowBuilder:
         cleared: dict[str, Bools] = {}
         for feed in self.mapping.feeds:
             columns |= self._fill(feed)
-            if "cleared" in self.mapping.table.columns and feed.paths:
+            if self.tokens.has_null and "cleared" in self.mapping.table.columns and feed.paths:
                 mask = self._cleared(feed)
                 if mask.any():
                     cleared[feed.column] = mask
@@ -166,7 +166,7 @@ class RowBuilder:
         path = _plain(feed.paths[0])
         if not len(self.fields.segments(path.segment)):
             return np.zeros(len(self.anchors), dtype=bool)
-        _, mask = self.fields.text(Path(path.segment, path.field, 1))
+        mask = self.fields.cleared(Path(path.segment, path.field, 1))
         if not mask.any():
             return np.zeros(len(self.anchors), dtype=bool)
         taken = self._take(feed.paths[0], pa.array(mask))
