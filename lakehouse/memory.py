@@ -10,18 +10,19 @@ import pyarrow as pa
 
 
 @contextmanager
-def system_allocator() -> Iterator[None]:
-    """Have Arrow allocate as the C library does, and put back what was there before.
+def ingest_allocator() -> Iterator[None]:
+    """Have Arrow allocate by jemalloc where it is built in; put back what was there before.
 
-    Columns live for one batch here. Arrow's default allocator gives such memory back to the
-    kernel at once and takes it anew for the next batch: a fifth of an ingest's processor time went
-    there, and its peak is no lower for it. ``ARROW_DEFAULT_MEMORY_POOL`` keeps the last word.
+    Columns live for one batch here. Arrow's usual allocator gives such memory back to the kernel
+    at once and takes it anew for the next batch. Over 400,000 small messages and 60,000 of 3.9 KB
+    jemalloc took 0.90 and 0.94 of its processor time, at 0.90 and 0.87 of its peak; the C
+    library's took 0.88 and 1.05, at up to 1.6. ``ARROW_DEFAULT_MEMORY_POOL`` keeps the last word.
     """
-    if "ARROW_DEFAULT_MEMORY_POOL" in os.environ:
-        yield
-        return
     before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in (
+        pa.supported_memory_backends()
+    ):
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     try:
         yield
     finally:

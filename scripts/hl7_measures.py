@@ -109,12 +109,12 @@ def parse(folder: Path) -> dict[str, Any]:
     """Ours, parse alone: every mapped column as Arrow, validated."""
     from lakehouse.batch import Source
     from lakehouse.formats.hl7v2 import FORMAT
-    from lakehouse.memory import system_allocator
+    from lakehouse.memory import ingest_allocator
     from lakehouse.quality import validate
 
     files = sorted(folder.glob("*.hl7"))
     messages = 0
-    with system_allocator():  # as an ingest does
+    with ingest_allocator():  # as an ingest does
         # start-up apart: some files first, so that memory is there
         for batch in FORMAT.parse_many((f.open("rb"), Source("0" * 32)) for f in files[:20]):
             validate(batch, "hl7v2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.ingest import process
-from lakehouse.memory import system_allocator
+from lakehouse.memory import ingest_allocator
 from lakehouse.progress import Progress
 from lakehouse.reports import FileReport
 from lakehouse.work import Outcome, Work
@@ -13,7 +13,7 @@ from lakehouse.writing import Writer
 def run(work: Work, progress: Progress) -> Outcome:
     """Read one file after the other and write data files as rows come together."""
     reports: list[FileReport] = []
-    with system_allocator(), Writer(work.spec, work.attempt) as writer:
+    with ingest_allocator(), Writer(work.spec, work.attempt) as writer:
         for piece in process(work.files, work.job):
             writer.add(piece.batch)
             reports += piece.reports

@@ -30,7 +30,7 @@ from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
 )
-from lakehouse.memory import system_allocator
+from lakehouse.memory import ingest_allocator
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
@@ -267,7 +267,7 @@ def _read(
     """Run in a worker: yield the blocks of a group of files."""
     try:
         files = open_files(sealed, Secret.load(job.key_path))
-        with system_allocator():
+        with ingest_allocator():
             for piece in process(files, job):
                 if counter is not None:
                     counter.add.remote(piece.tally)
@@ -325,7 +325,7 @@ class PackedDatasink(Datasink):
         makers: set[Made] = set()
         try:
             with (
-                system_allocator(),
+                ingest_allocator(),
                 Writer(self.spec, self.attempt, ctx.task_idx * PIECES_PER_TASK) as writer,
             ):
                 for block in blocks:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lakehouse.batch import SEPARATOR
+from lakehouse.formats.dicom.branches import Branch, Row, common
 from lakehouse.formats.dicom.mapping import keyword_tag
-from lakehouse.formats.dicom.trees import Branch, Row, common
 
 TAGS = """BeamSequence IonBeamSequence ApplicationSetupSequence FractionGroupSequence
     DoseReferenceSequence ReferencedStructureSetSequence RTPlanLabel RTPlanDate RTPlanTime

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lakehouse.formats.dicom.branches import Branch, Row, common
+from lakehouse.formats.dicom.dose import events
 from lakehouse.formats.dicom.mapping import keyword_tag, names
-from lakehouse.formats.dicom.trees import Branch, Row, common
 
 TAGS = """ContentSequence ConceptNameCodeSequence ValueType ContentTemplateSequence CompletionFlag
     VerificationFlag ObservationDateTime ContinuityOfContent""".split()  # noqa: SIM905
@@ -18,8 +19,6 @@ _REFERENCES = ("IMAGE", "COMPOSITE", "WAVEFORM")
 
 def rows(root: Branch) -> Iterator[tuple[str, list[Row]]]:
     """Yield tables with their rows of one report; nothing for other objects."""
-    from lakehouse.formats.dicom.dose import events
-
     if not root.item.keys() & MARKS:
         return
     items = list(_content(root))
