@@ -7,7 +7,7 @@ stand under the digest of another content.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -41,6 +41,9 @@ BUFFER = 1 << 16
 JOINED_BYTES = 12 << 20
 JOINED_PIECES = 512
 """Small batches are joined up to this size before they are de-identified."""
+
+MOST_COUNTS = 4096
+"""Kinds of counts that files may share before they are forgotten."""
 
 
 @dataclass
@@ -111,6 +114,7 @@ class _Reader:
         self._fault: LakehouseError | None = None
         self._passed = Tally()
         self._begun: Content | None = None
+        self._counts: dict[frozenset[tuple[str, int]], Counter[str]] = {}
 
     def format_of(self, file: FileToRead) -> str | None:
         """Return the name of the format to read a file with."""
@@ -228,9 +232,9 @@ class _Reader:
         for file_id, n_records in batch.by_file.items():
             reports[file_id].n_records += n_records
         if batch.dropped:  # of a batch of many files, the first answers for all
-            reports[next(iter(batch.by_file or reports))].dropped.update(batch.dropped)
+            self._drop(reports[next(iter(batch.by_file or reports))], batch.dropped)
         for file_id, dropped in batch.dropped_by_file.items():
-            reports[file_id].dropped.update(dropped)
+            self._drop(reports[file_id], dropped)
         rejects = _stamped(batch, self._terms.ingest_id, known.name, only)
         n_rejects = _count(rejects, reports)
         tables = {name: t for name, t in batch.tables.items() if name != "rejects"}
@@ -238,6 +242,17 @@ class _Reader:
             tables["rejects"] = rejects
         tally = Tally(0, batch.n_records, n_rejects)
         return Parsed(replace(batch, tables=tables, rejects=[]), tally=tally)
+
+    def _drop(self, report: FileReport, dropped: Counter[str]) -> None:
+        """Add to what a file holds beyond the mappings.
+
+        The images of a series all hold the same: they share one object, for a report lives until
+        the ledger is written, and such counts are most of its weight.
+        """
+        counts = report.dropped + dropped
+        if len(self._counts) == MOST_COUNTS:
+            self._counts.clear()
+        report.dropped = self._counts.setdefault(frozenset(counts.items()), counts)
 
     def _unreadable(self, report: FileReport, family: str, message: str) -> Parsed:
         report.status = UNREADABLE

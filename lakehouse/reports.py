@@ -20,7 +20,7 @@ from lakehouse.tables import load_tables
 DONE, UNREADABLE, NOT_RECOGNISED = "done", "unreadable", "not-recognised"
 
 
-@dataclass
+@dataclass(slots=True)
 class FileReport:
     """What became of one file.
 
