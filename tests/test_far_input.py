@@ -146,8 +146,10 @@ def test_of_a_far_image_the_header_is_read_and_no_pixel(
     requests = Requests(monkeypatch)
     report = lakehouse.ingest("s3://hospital/images", new_warehouse(), engine="local")
     assert report.rows["imaging_instances"] == 1
-    assert len(requests.sizes) <= 2  # once to know the file, once to read it
-    assert sum(requests.sizes) <= 128 << 10
+    # once to know the file, once to read it; once more where it is so fresh that its time of
+    # writing cannot prove that it stayed the same
+    assert len(requests.sizes) <= 3
+    assert sum(requests.sizes) <= 192 << 10
 
 
 @pytest.mark.usefixtures("plugin")

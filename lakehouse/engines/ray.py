@@ -267,10 +267,11 @@ def _read(
     """Run in a worker: yield the blocks of a group of files."""
     try:
         files = open_files(sealed, Secret.load(job.key_path))
+        told: list[Any] = []
         with ingest_allocator():
             for piece in process(files, job):
                 if counter is not None:
-                    counter.add.remote(piece.tally)
+                    told.append(counter.add.remote(piece.tally))
                 block = pack(piece, made) if table is None else _typed(piece, table)
                 del piece
                 if len(block):
@@ -278,6 +279,7 @@ def _read(
                 del block
                 # Ray keeps a worker for the next task: what this one is done with goes back now.
                 pa.default_memory_pool().release_unused()
+        ray.get(told)  # nobody asks for the sum before all of it has arrived
         if table is not None:
             yield load_tables()[table].schema.empty_table()
     except LakehouseError:
