@@ -14,7 +14,20 @@
 -- column bmi: weight / (height in m) squared
 -- column n_missing: Inputs without a value, of two
 -- column band: underweight below 18.5, normal, overweight from 25, obese from 30; null below 18 years
-WITH measured AS (
+WITH measured_together AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        weight_kg,
+        age_years,
+        -- Two visits may measure at one time: the higher, whichever row comes first.
+        max(height_cm) OVER (PARTITION BY patient_id, measured_at) AS height_cm
+    FROM vital_signs
+    WHERE weight_kg IS NOT NULL OR height_cm IS NOT NULL
+),
+
+measured AS (
     SELECT
         patient_id,
         encounter_id,
@@ -23,8 +36,7 @@ WITH measured AS (
         age_years,
         last_value(height_cm IGNORE NULLS) OVER so_far AS height_cm,
         max(CASE WHEN height_cm IS NOT NULL THEN measured_at END) OVER so_far AS height_at
-    FROM vital_signs
-    WHERE weight_kg IS NOT NULL OR height_cm IS NOT NULL
+    FROM measured_together
     WINDOW so_far AS (
         PARTITION BY patient_id ORDER BY measured_at
         RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
