@@ -106,9 +106,11 @@ breathing AS (
         last_value(fio2 IGNORE NULLS) OVER so_far AS fio2,
         max(CASE WHEN fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
     FROM breaths
-    -- What was inspired at the very time of the gas counts for it, whichever row comes first.
+    -- What was inspired at the very time of the gas counts for it; what the gas states itself, before what the bedside
+    -- does. Ordered by both, so that it is the same every time.
     WINDOW so_far AS (
-        PARTITION BY patient_id, encounter_id ORDER BY measured_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        PARTITION BY patient_id, encounter_id ORDER BY measured_at, fio2 NULLS LAST
+        RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )
 ),
 
