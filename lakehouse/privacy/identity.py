@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import SEPARATOR
 from lakehouse.errors import InputError
-from lakehouse.privacy.hmacs import digests
+from lakehouse.privacy.hmacs import Digests, digests
 from lakehouse.privacy.keys import DIGEST_BYTES, Secret
 
 OFFSET_MIN = 36_525
@@ -117,20 +117,40 @@ def normal_identities(raw: pa.Array) -> Identities:
 
 def pseudonyms(secret: Secret, domain: str, found: Identities) -> pa.Array:
     """Return the pseudonyms of identifiers of a domain, null for blank ones."""
-    prefix = f"{domain}{SEPARATOR}".encode()
-    keyed = digests(secret.subkey("pseudonym"), found.normal, prefix)
+    return _as_text(_keyed(secret, domain, found), found)
+
+
+def patients(secret: Secret, found: Identities) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """Return the pseudonyms of patients and their date offsets in days; null and 0 for blank ones.
+
+    The pseudonym is the first half of an HMAC, the offset comes from the third quarter. Disjoint
+    parts of what a keyed pseudo-random function gives say nothing about each other (HKDF-Expand,
+    RFC 5869, cuts its keys in the same way), and one HMAC costs half of two. Under a key of
+    derivation 1 the offset has an HMAC of its own.
+    """
+    keyed = _keyed(secret, "patient", found)
+    if secret.derivation == 1:
+        eight = digests(secret.subkey("offset"), found.normal)[:, :8]
+    else:
+        eight = keyed[:, DIGEST_BYTES : DIGEST_BYTES + 8]
+    number = np.ascontiguousarray(eight).view(">u8").reshape(-1)
+    days = OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64)
+    return _as_text(keyed, found), np.where(found.named, days, 0)
+
+
+def _keyed(secret: Secret, domain: str, found: Identities) -> Digests:
+    return digests(secret.subkey("pseudonym"), found.normal, f"{domain}{SEPARATOR}".encode())
+
+
+def _as_text(keyed: Digests, found: Identities) -> pa.Array:
+    """Return digests cut to the length of pseudonyms as hex digits, null for blank identifiers."""
     raw = keyed[:, :DIGEST_BYTES].tobytes().hex().encode("ascii")
     ends = np.arange(0, len(raw) + 1, 2 * DIGEST_BYTES, dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(raw)]
     text = pa.Array.from_buffers(pa.string(), len(keyed), buffers)
+    if found.named.all():
+        return text
     return pc.if_else(pa.array(found.named), text, pa.scalar(None, pa.string()))
-
-
-def offsets(secret: Secret, found: Identities) -> npt.NDArray[np.int64]:
-    """Return the date offsets of patients in days; 0 for blank ones."""
-    keyed = digests(secret.subkey("offset"), found.normal)
-    number = np.ascontiguousarray(keyed[:, :8]).view(">u8").reshape(-1)
-    return np.where(found.named, OFFSET_MIN + (number % OFFSET_SPAN).astype(np.int64), 0)
 
 
 def new_uids(secret: Secret, uids: list[str | None]) -> list[str | None]:
@@ -175,7 +195,7 @@ def offset_days(secret: Secret, authority: str, number: str) -> int:
     Raises:
         InputError: The number is blank.
     """
-    return int(offsets(secret, _one(authority, number))[0])
+    return int(patients(secret, _one(authority, number))[1][0])
 
 
 def new_uid(secret: Secret, uid: str) -> str:

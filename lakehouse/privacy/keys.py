@@ -3,6 +3,12 @@
 The secret is a file of its own outside the warehouse, readable by its owner alone. Everything is
 derived from it by HKDF-SHA256 (RFC 5869), one sub-key for each purpose, so that a value of one
 purpose says nothing about those of another. It is never pickled: a worker loads it from its path.
+
+A key belongs to one derivation, the way in which values come from it. The file states it and the
+key id depends on it, so that a warehouse never gets values of two: a bare key, as the first keys
+were written and as ``openssl rand -hex 32`` makes them, is of derivation 1, in which date offsets
+have a sub-key of their own; one that ``init`` makes is of derivation 2, in which a patient's
+pseudonym and offset are disjoint parts of one HMAC (``privacy.identity``).
 """
 
 from __future__ import annotations
@@ -33,7 +39,11 @@ MAX_FILE_BYTES = 4096
 DIGEST_BYTES = 16
 """Keyed digests are cut to 128 bits: 32 hex digits."""
 
+DERIVATION = 2
+"""Of a new key."""
+
 _SALT = b"clinical-lakehouse/1"
+_STATED = re.compile(rb"clinical-lakehouse/([0-9]{1,4}) +(.*)", re.DOTALL)
 _NEW_KEY = "Make a new one with `lakehouse init`, or `openssl rand -hex 32`."
 
 
@@ -71,12 +81,13 @@ class Secret:
     """A loaded secret. Its text form shows the key id only, and it cannot be pickled or copied.
 
     Attributes:
-        key_id: 16 hex digits that tell keys apart and say nothing about the key.
+        derivation: The way in which values come from the key.
+        key_id: 16 hex digits that tell keys (and derivations) apart and say nothing about the key.
     """
 
-    __slots__ = ("_root", "_subkeys", "key_id")
+    __slots__ = ("_root", "_subkeys", "derivation", "key_id")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, derivation: int = 1) -> None:
         """Take the key itself; ``load`` and ``create`` are the usual doors.
 
         Raises:
@@ -86,7 +97,9 @@ class Secret:
             raise KeyFileError(f"The key {fault}.", _NEW_KEY)
         self._root = hmac.digest(_SALT, key, "sha256")  # HKDF-Extract
         self._subkeys: dict[str, bytes] = {}
-        self.key_id: str = self.subkey("key-id")[:8].hex()
+        self.derivation = derivation
+        named = "key-id" if derivation == 1 else f"key-id/{derivation}"
+        self.key_id: str = self.subkey(named)[:8].hex()
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Secret:
@@ -96,16 +109,23 @@ class Secret:
             path: The key file; None takes the one that ``LAKEHOUSE_KEY_FILE`` names.
 
         Raises:
-            KeyFileError: It is missing, readable by others, short, or visibly not random.
+            KeyFileError: It is missing, readable by others, short, visibly not random, or made by
+                a later version of this software.
         """
         named = path or os.environ.get(KEY_FILE)
         if not named:
             raise KeyFileError(
                 "No key file is named.", f"Set {KEY_FILE}, or make a key with `lakehouse init`."
             )
-        if fault := weakness(key := _decoded(_read(Path(named)))):
+        derivation, written = _stated(_read(Path(named)))
+        if not 1 <= derivation <= DERIVATION:
+            raise KeyFileError(
+                f"The key in {named} was made by a later version.",
+                "Upgrade: pip install --upgrade clinical-lakehouse",
+            )
+        if fault := weakness(key := _decoded(written)):
             raise KeyFileError(f"The key in {named} {fault}.", _NEW_KEY)
-        return cls(key)
+        return cls(key, derivation)
 
     @classmethod
     def create(cls, path: Path | str) -> Secret:
@@ -131,10 +151,10 @@ class Secret:
                 f"Name another place in {KEY_FILE}.",
             ) from None
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(key.hex() + "\n")
+            file.write(f"clinical-lakehouse/{DERIVATION} {key.hex()}\n")
             file.flush()
             os.fsync(file.fileno())
-        return cls(key)
+        return cls(key, DERIVATION)
 
     def subkey(self, purpose: str) -> bytes:
         """Return the 32-byte sub-key for a purpose (HKDF-Expand)."""
@@ -161,9 +181,10 @@ class Secret:
 
 def key_id_of(content: bytes) -> str | None:
     """Return the id of the key that some bytes are, or None when they are none."""
-    if len(content) > MAX_FILE_BYTES or weakness(key := _decoded(content)):
+    derivation, written = _stated(content)
+    if len(content) > MAX_FILE_BYTES or weakness(key := _decoded(written)):
         return None
-    return Secret(key).key_id
+    return Secret(key, derivation).key_id
 
 
 def weakness(key: bytes) -> str | None:
@@ -217,6 +238,12 @@ def _read(path: Path) -> bytes:
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+
+
+def _stated(content: bytes) -> tuple[int, bytes]:
+    """Return the derivation that a key file states (a bare key is of the first), and its key."""
+    stated = _STATED.fullmatch(content.strip())
+    return (int(stated[1]), stated[2]) if stated else (1, content)
 
 
 def _decoded(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, Days, years_between
 from lakehouse.privacy.columns import Bools, Distinct, days_of, numbers
-from lakehouse.privacy.identity import normal_identities, offsets, pseudonyms
+from lakehouse.privacy.identity import normal_identities, patients
 from lakehouse.privacy.keys import Secret
 from lakehouse.tables import Table
 
@@ -42,9 +42,9 @@ class People:
         }
         self._rows = Distinct(columns)
         normal = normal_identities(self._rows.values)
-        self._pseudonyms = pseudonyms(secret, "patient", normal)
+        self._pseudonyms, offsets = patients(secret, normal)
         # one nobody at the end, for the rows without a patient in a batch that knows no patient
-        self._offsets = np.append(offsets(secret, normal), 0)
+        self._offsets = np.append(offsets, 0)
         self._named = np.append(normal.named, False)
 
     def pseudonyms(self, table: str, column: str) -> pa.Array:

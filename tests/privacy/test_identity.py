@@ -20,12 +20,14 @@ from lakehouse.privacy.identity import (
     new_uids,
     normal_identities,
     normal_text,
-    offsets,
+    patients,
     pseudonyms,
 )
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 OTHER = Secret(hashlib.sha256(b"two").digest())
+NEWER = Secret(hashlib.sha256(b"one").digest(), 2)
+DERIVATIONS = pytest.mark.parametrize("secret", [SECRET, NEWER], ids=["1", "2"])
 
 # what record numbers are made of, and what breaks normal forms: blanks, controls, the separator
 # itself, letters whose case or compatibility form has another length
@@ -55,7 +57,7 @@ def test_the_column_and_the_scalar_door_agree(authority: str, number: str) -> No
     assert re.fullmatch("[0-9a-f]{32}", found)
     raw = normal_identities(qualified(authority, pa.array([number])))
     assert found == pseudonym(SECRET, "patient", authority, number)
-    assert int(offsets(SECRET, raw)[0]) == offset_days(SECRET, authority, number)
+    assert int(patients(SECRET, raw)[1][0]) == offset_days(SECRET, authority, number)
 
 
 @given(st.lists(st.tuples(parts, parts), max_size=30))
@@ -163,28 +165,45 @@ def test_bytes_that_are_not_utf8_do_not_raise() -> None:
     assert normal_identities(raw).normal == [b"H\x1f\xe9"]
 
 
-@given(st.text("0123456789", min_size=1, max_size=10))
-def test_offsets_are_between_100_and_200_years(number: str) -> None:
-    days = offset_days(SECRET, "H", number)
+@DERIVATIONS
+@given(number=st.text("0123456789", min_size=1, max_size=10))
+def test_offsets_are_between_100_and_200_years(secret: Secret, number: str) -> None:
+    days = offset_days(secret, "H", number)
     assert 36_525 <= days <= 73_049
-    assert days == offset_days(SECRET, "h ", f" {number}")
+    assert days == offset_days(secret, "h ", f" {number}")
 
 
-def test_offsets_spread_over_the_whole_span_and_follow_the_key() -> None:
-    raw = qualified("H", pa.array([str(i) for i in range(20_000)]))
-    found = offsets(SECRET, normal_identities(raw))
+@DERIVATIONS
+def test_offsets_spread_over_the_whole_span_and_follow_the_key(secret: Secret) -> None:
+    raw = normal_identities(qualified("H", pa.array([str(i) for i in range(20_000)])))
+    found = patients(secret, raw)[1]
     assert found.min() < 36_600
     assert found.max() > 72_975
     assert len(set(found.tolist())) > 12_000
-    assert (found != offsets(OTHER, normal_identities(raw))).mean() > 0.99
+    for other in (OTHER, NEWER if secret is SECRET else SECRET):
+        assert (found != patients(other, raw)[1]).mean() > 0.99
 
 
-def test_an_offset_says_nothing_of_its_pseudonym() -> None:
-    """They come from two sub-keys: no slice of the one digest gives the other."""
-    digest = bytes.fromhex(pseudonym(SECRET, "patient", "H", "1"))
-    days = offset_days(SECRET, "H", "1")
+@DERIVATIONS
+def test_an_offset_says_nothing_of_its_pseudonym(secret: Secret) -> None:
+    """They come from two sub-keys, or from parts of one digest that do not overlap."""
+    digest = bytes.fromhex(pseudonym(secret, "patient", "H", "1"))
+    days = offset_days(secret, "H", "1")
     for start in range(9):
         assert 36_525 + int.from_bytes(digest[start : start + 8], "big") % 36_525 != days
+
+
+def test_pseudonym_and_offset_are_disjoint_parts_of_one_hmac() -> None:
+    """Derivation 2, written out anew from its definition."""
+    digest = hmac.new(NEWER.subkey("pseudonym"), b"patient\x1fH\x1f1", hashlib.sha256).digest()
+    assert pseudonym(NEWER, "patient", "H", "1") == digest[:16].hex()
+    assert offset_days(NEWER, "H", "1") == 36_525 + int.from_bytes(digest[16:24], "big") % 36_525
+
+
+def test_nobody_has_neither_pseudonym_nor_offset() -> None:
+    names, days = patients(NEWER, normal_identities(pa.array(["H\x1f1", "H\x1f", None])))
+    assert names.is_valid().to_pylist() == [True, False, False]
+    assert (days != 0).tolist() == [True, False, False]
 
 
 @given(st.text("0123456789.", min_size=1, max_size=64).filter(lambda u: u.strip()))
@@ -214,4 +233,7 @@ def test_values_never_change_between_versions() -> None:
     assert SECRET.key_id == "9fe6c82609693e65"
     assert pseudonym(SECRET, "patient", "HOSP", "100000") == "ee9d21cdb04592385b57f5762bb5d0ce"
     assert offset_days(SECRET, "HOSP", "100000") == 56705
+    assert NEWER.key_id == "9ba7b8daf9ec553b"
+    assert pseudonym(NEWER, "patient", "HOSP", "100000") == "ee9d21cdb04592385b57f5762bb5d0ce"
+    assert offset_days(NEWER, "HOSP", "100000") == 43005
     assert new_uid(SECRET, "1.2.3") == "2.25.289617294903420851115562218020421042197"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import KeyFileError
 from lakehouse.privacy import Secret
-from lakehouse.privacy.keys import KEY_FILE, weakness
+from lakehouse.privacy.keys import KEY_FILE, key_id_of, weakness
 
 GOOD = hashlib.sha256(b"a test key").digest()
 
@@ -35,6 +35,24 @@ def test_create_then_load_gives_the_same_secret(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "deep" / "key").stat().st_mode) == 0o600
     assert (made.key_id, made.subkey("x")) == (loaded.key_id, loaded.subkey("x"))
     assert Secret.create(tmp_path / "other").key_id != made.key_id
+
+
+def test_a_new_key_states_its_derivation_and_a_bare_one_is_of_the_first(tmp_path: Path) -> None:
+    made = Secret.create(tmp_path / "made")
+    stated, key = (tmp_path / "made").read_text().split()
+    bare = Secret.load(key_file(tmp_path, key.encode()))
+    assert (stated, made.derivation, bare.derivation) == ("clinical-lakehouse/2", 2, 1)
+    assert bare.subkey("pseudonym") == made.subkey("pseudonym")
+    assert bare.key_id != made.key_id  # so neither is taken for the other's warehouse
+    assert key_id_of((tmp_path / "made").read_bytes()) == made.key_id
+    assert key_id_of(key.encode()) == bare.key_id
+
+
+@pytest.mark.parametrize("number", [b"0", b"3", b"9999"])
+def test_a_key_of_another_derivation_is_refused(tmp_path: Path, number: bytes) -> None:
+    content = b"clinical-lakehouse/" + number + b" " + GOOD.hex().encode()
+    with pytest.raises(KeyFileError, match="later version"):
+        Secret.load(key_file(tmp_path, content))
 
 
 def test_create_never_overwrites(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.formats.hl7v2.tokens import SEGMENT_ENDS, Delimiters
+from lakehouse.formats.hl7v2.tokens import SEGMENT_ENDS, Delimiters, stretches
 
 Places: TypeAlias = npt.NDArray[np.int64]
 """Where messages begin in a buffer."""
@@ -69,9 +69,10 @@ def group(data: bytes, starts: Places) -> dict[Delimiters | None, np.ndarray]:
 
     Messages under ``None`` declare none that can be used.
     """
-    padded = np.frombuffer(data + bytes(16), dtype=np.uint8)
-    heads = padded[starts[:, None] + 3 + np.arange(6)]
-    usual = (heads == _USUAL).all(axis=1)
+    text = np.frombuffer(data, dtype=np.uint8)
+    whole = starts <= len(data) - 3 - len(_USUAL)  # the last one may be cut short
+    usual = np.zeros(len(starts), dtype=bool)
+    usual[whole] = (stretches(text, starts[whole] + 3, len(_USUAL)) == _USUAL).all(axis=1)
     groups: dict[Delimiters | None, list[int]] = {}
     for place in np.flatnonzero(~usual).tolist():
         message = data[starts[place] : starts[place] + 32]

@@ -275,9 +275,9 @@ def _chunk(data: bytes, offset: int, gaps: Gaps) -> Chunk:
         data = _FILLING.sub(lambda found: b"\r" * len(found[0]), data)
     if _BOM in data:  # of files that were put one behind the other
         data = data.replace(_BOM + b"MSH", b"\r\r\rMSH")
-    sizes = np.fromiter(map(len, data.split(b"MSH")), dtype=np.int64)
-    places = np.cumsum(sizes[:-1] + 3) - 3
     raw = np.frombuffer(data, dtype=np.uint8)
+    places = np.flatnonzero(raw[:-2] == ord("M"))  # a third of the time of a search for the word
+    places = places[(raw.take(places + 1) == ord("S")) & (raw.take(places + 2) == ord("H"))]
     begins_line = _ENDS_LINE[raw[np.maximum(places - 1, 0)]] | (places == 0)
     header = begins_line & _SEPARATES[raw[np.minimum(places + 3, len(raw) - 1)]]
     inside = [i for i in np.flatnonzero(~header) if _FULL_HEADER.match(data, places[i])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.formats.hl7v2.columns import explicit_null
-from lakehouse.formats.hl7v2.tokens import Bools, Bytes, Ints, Ranges, Tokens
+from lakehouse.formats.hl7v2.tokens import Bools, Bytes, Ints, Ranges, Tokens, stretches
 
-_PLACES = np.arange(14, dtype=np.int32)[:, None]
-_ZERO = np.uint8(ord("0"))
+Places: TypeAlias = npt.NDArray[np.int64]
+
+_MOST_DIGITS = 14  # YYYYMMDDHHMMSS
+_ONE, _BYTE, _LOW = np.uint64(1), np.uint64(8), np.uint64(0xFF)
+_ZEROS = np.uint64(0x3030303030303030)
+_SEVEN_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_OVER_NINE = np.uint64(0x7676767676767676)  # carries 10 and more into the high bit
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334], dtype=np.int64)
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 DAY = 8
@@ -49,17 +56,11 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
     buffer = tokens.buffer
     cleared = explicit_null(tokens, start, length)
     present = (length > 0) & ~cleared
-    # a row for each place, so that every step runs along memory; what is no digit is over 9
-    digits = np.stack([buffer.take(start + i) - _ZERO for i in range(14)])
-    is_digit = (digits <= 9) & (length > _PLACES)
-    count = np.logical_and.accumulate(is_digit, axis=0).sum(axis=0, dtype=np.int32)
-    digits = np.where(count > _PLACES, digits, 0).astype(np.int32)
-    pairs = digits[::2] * 10 + digits[1::2]
-    year = (pairs[0] * 100 + pairs[1]).astype(np.int64)
-    month, day, hour, minute, second = pairs[2:].astype(np.int64)
+    count, (century, years, month, day, hour, minute, second) = _digits(buffer, start, length)
+    year = century * 100 + years
     month = np.where(count >= 6, month, 1)
     day = np.where(count >= DAY, day, 1)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    leap = (year & 3 == 0) & ((years != 0) | (century & 3 == 0))
     in_month = (month >= 1) & (month <= 12)
     month_index = np.where(in_month, month, 1) - 1
     longest = _MONTH_DAYS[month_index] + (leap & (month_index == 1))
@@ -90,6 +91,33 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
         partial=partial,
         cleared=cleared,
     )
+
+
+def _digits(buffer: Bytes, start: Ints, length: Ints) -> tuple[Ints, list[Places]]:
+    """Return how many digits each stretch begins with, up to 14, and those digits in twos.
+
+    Eight characters are one integer here and every step works on all eight: a third of the time
+    of a step for each place.
+    """
+    words = stretches(buffer, start, 16).view("<u8")
+    first, second = words[:, 0] ^ _ZEROS, words[:, 1] ^ _ZEROS
+    n_first = _leading(first)
+    count = n_first + np.where(n_first == 8, _leading(second), 0)
+    count = np.minimum(np.minimum(count, length), _MOST_DIGITS)
+    parts = []
+    for word, n in ((first, np.minimum(count, 8)), (second, np.maximum(count - 8, 0))):
+        # a shift by 64 gives 0, and so all eight stay
+        word = word & ((_ONE << (n.astype(np.uint64) * _BYTE)) - _ONE)
+        twos = word * np.uint64(10) + (word >> _BYTE)
+        parts += [(twos >> np.uint64(bits) & _LOW).astype(np.int64) for bits in (0, 16, 32, 48)]
+    return count, parts[:7]
+
+
+def _leading(word: npt.NDArray[np.uint64]) -> Ints:
+    """Return how many bytes from the first on are digits, where a digit is its own value."""
+    other = (((word & _SEVEN_BITS) + _OVER_NINE) | word) & _HIGH_BITS
+    below = (other & (~other + _ONE)) - _ONE  # the bits below the lowest that is set
+    return (np.bitwise_count(below) >> 3).astype(np.int32)
 
 
 def _no_times(n: int) -> Times:

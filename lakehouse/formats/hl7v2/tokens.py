@@ -81,6 +81,11 @@ class Ranges:
         """Whether it is known that no row has anything."""
         return self.js is self.je
 
+    @cached_property
+    def undivided(self) -> bool:
+        """Whether no row has a delimiter inside: all is the first part at every level below."""
+        return bool((self.je - self.js <= 1).all())
+
 
 class Tokens:
     r"""The delimiters of one buffer of messages, all with the same MSH-1 and MSH-2.
@@ -105,11 +110,7 @@ class Tokens:
 
     def __init__(self, data: bytes, delimiters: Delimiters) -> None:
         self.delimiters = delimiters
-        # MSH-2 spells out every delimiter; blanked, a level that is not used is seen to be so
-        separator = bytes([delimiters.field])
-        header = b"MSH" + separator + delimiters.declared + separator
-        blank = b"MSH" + separator + b"-" * len(delimiters.declared) + separator
-        padded = b"".join((b"\r", data.replace(header, blank), b"\r", bytes(PADDING)))
+        padded = b"".join((b"\r", data, b"\r", bytes(PADDING)))
         self.has_null = b'"' in padded and b'""' in padded  # one byte alone is found quickest
         self.buffer: Bytes = np.frombuffer(padded, dtype=np.uint8)
         classes = np.zeros(256, dtype=np.uint8)
@@ -137,7 +138,23 @@ class Tokens:
         )
         self._rank: dict[int, tuple[Ints, Ints]] = {}
         self._segments_of: dict[int, tuple[Ints, Ints, Ints, int]] = {}
+        self._edges: dict[tuple[int, int], Ints] = {}
         self._segments()
+        self._headers = self._pass_over_headers(classes)
+
+    def _pass_over_headers(self, classes: Bytes) -> Ints:
+        """Have MSH-2 delimit nothing, and return where each stands.
+
+        It spells out every delimiter; passed over, a level that is not used is seen to be so.
+        """
+        declared = self.delimiters.declared
+        js = self.js.take(self.first_segment)
+        start = self.at.take(js) + np.int32(5)
+        whole = declared + bytes([self.delimiters.field])
+        usual = (stretches(self.buffer, start, len(whole)) == np.frombuffer(whole, np.uint8)).all(1)
+        n = sum(bool(classes[byte]) for byte in declared)
+        self._levels[js[usual, None] + np.arange(2, 2 + n, dtype=np.int32)] = 0
+        return start[usual]
 
     def _segments(self) -> None:
         """Find the lines that are segments and the message each belongs to."""
@@ -146,7 +163,7 @@ class Tokens:
         filled = self.at[je] - self.at[js] > 1
         js, je = js[filled], je[filled]
         start = self.at[js] + 1
-        first, second, third, after = (self.buffer[start + i] for i in range(4))
+        first, second, third, after = stretches(self.buffer, start, 4).T
         code = (first.astype(np.int32) << 16) | (second.astype(np.int32) << 8) | third
         separated = after == self.delimiters.field
         is_tag = (
@@ -226,17 +243,17 @@ class Tokens:
             where = np.flatnonzero(here)
             places = np.full(len(where) + _REACH, _FAR, dtype=np.int32)
             places[: len(where)] = where
-            # where there is none, the count is zero everywhere, and pages of zeros cost nothing
-            rank = np.cumsum(here, dtype=np.int32) if len(where) else np.zeros(len(here), np.int32)
-            self._rank[level] = (rank, places)
+            self._rank[level] = (_counted(here, where), places)
         return self._rank[level]
 
     def _part(self, ranges: Ranges, level: int, n: int) -> Ranges:
         """Return the n-th part (from 1) of each range at one level."""
         if ranges.nowhere:
             return ranges
+        if ranges.undivided:
+            return ranges if n == 1 else Ranges(ranges.js, ranges.js)
         rank, places = self._level(level)
-        if len(places) == _REACH:  # no such delimiter in the buffer: all is the first part
+        if len(places) == _REACH:  # no such delimiter in the buffer
             return ranges if n == 1 else Ranges(ranges.js, ranges.js)
         before = rank.take(ranges.js)
         je = np.minimum(places.take(before + (n - 1)), ranges.je)
@@ -248,15 +265,21 @@ class Tokens:
 
     def field(self, tag: int, number: int) -> Ranges:
         """Return field ``number`` (from 1, as HL7 counts) of all segments of one tag."""
-        js, je, before, most = self._whole(tag)
+        js, _, _, most = self._whole(tag)
         # MSH-1 is the separator itself, so MSH-2 is what follows the tag (HL7 v2.9 ch. 2.14.9)
         number -= tag == _MSH
         if number > most:
             return Ranges(js, js)
-        _, places = self._level(_FIELD)
-        start = np.minimum(places.take(before + (number - 1)), je)
-        end = np.minimum(places.take(before + number), je)
+        start, end = self._edge(tag, number - 1), self._edge(tag, number)
         return Ranges(start, start if np.array_equal(start, end) else end)
+
+    def _edge(self, tag: int, number: int) -> Ints:
+        """Return where a field ends, and the next one begins, in all segments of one tag."""
+        if (tag, number) not in self._edges:
+            _, je, before, _ = self._whole(tag)
+            _, places = self._level(_FIELD)
+            self._edges[tag, number] = np.minimum(places.take(before + number), je)
+        return self._edges[tag, number]
 
     def _whole(self, tag: int) -> tuple[Ints, Ints, Ints, int]:
         """Return, for a tag: first and last delimiter, separators before, most fields in one."""
@@ -310,10 +333,40 @@ class Tokens:
 
     @cached_property
     def escapes(self) -> Ints:
-        """Return where the escape character occurs (MSH-2 is blanked)."""
-        if not self.delimiters.escape:
+        """Return where the escape character occurs, but for MSH-2."""
+        escape = self.delimiters.escape
+        if not escape:
             return np.zeros(0, np.int32)
-        return np.flatnonzero(self.buffer == self.delimiters.escape).astype(np.int32)
+        here = self.buffer == escape
+        for place, byte in enumerate(self.delimiters.declared):
+            if byte == escape:
+                here[self._headers + place] = False
+        return np.flatnonzero(here).astype(np.int32)
+
+
+def stretches(buffer: Bytes, start: npt.NDArray[np.integer], width: int) -> Bytes:
+    """Return ``width`` bytes from each place of a buffer on, one row each.
+
+    Copied as one value of that width: an eighth of the time of an index for every byte.
+
+    Examples:
+        >>> stretches(np.frombuffer(b"MSH|PID|", np.uint8), np.array([0, 4]), 3).tobytes()
+        b'MSHPID'
+    """
+    kind = np.dtype((np.void, width))
+    over = np.ndarray(len(buffer) - width + 1, kind, buffer, strides=(1,))
+    return over[start].view(np.uint8).reshape(len(start), width)
+
+
+def _counted(here: Bools, where: npt.NDArray[np.intp]) -> Ints:
+    """Return how many of some places lie at or before each; none costs no more than its memory."""
+    if not len(where):
+        return np.zeros(len(here), np.int32)
+    if 4 * len(where) > len(here):
+        return np.cumsum(here, dtype=np.int32)
+    # half the time of adding them up, where there are few
+    counts = np.arange(len(where) + 1, dtype=np.int32)
+    return np.repeat(counts, np.diff(where, prepend=0, append=len(here)))
 
 
 _MSH = tag_code(b"MSH")
