@@ -278,6 +278,6 @@ def _beginnings(column: pa.ChunkedArray) -> pa.Array | None:
     offsets = np.frombuffer(ends, dtype=np.int32, count=len(strings) + 1)
     if (np.diff(offsets) < 8).any():
         return None
-    places = offsets[:-1, None] + np.arange(8, dtype=np.int32)
-    first = np.frombuffer(data, dtype=np.uint8)[places]
-    return pa.array(first.view(">u8").reshape(-1).astype(np.uint64))
+    # one number at each byte: an eighth of the time of an index for every byte
+    over = np.ndarray(len(data) - 7, ">u8", data, strides=(1,))
+    return pa.array(over[offsets[:-1]].astype(np.uint64))
