@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
+from lakehouse.formats.hl7v2.arrays import Ints
 from lakehouse.formats.hl7v2.fields import Fields, Finding
-from lakehouse.formats.hl7v2.tokens import Ints
 from lakehouse.resources import resource
 
 
