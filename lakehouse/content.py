@@ -15,7 +15,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, cast
@@ -25,6 +24,7 @@ from pyarrow import fs
 from lakehouse.archives import Archive, open_archive
 from lakehouse.errors import InputError
 from lakehouse.farfile import FIRST_REQUEST, FarFile
+from lakehouse.inputfile import CUT, GZIP, PLAIN, FileToRead
 
 ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""
@@ -37,8 +37,6 @@ SETTLED_NS = 2_000_000_000
 """A file last written longer than this before it was looked at cannot have been written again
 within the same tick of the file system's clock."""
 
-PLAIN, GZIP, CUT, BROKEN = "plain", "gzip", "cut", "broken"
-
 
 class Hasher(Protocol):
     """A keyed digest in the making."""
@@ -49,59 +47,6 @@ class Hasher(Protocol):
     def hexdigest(self) -> str:
         """Return the digest of the bytes so far."""
         ...
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class FileToRead:
-    """One file whose content is known by its keyed digest. Its location may identify someone.
-
-    Attributes:
-        location: Absolute path, or the path inside the file system of ``root``; never printed.
-        typed: The path that the person typed and that led here; may be printed.
-        root: The URI that names the file system; empty for local files.
-        extension: Extension of the content's own name, lower-case with the dot.
-        members: Positions inside archives, outermost first.
-        packing: ``plain``, ``gzip``, ``cut`` (gzip whose end is missing), or ``broken`` when it
-            cannot be unpacked.
-        size: Bytes as stored (compressed size of a member).
-        stored_size: Bytes of the stored file (of the whole archive).
-        modified: When the stored file was last written, in nanoseconds.
-        seen: When it was looked at, in nanoseconds.
-        content_size: Bytes of the unpacked content.
-        file_id: Keyed digest of the content (or of the format's fingerprint of it).
-        path_id: Keyed digest of location and members.
-        format: Name of the format that recognised the content, or None.
-        fingerprinted: ``file_id`` stands on the format's fingerprint, not on the whole content.
-    """
-
-    location: str
-    typed: str
-    root: str = ""
-    extension: str = ""
-    members: tuple[int, ...] = ()
-    packing: str = PLAIN
-    size: int = 0
-    stored_size: int = 0
-    modified: int = 0
-    seen: int = 0
-    content_size: int = 0
-    file_id: str = ""
-    path_id: str = ""
-    format: str | None = None
-    fingerprinted: bool = False
-
-    def __repr__(self) -> str:
-        return f"FileToRead({self.file_id or 'not read yet'})"
-
-    @property
-    def is_typed(self) -> bool:
-        """Whether the person typed the path of this very file, and not one that it lies below."""
-        return not self.members and self.location == os.path.abspath(self.typed)
-
-    def trouble(self, what: str, remedy: str = "") -> InputError:
-        """Return the error about this file, which names only what the person typed."""
-        place = self.typed if self.is_typed else f"A file at or below {self.typed}"
-        return InputError(f"{place} {what}.", remedy)
 
 
 class BrokenContent(Exception):

@@ -18,16 +18,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import takewhile
+from itertools import groupby, pairwise, takewhile
 from urllib.parse import quote
 
 import pyarrow as pa
 from pyarrow import fs
 
-from lakehouse.content import FileToRead, file_system, is_uri, storage_faults
+from lakehouse.content import file_system, is_uri, storage_faults
 from lakehouse.errors import InputError
 from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
 from lakehouse.identify import contents_of, extension_of
+from lakehouse.inputfile import FileToRead
+from lakehouse.longlist import LongList
 from lakehouse.privacy.keys import Secret
 from lakehouse.storage.settings import NAME as WAREHOUSE
 
@@ -49,7 +51,7 @@ class Discovery:
         n_dangling: Links that lead nowhere.
     """
 
-    files: list[FileToRead]
+    files: LongList[FileToRead]
     n_hidden: int = 0
     n_dangling: int = 0
 
@@ -74,16 +76,12 @@ def discover(
             warehouse, or a file cannot be read.
     """
     found = listed(paths, exclude=exclude)
-    # what was typed in full goes by that path, also where a folder typed besides holds it
-    stored = {(f.root, f.location): f for f in sorted(found.files, key=lambda f: f.is_typed)}
     hidden = found.n_hidden
-    files: list[FileToRead] = []
+    files: LongList[FileToRead] = LongList()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            for file, (contents, n_hidden) in _ahead(
-                pool, (stored[place] for place in sorted(stored)), secret
-            ):
-                files += contents
+            for file, (contents, n_hidden) in _ahead(pool, _each_once(found.files), secret):
+                files.extend(contents)
                 hidden += n_hidden
                 if advance:
                     advance(file.size)
@@ -107,10 +105,27 @@ def listed(
     barred = {e if is_uri(e) else os.path.realpath(e) for e in exclude}
     parts = [_find(os.fspath(path), barred) for path in typed]
     return Discovery(
-        [file for part in parts for file in part.files],
+        LongList(file for part in parts for file in part.files),
         sum(part.n_hidden for part in parts),
         sum(part.n_dangling for part in parts),
     )
+
+
+def _place(file: FileToRead) -> tuple[str, str]:
+    return file.root, file.location
+
+
+def _each_once(files: LongList[FileToRead]) -> Iterator[FileToRead]:
+    """Yield the files in the order of their places, each place once.
+
+    What was typed in full goes by that path, also where a folder typed besides holds it.
+    """
+    # The files below one folder come in order, and need not lie in memory all at once.
+    sorted_already = all(one <= other for one, other in pairwise(map(_place, files)))
+    in_order = files if sorted_already else sorted(files, key=_place)
+    for _, same in groupby(in_order, _place):
+        *_, last = sorted(same, key=lambda f: f.is_typed)
+        yield last
 
 
 def _ahead(
@@ -146,7 +161,8 @@ def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
         raise InputError(f"{typed} does not exist.", "Check the path.")
     walk = _Walk(typed, exclude)
     indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit), typed)]
-    files = [file for hit in (*hits, *indexed) for file in walk.below(os.path.abspath(hit))]
+    places = map(os.path.abspath, (*hits, *indexed))
+    files = LongList(file for place in places for file in walk.below(place))
     return _not_empty(typed, Discovery(files, walk.n_hidden, walk.n_dangling))
 
 
@@ -211,14 +227,21 @@ class _Walk:
             if real in self._seen:
                 return
             self._seen.add(real)
-            names = sorted(os.listdir(path))
+            with os.scandir(path) as entries:
+                names = sorted(map(_sortable, entries))
         if WAREHOUSE in names:
             raise _warehouse(self.typed)
         for name in names:
             if name.startswith("."):
                 self.n_hidden += 1
             else:
-                yield from self.below(os.path.join(path, name))
+                yield from self.below(os.path.join(path, name.removesuffix("/")))
+
+
+def _sortable(entry: os.DirEntry[str]) -> str:
+    """Return a name so that sorted names give sorted paths: that of a folder ends in a slash."""
+    is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+    return f"{entry.name}/" if is_folder else entry.name
 
 
 def _leads_nowhere(path: str) -> bool:
@@ -265,7 +288,8 @@ def _find_remote(typed: str, exclude: set[str]) -> Discovery:
         ) from None
     scheme = shown.partition("://")[0]
     wanted = path.rstrip("/") + shown[len(fixed) :]
-    files, n_hidden = [], 0
+    files: LongList[FileToRead] = LongList()
+    n_hidden = 0
     for item in sorted(infos, key=lambda i: i.path):
         if item.type != fs.FileType.File or (shown != fixed and not _matches(item.path, wanted)):
             continue

@@ -98,7 +98,7 @@ class FormatDatasource(Files):
                 known = known_files(opened, [f.file_id for f in found])
                 unknown = [f.file_id for f in found if f.format is None]
                 known |= tried_in_vain(opened, unknown, self.format.name)
-                files = contents(found, lambda ids: set(ids) - known)
+                files = contents(found, lambda ids: ids - known)
                 erased = read_tombstones(opened)
         terms = Terms(
             new_ingest_id(datetime.now(UTC)),

@@ -9,13 +9,8 @@ from typing import BinaryIO
 from lakehouse.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
 from lakehouse.content import (
     ARCHIVE_DEPTH,
-    BROKEN,
-    CUT,
-    GZIP,
-    PLAIN,
     BrokenContent,
     CutContent,
-    FileToRead,
     Opener,
     buffered,
     packing_faults,
@@ -23,6 +18,7 @@ from lakehouse.content import (
 )
 from lakehouse.errors import LakehouseError
 from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
+from lakehouse.inputfile import BROKEN, CUT, GZIP, PLAIN, FileToRead
 from lakehouse.privacy.keys import Secret
 
 

@@ -11,23 +11,25 @@ import os
 import secrets
 import time
 import zoneinfo
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lakehouse.content import FileToRead
 from lakehouse.discover import discover
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
+from lakehouse.inputfile import FileToRead
+from lakehouse.longlist import LongList
+from lakehouse.parsed import joined
 from lakehouse.privacy import keyring
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.progress import bar
-from lakehouse.reading import Terms, joined, read
+from lakehouse.reading import Terms, read
 from lakehouse.reports import (
     NOT_RECOGNISED,
     IngestReport,
@@ -137,16 +139,17 @@ def ingest(
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        unknown = [f.file_id for f in found.files if f.format is None]
+        unknown = {f.file_id: (f.typed, f.is_typed) for f in found.files if f.format is None}
         vain = tried_in_vain(warehouse, unknown, format)
-        new = contents([f for f in found.files if f.file_id not in vain], transaction.claim)
+        new = contents(found.files, lambda ids: transaction.claim(ids - vain))
         facts: dict[str, Any] = {
             "n_known": len(found.files) - len(new) - len(vain),
             "n_hidden": found.n_hidden,
             "n_dangling": found.n_dangling,
             "recovered": recovered,
-            **_unrecognised(found.files, vain),
+            **_unrecognised(unknown, vain),
         }
+        del found  # the files that are new are listed once more, and the work is long
         if not new:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
         terms = Terms(
@@ -168,7 +171,7 @@ def ingest(
         progress.begin(len(new), sum(f.content_size for f in new))
         outcome = driver(name).run(work, progress)
         vain.update(r.file_id for r in outcome.reports if r.status == NOT_RECOGNISED)
-        facts |= _unrecognised(found.files, vain)
+        facts |= _unrecognised(unknown, vain)
         facts["rows"] = store(outcome, transaction, warehouse, started_at, name, terms.time_zone)
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
@@ -188,9 +191,9 @@ def check_terms(
     checked_zone(time_zone)
 
 
-def _unrecognised(files: Sequence[FileToRead], ids: Collection[str]) -> dict[str, Any]:
-    """Return what a report says of the files that gave no record."""
-    places = {f.file_id: (f.typed, f.is_typed) for f in files if f.file_id in ids}
+def _unrecognised(unknown: Mapping[str, tuple[str, bool]], ids: Collection[str]) -> dict[str, Any]:
+    """Return what a report says of the files that gave no record; a known format is not theirs."""
+    places = {i: place for i, place in unknown.items() if i in ids}
     return {"n_unrecognised": len(places), "unrecognised": places}
 
 
@@ -229,12 +232,16 @@ def store(
 
 
 def contents(
-    files: Sequence[FileToRead], claim: Callable[[Iterable[str]], set[str]]
-) -> list[FileToRead]:
+    files: Iterable[FileToRead], claim: Callable[[set[str]], set[str]]
+) -> LongList[FileToRead]:
     """Return each content once, at its first place, where the claim is granted."""
-    first = {f.file_id: f for f in reversed(files)}
-    granted = claim(first)
-    return [f for f in reversed(first.values()) if f.file_id in granted]
+    waiting = claim({f.file_id for f in files})
+    taken: LongList[FileToRead] = LongList()
+    for file in files:
+        if file.file_id in waiting:
+            waiting.remove(file.file_id)
+            taken.append(file)
+    return taken
 
 
 def fitting_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:

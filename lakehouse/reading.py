@@ -10,52 +10,31 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
-from lakehouse.content import (
-    BROKEN,
-    CUT,
-    SETTLED_NS,
-    BrokenContent,
-    Content,
-    FileToRead,
-    Opener,
-    buffered,
-    stored_state,
-)
+from lakehouse.content import SETTLED_NS, BrokenContent, Content, Opener, buffered, stored_state
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
 from lakehouse.identify import identify
+from lakehouse.inputfile import BROKEN, CUT, FileToRead
+from lakehouse.parsed import Parsed
 from lakehouse.privacy.keys import Secret
 from lakehouse.quality import validate
 from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 
 BUFFER = 1 << 16
 
-JOINED_BYTES = 12 << 20
-JOINED_PIECES = 512
-"""Small batches are joined up to this size before they are de-identified."""
+RUN = 4_000
+"""Files that are read together; what is known of each is held until all of them are read."""
 
 MOST_COUNTS = 4096
 """Kinds of counts that files may share before they are forgotten."""
-
-
-@dataclass
-class Parsed:
-    """A validated raw batch whose rejects are stamped, and the reports of files that ended.
-
-    Like the batch in it, it stays inside the call that parsed it.
-    """
-
-    batch: RawBatch
-    reports: list[FileReport] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)
@@ -100,7 +79,8 @@ def read(files: Iterable[FileToRead], terms: Terms, secret: Secret) -> Iterator[
         for (name, cut), group in groupby(files, lambda f: (reader.format_of(f), f.packing == CUT)):
             known = format_named(name) if name else None
             if isinstance(known, ManyFilesFormat) and not cut:
-                yield from reader.together(known, deque(group))
+                while run := deque(islice(group, RUN)):
+                    yield from reader.together(known, run)
             else:
                 for file in group:
                     yield from reader.alone(known, file)
@@ -188,6 +168,8 @@ class _Reader:
             elif not crashed:
                 answered.update(handed)
             ended = [f for i, f in handed.items() if i in answered]
+            if crashed:
+                yield from self._cut_off(known, [(f, reports[f.file_id]) for f in ended])
             yield Parsed(
                 RawBatch({}),
                 [_concluded(reports.get(f.file_id) or _report(known, f), f) for f in ended],
@@ -195,6 +177,29 @@ class _Reader:
             )
             for file in (f for i, f in handed.items() if i not in answered):
                 yield from self.alone(known, file)
+
+    def _cut_off(
+        self, known: Format, answered: Iterable[tuple[FileToRead, FileReport]]
+    ) -> Iterator[Parsed]:
+        """Yield a reject for each file of which the parser held records when another failed it.
+
+        Files are counted anew to tell, for a batch may end inside a file, and batches come in
+        any order. What a file lacks a replay stores.
+        """
+        for file, report in answered:
+            n_records = 0
+            with self._opened(file) as content:
+                stream = buffered(content, BUFFER)
+                try:
+                    for batch in known.parse(stream, self._terms.source(file)):
+                        n_records += batch.n_records
+                except Exception as error:
+                    _let_through(error)
+                    n_records = -1
+                self._prove(content)
+            if n_records != report.n_records:
+                cut = self._unreadable(report, known.name, "A part of the file was not stored.")
+                yield Parsed(cut.batch)  # the report comes with those of its neighbours
 
     def _streams(
         self, waiting: deque[FileToRead], handed: dict[str, FileToRead]
@@ -354,34 +359,3 @@ def _count(rejects: pa.Table, reports: dict[str, FileReport]) -> int:
     for file_id, count in zip(*(noted[n].to_pylist() for n in noted.column_names), strict=True):
         reports[file_id].n_warnings += count
     return sum(by_file["record_ordinal_count_distinct"].to_pylist())
-
-
-def joined(pieces: Iterable[Parsed]) -> Iterator[Parsed]:
-    """Join small batches, so that what comes after works on columns of some length."""
-    held: list[Parsed] = []
-    size = 0
-    for piece in pieces:
-        more = sum(t.nbytes for t in piece.batch.tables.values())
-        if held and (size + more > JOINED_BYTES or len(held) == JOINED_PIECES):
-            yield _join(held)
-            held, size = [], 0
-        held.append(piece)
-        size += more
-    if held:
-        yield _join(held)
-
-
-def _join(pieces: list[Parsed]) -> Parsed:
-    parts: dict[str, list[pa.Table]] = {}
-    for piece in pieces:
-        for name, table in piece.batch.tables.items():
-            parts.setdefault(name, []).append(table)
-    tables = {
-        name: pa.concat_tables(several, promote_options="permissive") if several[1:] else several[0]
-        for name, several in parts.items()
-    }
-    return Parsed(
-        RawBatch(tables, n_records=sum(p.batch.n_records for p in pieces)),
-        [report for piece in pieces for report in piece.reports],
-        sum((piece.tally for piece in pieces), Tally()),
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, seal
-from lakehouse.content import BROKEN
 from lakehouse.discover import discover
 from lakehouse.ingest import (
     Paths,
@@ -32,6 +31,8 @@ from lakehouse.ingest import (
     process,
     store,
 )
+from lakehouse.inputfile import BROKEN
+from lakehouse.longlist import LongList
 from lakehouse.progress import bar
 from lakehouse.reading import Terms
 from lakehouse.reports import (
@@ -101,7 +102,7 @@ def replay(
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        readable = [f for f in found.files if format or f.format or f.packing == BROKEN]
+        readable = LongList(f for f in found.files if format or f.format or f.packing == BROKEN)
         wanted = unsettled(warehouse, [f.file_id for f in readable])
         files = contents(
             readable, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
@@ -122,11 +123,11 @@ def replay(
         )
         progress.begin(len(files), sum(f.content_size for f in files))
         absent = _Absent(warehouse, [f.file_id for f in files])
-        reports: list[FileReport] = []
+        reports: LongList[FileReport] = LongList()
         with Writer(warehouse.write_spec(), transaction.attempt) as writer:
             for piece in process(files, job):
                 writer.add(absent.of(piece.batch))
-                reports += piece.reports
+                reports.extend(piece.reports)
                 progress.advance(piece.tally)
             writer.add(absent.settled(reports, transaction.ingest_id))
             outcome = Outcome(writer.finish(), absent.counted(reports))
@@ -181,7 +182,7 @@ class _Absent:
             self._n_warnings.update(noted["file_id"].to_pylist())
         return fresh
 
-    def settled(self, reports: Sequence[FileReport], ingest_id: str) -> CleanBatch:
+    def settled(self, reports: Iterable[FileReport], ingest_id: str) -> CleanBatch:
         """Return notes on the stored rejects that were not met again.
 
         Of a file that was not read to its end, only what lies before the last record read counts.
@@ -211,7 +212,7 @@ class _Absent:
         if "rejects" in batch.tables:
             self._met.append(batch.tables["rejects"].select(_PLACE))
 
-    def counted(self, reports: Sequence[FileReport]) -> list[FileReport]:
+    def counted(self, reports: Iterable[FileReport]) -> list[FileReport]:
         """Return the reports with what this replay adds to the figures of each file.
 
         Records stored now, and what was noted now and not before: so the sum over the ledger of

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -141,15 +142,22 @@ def summed(reports: Iterable[FileReport]) -> dict[str, Any]:
 _REPORTS = pa.schema(
     [load_tables()["ingest_files"].schema.field(name) for name in FileReport.__dataclass_fields__]
 )
+_PART = 4_096
+"""Reports that become columns at a time, for as Python objects they take ten times as much."""
 
 
 def to_table(reports: Iterable[FileReport]) -> pa.Table:
     """Return reports as a table, to travel between workers."""
+    left = iter(reports)
+    parts = [_columns(some) for some in iter(lambda: list(islice(left, _PART)), [])]
+    return pa.Table.from_batches(parts, _REPORTS)
+
+
+def _columns(reports: Sequence[FileReport]) -> pa.RecordBatch:
+    columns = {name: [getattr(r, name) for r in reports] for name in _REPORTS.names}
     # A count of nothing may come from a neighbour in the batch: it is not this file's.
-    rows = [
-        {**asdict(r), "dropped": json.dumps(dict(sorted((+r.dropped).items())))} for r in reports
-    ]
-    return pa.Table.from_pylist(rows, _REPORTS)
+    columns["dropped"] = [json.dumps(dict(sorted((+c).items()))) for c in columns["dropped"]]
+    return pa.RecordBatch.from_pydict(columns, _REPORTS)
 
 
 def from_table(table: pa.Table) -> list[FileReport]:
@@ -166,7 +174,7 @@ def ledger_of_files(
     """Return the rows of ``ingest_files``."""
     table = to_table(reports)
     n = len(table)
-    stamps = pa.array([finished_at] * n, pa.timestamp("us", tz="UTC"))
+    stamps = pa.repeat(pa.scalar(finished_at, pa.timestamp("us", tz="UTC")), n)
     table = table.append_column("ingest_id", pa.repeat(ingest_id, n))
     return conform(table.append_column("finished_at", stamps), load_tables()["ingest_files"].schema)
 

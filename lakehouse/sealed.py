@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lakehouse.content import FileToRead
 from lakehouse.errors import EngineError
+from lakehouse.inputfile import FileToRead
 from lakehouse.privacy.keys import Secret
 
 _NONCE = 16

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pkgutil
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Protocol, cast
 
 from lakehouse.batch import CleanBatch
-from lakehouse.content import FileToRead
 from lakehouse.errors import UserError, did_you_mean
+from lakehouse.inputfile import FileToRead
 from lakehouse.progress import Progress
 from lakehouse.reading import Terms
 from lakehouse.reports import FileReport, Tally
@@ -72,7 +72,7 @@ class Work:
         address: Address of a running Ray cluster, or None.
     """
 
-    files: Sequence[FileToRead]
+    files: Collection[FileToRead]
     job: Job
     spec: WriteSpec = field(repr=False)
     attempt: str = ""
@@ -84,7 +84,7 @@ class Outcome:
     """Data files that are written and not yet committed, and a report on every file read."""
 
     files: list[WrittenFile]
-    reports: list[FileReport]
+    reports: Collection[FileReport]
 
 
 class Engine(Protocol):
@@ -106,7 +106,7 @@ def engines() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]))
 
 
-def choose(name: str, files: Sequence[FileToRead], address: str | None) -> str:
+def choose(name: str, files: Collection[FileToRead], address: str | None) -> str:
     """Return the engine to take: the one named, or for ``auto`` the one that is done first."""
     if name != AUTO:
         return name

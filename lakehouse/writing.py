@@ -12,7 +12,7 @@ import pyarrow as pa
 from lakehouse.batch import CleanBatch
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile, write_tables
 
-HELD_BYTES = 96 << 20
+HELD_BYTES = 24 << 20
 """Arrow bytes held before the largest tables are written."""
 
 

@@ -15,9 +15,10 @@ from types import ModuleType
 
 import pytest
 
-from lakehouse.content import BROKEN, CUT, Opener
+from lakehouse.content import Opener
 from lakehouse.discover import discover
 from lakehouse.errors import InputError
+from lakehouse.inputfile import BROKEN, CUT
 from lakehouse.privacy.keys import Secret
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -71,8 +72,9 @@ def test_a_name_with_brackets_is_a_name_first(tmp_path: Path, secret: Secret) ->
 
 def test_a_file_uri_is_the_path(tmp_path: Path, secret: Secret) -> None:
     write(tmp_path, "my feed/a.hl7")
-    by_uri = discover((tmp_path / "my feed").as_uri(), secret).files
-    assert by_uri[0].path_id == discover(tmp_path / "my feed", secret).files[0].path_id
+    (by_uri,) = discover((tmp_path / "my feed").as_uri(), secret).files
+    (by_path,) = discover(tmp_path / "my feed", secret).files
+    assert by_uri.path_id == by_path.path_id
 
 
 def test_links_are_followed_once(tmp_path: Path, secret: Secret) -> None:
@@ -269,7 +271,7 @@ def test_an_empty_file_is_a_file(tmp_path: Path, secret: Secret) -> None:
 def test_digests_are_keyed(tmp_path: Path, secret: Secret) -> None:
     write(tmp_path, "a")
     other = Secret.create(tmp_path.parent / f"{tmp_path.name}-other.key")
-    mine, theirs = (discover(tmp_path, s).files[0] for s in (secret, other))
+    mine, theirs = (next(iter(discover(tmp_path, s).files)) for s in (secret, other))
     assert mine.file_id != theirs.file_id
     assert mine.path_id != theirs.path_id
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "lakehouse"
 
 FLOORS = [
     {"errors", "resources"},
-    {"archives", "batch", "tables", "content", "farfile", "reports"},
+    {"archives", "batch", "tables", "content", "farfile", "inputfile", "longlist", "reports"},
     {"formats", "quality", "privacy", "storage", "synth"},
     {
         "discover",
@@ -22,6 +22,7 @@ FLOORS = [
         "reading",
         "progress",
         "packing",
+        "parsed",
         "sealed",
         "tombstones",
         "work",

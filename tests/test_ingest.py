@@ -144,6 +144,29 @@ def test_files_read_together_fail_alone(feed: Path, warehouse: Warehouse) -> Non
     assert sum(f["n_records"] for f in counted.values()) == 12
 
 
+def test_a_file_whose_records_went_down_with_another_file_says_so(
+    feed: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch may end inside a file; what the parser holds of it goes when the next file fails."""
+    from lakehouse.formats.dicom import reader
+
+    flat = [{"study_instance_uid": f"1.2.{n}", "modality": "CT"} for n in range(3)]
+    (feed / "a.json").write_text("\n".join(map(json.dumps, flat)))
+    (feed / "d.json").write_text(json.dumps(flat[0] | {"patient_id": SECRET_NAME}))
+    (feed / "c.dcm").write_bytes(bytes(128) + b"DICM" + bytes(200))
+    monkeypatch.setattr(reader, "BATCH_RECORDS", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "read_header", lambda *_: [][0])  # a fault of this software
+        report = lakehouse.ingest(feed, warehouse)
+    assert (report.n_unreadable, report.rows["imaging_instances"]) == (2, 3)
+    states = {f["n_records"]: f["status"] for f in table(warehouse, "ingest_files")}
+    assert states == {2: "unreadable", 1: "done", 0: "unreadable"}
+    assert {r["rule"] for r in table(warehouse, "rejects")} == {"dicom.unreadable"}
+    assert replay(feed, warehouse).rows["imaging_instances"] == 1
+    stored = [r["study_uid"] for r in table(warehouse, "imaging_instances")]
+    assert len(stored) == 4
+
+
 def test_formats_mix_in_one_ingest(feed: Path, warehouse: Warehouse) -> None:
     for number in range(12):
         data = card(number) if number % 3 else lines(line(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.ingest import process
+from lakehouse.longlist import LongList
 from lakehouse.memory import ingest_allocator
 from lakehouse.progress import Progress
 from lakehouse.reports import FileReport
@@ -12,10 +13,10 @@ from lakehouse.writing import Writer
 
 def run(work: Work, progress: Progress) -> Outcome:
     """Read one file after the other and write data files as rows come together."""
-    reports: list[FileReport] = []
+    reports: LongList[FileReport] = LongList()
     with ingest_allocator(), Writer(work.spec, work.attempt) as writer:
         for piece in process(work.files, work.job):
             writer.add(piece.batch)
-            reports += piece.reports
+            reports.extend(piece.reports)
             progress.advance(piece.tally)
         return Outcome(writer.finish(), reports)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event, Thread
@@ -25,11 +25,12 @@ from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasink, WriteResult
 
 from lakehouse.batch import CleanBatch
-from lakehouse.content import FileToRead
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
 )
+from lakehouse.inputfile import FileToRead
+from lakehouse.longlist import LongList
 from lakehouse.memory import ingest_allocator
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
@@ -64,7 +65,7 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # Ray's own 15 starves workers on a busy machine
 }
 
-Written = tuple[list[WrittenFile], list[FileReport], list[Made]]
+Written = tuple[list[WrittenFile], LongList[FileReport], list[Made]]
 
 
 def run(work: Work, progress: Progress) -> Outcome:
@@ -205,7 +206,7 @@ class Files(Datasource):
 
     def __init__(
         self,
-        files: Sequence[FileToRead],
+        files: Collection[FileToRead],
         job: Job,
         secret: Secret,
         counter: Any = None,
@@ -214,10 +215,12 @@ class Files(Datasource):
         super().__init__()
         policy = load_policy(job.profile)
         made = Made(secret.key_id, policy.sha256, job.terms.time_zone)
-        groups = grouped(files)
-        sealed = [seal_files(group, secret) for group in groups]
-        self._bytes = [sum(f.content_size for f in group) for group in groups]
-        self._read = [partial(_read, s, job, made, counter, table) for s in sealed]
+        self._bytes: list[int] = []
+        self._read: list[partial[Iterator[pa.Table]]] = []
+        for group in grouped(files):
+            self._bytes.append(sum(f.content_size for f in group))
+            sealed = seal_files(group, secret)
+            self._read.append(partial(_read, sealed, job, made, counter, table))
 
     @property
     def n_tasks(self) -> int:
@@ -242,23 +245,24 @@ class Files(Datasource):
         ]
 
 
-def grouped(files: Sequence[FileToRead]) -> list[list[FileToRead]]:
-    """Return the files in runs of about ``TASK_BYTES``, in their order.
+def grouped(files: Collection[FileToRead]) -> Iterator[list[FileToRead]]:
+    """Yield the files in runs of about ``TASK_BYTES``, in their order.
 
     A run of small inputs is cut in two all the same, so that two cores have something to do.
     """
     total = sum(f.content_size + FILE_BYTES for f in files)
     limit = min(TASK_BYTES, max(total // 4, 1 << 20))
-    groups: list[list[FileToRead]] = []
-    size = limit
+    group: list[FileToRead] = []
+    size = 0
     for file in files:
         weight = file.content_size + FILE_BYTES
-        if size + weight > limit:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
+        if group and size + weight > limit:
+            yield group
+            group, size = [], 0
+        group.append(file)
         size += weight
-    return groups
+    if group:
+        yield group
 
 
 def _read(
@@ -306,7 +310,7 @@ class PackedDatasink(Datasink):
         self.spec = spec
         self.attempt = attempt
         self.files: list[WrittenFile] = []
-        self.reports: list[FileReport] = []
+        self.reports: LongList[FileReport] = LongList()
         self.made: set[Made] = set()
 
     @property
@@ -323,7 +327,7 @@ class PackedDatasink(Datasink):
         The number of the task is the same when it is run again after its worker died, so the
         files of the first try are replaced.
         """
-        reports: list[FileReport] = []
+        reports: LongList[FileReport] = LongList()
         makers: set[Made] = set()
         try:
             with (
@@ -333,7 +337,7 @@ class PackedDatasink(Datasink):
                 for block in blocks:
                     for batch, told, made in unpack(block):
                         writer.add(self._fitting(batch, made))
-                        reports += told
+                        reports.extend(told)
                         makers.add(made)
                 written = writer.finish()
                 pa.default_memory_pool().release_unused()
@@ -353,5 +357,5 @@ class PackedDatasink(Datasink):
         """Run on the driver when all is written: gather what the workers report."""
         for files, reports, makers in write_result.write_returns:
             self.files += files
-            self.reports += reports
+            self.reports.extend(reports)
             self.made.update(makers)

@@ -43,19 +43,23 @@ def claim(
     """
     wanted = set(file_ids)
     own = join(warehouse.attempts, f"{attempt}.{leases.CLAIM}{number}")
-    content = json.dumps(sorted(wanted)).encode()
     with exclusive(warehouse.state, "claims"):
         if is_local(warehouse.path):
-            taken = _taken(warehouse, attempt, None)
-            warehouse.files.replace(own, json.dumps(sorted(wanted - taken)).encode())
+            wanted -= _taken(warehouse, attempt, None)
+            warehouse.files.replace(own, _listed(wanted))
         else:
-            warehouse.files.replace(own, content)
+            warehouse.files.replace(own, _listed(wanted))
             time.sleep(SETTLE_SECONDS)
             written = next(e for e in warehouse.files.list(warehouse.attempts) if e.location == own)
-            taken = _taken(warehouse, attempt, written.modified)
+            wanted -= _taken(warehouse, attempt, written.modified)
     # The ledger is asked after the claims: an ingest that completes in between is in one or the
     # other.
-    return wanted - taken - known_files(warehouse, wanted, statuses)
+    wanted -= known_files(warehouse, wanted, statuses)
+    return wanted
+
+
+def _listed(file_ids: set[str]) -> bytes:
+    return json.dumps(sorted(file_ids)).encode()
 
 
 def _taken(warehouse: Warehouse, attempt: str, before: float | None) -> set[str]:

@@ -148,7 +148,7 @@ def _write_table(
     spec: WriteSpec, table: TableSpec, rows: pa.Table, attempt: str, task: int
 ) -> Iterator[WrittenFile]:
     folder = join(table.location, "data", attempt)
-    rows = _stored(conform(rows, table.schema))
+    rows = conform(rows, table.schema)
     count = 0
     for partition, part in _partitions(table, rows):
         position = 0
@@ -196,17 +196,27 @@ def write_file(
     ), position
 
 
-def _stored(rows: pa.Table) -> pa.Table:
-    """Dictionary-encode columns that repeat themselves: sorting then moves integers, not text."""
+def _stored(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    """Return the rows as they are stored: sorted by the keys, with dictionaries.
+
+    One column after the other, so that the rows do not lie in memory once more while they move.
+    """
+    sorting = {key: _encoded(rows[key]) for key in keys}
+    order = _order(sorting)
     columns = []
     fields = []
-    for f, column in zip(rows.schema, rows.columns, strict=True):
-        column = column.combine_chunks()
-        if pa.types.is_string(f.type) and _repeats(column):
-            column = column.dictionary_encode()
-        columns.append(column)
+    for f in rows.schema:
+        column = sorting[f.name] if f.name in sorting else _encoded(rows[f.name])
+        columns.append(column if order is None else column.take(order))
         fields.append(pa.field(f.name, column.type, metadata={FIELD_ID: f.metadata[FIELD_ID]}))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.Array:
+    """Dictionary-encode what repeats itself: sorting then moves integers, not text."""
+    whole = column.combine_chunks()
+    repeats = pa.types.is_string(whole.type) and _repeats(whole)
+    return whole.dictionary_encode() if repeats else whole
 
 
 def _worth_a_dictionary(column: pa.ChunkedArray) -> bool:
@@ -225,12 +235,12 @@ def _partitions(
     table: TableSpec, rows: pa.Table
 ) -> Iterator[tuple[tuple[int | None, ...], pa.Table]]:
     if not table.buckets:
-        yield (), _sorted(rows, table.sort)
+        yield (), _stored(rows, table.sort)
         return
     buckets = bucket_of(rows[table.bucket_source], table.buckets)
     for value in sorted(pc.unique(buckets).to_pylist(), key=lambda b: -1 if b is None else b):
         mask = pc.is_null(buckets) if value is None else pc.equal(buckets, value)
-        yield (value,), _sorted(rows.filter(mask), table.sort)
+        yield (value,), _stored(rows.filter(mask), table.sort)
 
 
 def bucket_of(column: pa.ChunkedArray, buckets: int) -> pa.Array:
@@ -241,34 +251,34 @@ def bucket_of(column: pa.ChunkedArray, buckets: int) -> pa.Array:
     return transform.bucket(plain, buckets)
 
 
-def _sorted(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
-    if not keys or rows.num_rows < 2:
-        return rows
-    ranks: dict[str, pa.ChunkedArray | pa.Array] = {}
-    for key in keys:
-        begins = _beginnings(rows[key])
+def _order(keys: Mapping[str, pa.Array]) -> pa.Array | None:
+    """Return the positions of the rows in the order of the keys, or None: they are in order."""
+    if not keys:
+        return None
+    ranks: dict[str, pa.Array] = {}
+    for key, column in keys.items():
+        begins = _beginnings(column)
         if begins is not None:
             ranks[f"{key} begins"] = begins
-        ranks[key] = _ranks(rows[key])
+        ranks[key] = _ranks(column)
     order = pc.sort_indices(pa.table(ranks), sort_keys=[(k, "ascending") for k in ranks])
     positions = order.to_numpy()
     if np.array_equal(positions, np.arange(len(positions), dtype=positions.dtype)):
-        return rows
-    return rows.take(order)
+        return None
+    return order
 
 
-def _ranks(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+def _ranks(column: pa.Array) -> pa.Array:
     """Replace dictionary codes by the rank of their value, so that integers are compared."""
     if not pa.types.is_dictionary(column.type):
         return column
-    encoded = column.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    order = pc.sort_indices(column.dictionary).to_numpy()
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    return pa.array(rank).take(encoded.indices)
+    return pa.array(rank).take(column.indices)
 
 
-def _beginnings(column: pa.ChunkedArray) -> pa.Array | None:
+def _beginnings(column: pa.Array) -> pa.Array | None:
     """Return the first 8 bytes of each string as an integer of the same order.
 
     Comparing these first halves the time of sorting pseudonyms. None where the column holds
@@ -276,11 +286,10 @@ def _beginnings(column: pa.ChunkedArray) -> pa.Array | None:
     """
     if not pa.types.is_string(column.type) or column.null_count:
         return None
-    strings = column.combine_chunks()
-    if strings.offset or not len(strings):
+    if column.offset or not len(column):
         return None
-    _, ends, data = strings.buffers()
-    offsets = np.frombuffer(ends, dtype=np.int32, count=len(strings) + 1)
+    _, ends, data = column.buffers()
+    offsets = np.frombuffer(ends, dtype=np.int32, count=len(column) + 1)
     if (np.diff(offsets) < 8).any():
         return None
     # one number at each byte: an eighth of the time of an index for every byte

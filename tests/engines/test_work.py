@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.batch import seal
-from lakehouse.content import FileToRead
 from lakehouse.errors import EngineError, UserError
+from lakehouse.inputfile import FileToRead
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
 from lakehouse.reports import FileReport, Tally
