@@ -66,6 +66,9 @@ def dicom(
     authority: Annotated[
         str | None, typer.Option(help="Assigning authority of record numbers that state none.")
     ] = None,
+    mappings: Annotated[
+        list[str] | None, typer.Option("--mappings", metavar="DIR", help="The site's own mappings.")
+    ] = None,
     key_file: KeyFile = None,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
@@ -95,6 +98,7 @@ def dicom(
             options=options,
             regions=None if clean_pixels is None else Regions.load(clean_pixels),
             authority=opened.settings.authority if authority is None else authority,
+            mappings=mappings or (),
         )
     show.note(f"Exported [bold]{report.n_exported:,}[/bold] of {report.n_files:,} files.")
     refused = [

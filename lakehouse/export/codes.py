@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse.export.dummies import LOCAL_SCHEME, REMOVED
 from lakehouse.formats.dicom.concepts import meaning
-from lakehouse.formats.dicom.harmless import is_known_text
 from lakehouse.formats.dicom.mapping import names
+from lakehouse.formats.dicom.terms import is_known_text
 from lakehouse.privacy.terminology import shape_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,6 +203,7 @@ def export_dicom(
     options: Options | None = None,
     regions: Regions | None = None,
     authority: str = "",
+    mappings: Sequence[str] = (),
 ) -> ExportReport:
     """Write de-identified copies of all DICOM objects below some paths.
 
@@ -216,6 +217,8 @@ def export_dicom(
         options: Options of PS3.15; by default dates move as they do in the tables.
         regions: Devices whose burned-in regions are blanked.
         authority: Assigning authority of record numbers that state none.
+        mappings: Folders with a site's own mapping files; a ``devices.csv`` in one adds to the
+            makers and models that are kept.
 
     Raises:
         InputError: A path is missing, or the target cannot be written.
@@ -232,6 +235,9 @@ def export_dicom(
         import pydicom  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError.for_extra("Exporting DICOM", "dicom") from None
+    from lakehouse.formats.dicom.devices import add_site_devices
+
+    add_site_devices(tuple(mappings))
     folder = Path(target)
     found = discover(source, secret, exclude=(os.fspath(folder),))
     folder.mkdir(parents=True, exist_ok=True)

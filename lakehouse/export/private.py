@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse.export.elements import fits, values_of
 from lakehouse.export.table import data_rows
-from lakehouse.formats.dicom.harmless import is_product, is_term
+from lakehouse.formats.dicom.devices import is_product
+from lakehouse.formats.dicom.terms import is_term
 from lakehouse.resources import resource
 
 if TYPE_CHECKING:

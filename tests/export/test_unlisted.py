@@ -125,7 +125,16 @@ def test_a_term_that_is_none_is_emptied_among_others_and_removed_alone(secret: S
 
 
 @pytest.mark.parametrize(
-    "value", ["CANARY^JOHN SMITH", "jo.smith@x.org", "555-123-4567", "1958-12-31", "MRN 123"]
+    "value",
+    [
+        "CANARY^JOHN SMITH",
+        "JOHN SMITH",
+        "SIEMENS SMITH",
+        "SMITH 3",
+        "jo.smith@x.org",
+        "1958-12-31",
+        "MRN 1",
+    ],
 )
 def test_a_maker_that_is_none_does_not_stay(secret: Secret, value: str) -> None:
     ds = Dataset()

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats import SNIFF_BYTES
 from lakehouse.formats.dicom.columns import tables
+from lakehouse.formats.dicom.devices import add_site_devices
 from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import looks_like_dicom, read_header
 from lakehouse.formats.dicom.mapping import wanted
@@ -100,6 +101,7 @@ def read_many(files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
     """Yield the rows of many files in few batches; a file's records follow one another."""
     batch = _Batch()
     for stream, source in files:
+        add_site_devices(source.mappings)
         for found in _records(stream, source):
             batch.count(source)
             ordinal = found[0]
