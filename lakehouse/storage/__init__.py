@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.storage.configuration import check_configuration
+
 if TYPE_CHECKING:
     from lakehouse.storage.commit import IngestTransaction, recover
     from lakehouse.storage.datafiles import WriteSpec, WrittenFile, write_tables
@@ -42,6 +44,8 @@ __all__ = [
     "recover",
     "write_tables",
 ]
+
+check_configuration()
 
 _HOMES = {
     "commit": ("IngestTransaction", "recover"),

@@ -105,7 +105,13 @@ def _described(name: str) -> Mapping[str, Any]:
         WarehouseError: The configuration names no such catalog.
     """
     known = Config()
-    properties = known.get_catalog_config(name)
+    try:
+        properties = known.get_catalog_config(name)
+    except ValueError:
+        raise WarehouseError(
+            f"The catalog {name} is no list of properties in .pyiceberg.yaml.",
+            "Put `type:`, `uri:` and the like below its name.",
+        ) from None
     if properties is None:
         raise WarehouseError(
             f"There is no catalog named {name} in .pyiceberg.yaml.",
