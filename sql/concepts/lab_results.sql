@@ -19,28 +19,9 @@
 -- column plausible: whether the value lies within bounds that a living patient can have; null without value or bounds
 WITH named AS (
     SELECT
-        r.*,
-        coalesce(a.analyte, b.analyte) AS analyte,
-        coalesce(a.kind, b.kind) AS kind,
-        coalesce(a.unit, b.unit) AS analyte_unit,
-        coalesce(a.plausible_low, b.plausible_low) AS plausible_low,
-        coalesce(a.plausible_high, b.plausible_high) AS plausible_high,
-        coalesce(nullif(lower(replace(r.unit, ' ', '')), ''), 'none') AS spelling
-    FROM results_current AS r
-    LEFT JOIN analyte_names AS a
-        ON
-            upper(r.code) = a.code
-            AND CASE
-                WHEN r.code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN r.code_system
-                ELSE 'open'
-            END = a.code_space
-    LEFT JOIN analyte_names AS b
-        ON
-            upper(r.alt_code) = b.code
-            AND CASE
-                WHEN r.alt_code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN r.alt_code_system
-                ELSE 'open'
-            END = b.code_space
+        *,
+        coalesce(nullif(lower(replace(unit, ' ', '')), ''), 'none') AS spelling
+    FROM results_current
 ),
 
 converted AS (
@@ -54,9 +35,9 @@ converted AS (
     -- A code that is not known is a laboratory result when it comes from a laboratory, or when nothing
     -- tells where it comes from and it has a value: notes and reports come the same way.
     WHERE
-        n.kind = 'laboratory'
+        n.analyte_kind = 'laboratory'
         OR (
-            n.kind IS NULL
+            n.analyte_kind IS NULL
             AND (s.kind = 'laboratory' OR (s.kind IS NULL AND (n.value_number IS NOT NULL OR n.value_code IS NOT NULL)))
         )
 ),

@@ -15,44 +15,34 @@
 -- column reported_at: when it was reported
 -- column stated_at: when the record that states it was made
 -- column age_years: age in years at that time; 90 stands for 90 and over
-WITH order_words AS (
-    SELECT
-        record_id,
-        order_id,
-        placer_order_id,
-        coalesce(order_id, placer_order_id) AS order_key,
-        result_status,
-        stated_at
-    FROM orders
-    WHERE result_status IN ('C', 'X')
-),
 
-corrected_orders AS (
+-- Nothing here is named twice: DuckDB would keep a query that is (a CTE) apart and read every column beneath it.
+WITH corrected_orders AS (
     SELECT DISTINCT
         record_id,
-        order_key
-    FROM order_words
-    WHERE result_status = 'C' AND order_key IS NOT NULL
+        coalesce(order_id, placer_order_id) AS order_key
+    FROM orders
+    WHERE result_status = 'C' AND coalesce(order_id, placer_order_id) IS NOT NULL
 ),
 
 -- The filler's number and the placer's name one order: whichever of them a record leaves out, the other one tells.
 cancellations AS (
     SELECT
-        order_key,
+        coalesce(order_id, placer_order_id) AS order_key,
         stated_at
-    FROM order_words
+    FROM orders
     WHERE result_status = 'X'
     UNION ALL
     SELECT
         placer_order_id AS order_key,
         stated_at
-    FROM order_words
+    FROM orders
     WHERE result_status = 'X' AND order_id IS NOT NULL
     UNION ALL
     SELECT
         o.order_id AS order_key,
         w.stated_at
-    FROM order_words AS w
+    FROM orders AS w
     INNER JOIN orders AS o ON w.placer_order_id = o.placer_order_id
     WHERE w.result_status = 'X' AND w.order_id IS NULL
 ),

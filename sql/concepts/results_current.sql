@@ -13,6 +13,36 @@
 -- column reported_at: when it was reported
 -- column stated_at: when the record that states it was made
 -- column age_years: age in years at that time; 90 stands for 90 and over
+-- column analyte: name such as creatinine or heart_rate; null when the code is not known
+-- column analyte_kind: laboratory or vital; null when the code is not known
+-- column analyte_unit: the analyte's own unit; null when the code is not known
+-- column plausible_low: least value, in the analyte's own unit, that a living patient can have
+-- column plausible_high: highest such value
+WITH named AS (
+    SELECT
+        s.*,
+        coalesce(a.analyte, b.analyte) AS analyte,
+        coalesce(a.kind, b.kind) AS analyte_kind,
+        coalesce(a.unit, b.unit) AS analyte_unit,
+        coalesce(a.plausible_low, b.plausible_low) AS plausible_low,
+        coalesce(a.plausible_high, b.plausible_high) AS plausible_high
+    FROM result_statements AS s
+    LEFT JOIN analyte_names AS a
+        ON
+            upper(s.code) = a.code
+            AND CASE
+                WHEN s.code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN s.code_system
+                ELSE 'open'
+            END = a.code_space
+    LEFT JOIN analyte_names AS b
+        ON
+            upper(s.alt_code) = b.code
+            AND CASE
+                WHEN s.alt_code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN s.alt_code_system
+                ELSE 'open'
+            END = b.code_space
+)
+
 SELECT
     s.record_id,
     s.ordinal,
@@ -49,8 +79,13 @@ SELECT
     s.performer_id,
     s.performer_facility,
     s.method_code,
-    s.age_years
-FROM result_statements AS s
+    s.age_years,
+    s.analyte,
+    s.analyte_kind,
+    s.analyte_unit,
+    s.plausible_low,
+    s.plausible_high
+FROM named AS s
 LEFT JOIN superseded_results AS x
     ON
         s.record_id IS NOT DISTINCT FROM x.record_id

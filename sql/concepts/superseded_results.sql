@@ -11,15 +11,35 @@
 -- column is_superseded: Always true
 
 -- Most results are stated once. Only where several records speak of one order and time, one revises, or identities were
--- joined, is there anything to sort.
-WITH revised_orders AS (
+-- joined, is there anything to sort. To find that, all observations are looked at once, as they were recorded.
+WITH recorded AS (
+    SELECT
+        coalesce(order_id, placer_order_id, patient_id) AS result_of,
+        observed_at,
+        record_id,
+        count(*) AS n_statements,
+        max(CASE WHEN status IN ('corrected', 'deleted', 'wrong') THEN 1 ELSE 0 END) AS n_revised
+    FROM observations
+    GROUP BY coalesce(order_id, placer_order_id, patient_id), observed_at, record_id
+),
+
+contested_times AS (
+    SELECT
+        result_of,
+        observed_at
+    FROM recorded
+    GROUP BY result_of, observed_at
+    HAVING count(*) > 1 OR (sum(n_statements) > 1 AND count(record_id) < count(*))
+),
+
+revised_orders AS (
     SELECT result_of
-    FROM contested_results
-    WHERE is_revised
+    FROM recorded
+    WHERE n_revised = 1
     UNION
     SELECT coalesce(order_id, placer_order_id) AS result_of
     FROM orders
-    WHERE result_status = 'C' AND coalesce(order_id, placer_order_id) IS NOT NULL
+    WHERE result_status = 'C'
 ),
 
 joined_identities AS (
@@ -32,10 +52,29 @@ joined_identities AS (
     SELECT patient_id FROM encounter_moves
 ),
 
+rejoined AS (
+    SELECT DISTINCT
+        o.record_id,
+        TRUE AS is_rejoined
+    FROM observations AS o
+    INNER JOIN joined_identities AS j ON o.patient_id = j.patient_id
+),
+
+contested_records AS (
+    SELECT DISTINCT r.record_id
+    FROM recorded AS r
+    LEFT JOIN contested_times AS c
+        ON r.result_of = c.result_of AND r.observed_at IS NOT DISTINCT FROM c.observed_at
+    LEFT JOIN revised_orders AS o ON r.result_of = o.result_of
+    LEFT JOIN rejoined AS j ON r.record_id IS NOT DISTINCT FROM j.record_id
+    WHERE c.result_of IS NOT NULL OR o.result_of IS NOT NULL OR j.is_rejoined
+),
+
 statements AS (
     SELECT
         s.patient_id,
         s.order_key,
+        s.result_of,
         s.record_id,
         s.ordinal,
         s.code,
@@ -43,18 +82,11 @@ statements AS (
         s.sub_id,
         s.observed_at,
         s.stated_at,
-        o.result_of IS NOT NULL AND s.order_key IS NOT NULL AS is_in_revised_order,
-        coalesce(s.status, 'final') IN ('corrected', 'deleted', 'wrong') AS revises,
-        -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
-        coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
+        coalesce(s.status, 'final') IN ('corrected', 'deleted', 'wrong') AS revises
     FROM result_statements AS s
-    LEFT JOIN contested_results AS c
-        ON s.result_of = c.result_of AND s.recorded_observed_at IS NOT DISTINCT FROM c.recorded_observed_at
-    LEFT JOIN revised_orders AS o ON s.result_of = o.result_of
-    LEFT JOIN joined_identities AS j ON s.recorded_patient_id = j.patient_id
+    INNER JOIN contested_records AS c ON s.record_id IS NOT DISTINCT FROM c.record_id
     WHERE
-        (c.result_of IS NOT NULL OR o.result_of IS NOT NULL OR j.patient_id IS NOT NULL)
-        AND (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
+        (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
         -- To be told that a result is awaited does not take back the one that is known.
         AND coalesce(s.status, 'final') NOT IN ('pending', 'ordered', 'not-asked')
 ),
@@ -73,7 +105,11 @@ stated_again AS (
 ),
 
 in_doubt AS (
-    SELECT s.*
+    SELECT
+        s.*,
+        o.result_of IS NOT NULL AND s.order_key IS NOT NULL AS is_in_revised_order,
+        -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
+        coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
     FROM statements AS s
     INNER JOIN stated_again AS a
         ON
@@ -82,6 +118,7 @@ in_doubt AS (
             AND s.code IS NOT DISTINCT FROM a.code
             AND s.code_system IS NOT DISTINCT FROM a.code_system
             AND s.sub_id IS NOT DISTINCT FROM a.sub_id
+    LEFT JOIN revised_orders AS o ON s.result_of = o.result_of
 ),
 
 ranked AS (

@@ -34,27 +34,20 @@
 -- column age_years: age at that time; 90 stands for 90 and over
 WITH named AS (
     SELECT
-        r.patient_id,
-        r.encounter_id,
-        r.observed_at,
-        r.age_years,
-        r.value_number,
-        r.value_high,
-        r.value_code,
-        a.analyte AS vital,
-        a.plausible_low,
-        a.plausible_high,
-        coalesce(nullif(lower(replace(r.unit, ' ', '')), ''), 'none') AS spelling
-    FROM results_current AS r
-    INNER JOIN analyte_names AS a
-        ON
-            upper(r.code) = a.code
-            AND CASE
-                WHEN r.code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN r.code_system
-                ELSE 'open'
-            END = a.code_space
+        patient_id,
+        encounter_id,
+        observed_at,
+        age_years,
+        value_number,
+        value_high,
+        value_code,
+        analyte AS vital,
+        plausible_low,
+        plausible_high,
+        coalesce(nullif(lower(replace(unit, ' ', '')), ''), 'none') AS spelling
+    FROM results_current
     -- Inspired oxygen is charted at the bedside as well as with a blood gas.
-    WHERE a.kind = 'vital' OR a.analyte = 'fio2'
+    WHERE analyte_kind = 'vital' OR analyte = 'fio2'
 ),
 
 converted AS (
