@@ -1,12 +1,13 @@
 """The views on 20 million observations: through Iceberg, over plain Parquet, and beside polars.
 
-Every view runs twice in a process of its own (cold, then warm), on two threads and within 8 GiB,
-and must give up every column of every row: the rows are hashed, so that nothing is pruned away.
-The processor seconds of the warm run are told too: on a busy machine only they can be compared.
-``parquet`` is the same SQL over the same data files by ``read_parquet``. The peers are what one
-would write in polars for one data set: they know neither corrections, nor units, nor merged
-patients, and have to come to the same sums. Of the slowest five views the operators that dominate
-are told. The exit code is 1 when a view breaks a limit: 10 s, 8 GiB, 1.3 times Parquet.
+Every view runs twice in a process of its own, on two threads and within 8 GiB, and must give up
+every column of every row: the rows are hashed, so that nothing is pruned away. The first run opens
+the session and finds what a session keeps, the second has it. The ratio to Parquet, the same SQL
+over the same data files by ``read_parquet``, is that of processor seconds: on a busy machine only
+they can be compared. The peers are what one would write in polars for one data set: they know
+neither corrections, nor units, nor merged patients, and have to come to the same sums. Of the
+slowest five views the operators that dominate are told. The exit code is 1 when a view breaks a
+limit: 10 s for the first run, 8 GiB, 1.3 times Parquet.
 
     scripts/bench sql                                # makes a warehouse in a temporary folder
     scripts/bench sql --warehouse FOLDER             # made there if it does not exist, and kept
@@ -45,21 +46,25 @@ AT = "2023-01-01 00:00:00+00"
 
 
 def through_iceberg(warehouse: Path, view: str) -> Any:
-    """Return a connection as a query of a user gets it."""
+    """Return a connection as a query of a user gets it, with what a session keeps."""
     from lakehouse.query.place import locate
     from lakehouse.query.session import Session
 
     session = Session(locate(warehouse))
-    session.ensure([view])
+    session.check(every_value(view))
     return session.con
 
 
 def over_parquet(warehouse: Path, view: str) -> Any:
-    """Return a connection on which each table is ``read_parquet`` of its data files."""
+    """Return a connection on which each table is ``read_parquet`` of its data files.
+
+    It keeps the rows that a session keeps, too: the ratio is that of the formats.
+    """
     from lakehouse.query.codes import create_codes
     from lakehouse.query.evaluate import connect
+    from lakehouse.query.kept import KEPT
     from lakehouse.query.place import locate
-    from lakehouse.query.session import select_list
+    from lakehouse.query.scans import select_list
     from lakehouse.query.views import closure, ddl
     from lakehouse.tables import load_tables
 
@@ -75,23 +80,25 @@ def over_parquet(warehouse: Path, view: str) -> Any:
         stored = {r[0] for r in con.execute(f"DESCRIBE FROM {scan}").fetchall()} if files else set()
         source = f"FROM {scan}" if files else "WHERE false"
         con.execute(f'CREATE VIEW "{name}" AS SELECT {select_list(table, stored)} {source}')
+    con.execute(f"SET threads = {THREADS}")
+    con.execute(f"SET memory_limit = '{MEMORY}'")
     for name in order:
-        con.execute(ddl(place.views[name]))
+        kept = f"CREATE TABLE {KEPT} AS {place.views[KEPT].sql}"
+        con.execute(kept if name == KEPT else ddl(place.views[name]))
     return con
 
 
 def measure_view(warehouse: Path, view: str, how: str) -> dict[str, Any]:
     """Run one view twice and return what it took."""
-    con = (through_iceberg if how == "iceberg" else over_parquet)(warehouse, view)
-    if how == "parquet":
-        con.execute(f"SET threads = {THREADS}")
-        con.execute(f"SET memory_limit = '{MEMORY}'")
     found: dict[str, Any] = {}
+    con = None
     for run in ("cold", "warm"):
         began, worked = time.perf_counter(), time.process_time()
+        # the first query of a session looks for what the session keeps
+        con = con or (through_iceberg if how == "iceberg" else over_parquet)(warehouse, view)
         rows, digest = con.execute(every_value(view)).fetchone()
         found |= {"rows": rows, "digest": digest, run: time.perf_counter() - began}
-        found["processor"] = time.process_time() - worked
+        found[f"{run}_processor"] = time.process_time() - worked
     return found
 
 
@@ -224,13 +231,15 @@ PEERS = {
 def measure_peer(warehouse: Path, view: str, how: str) -> dict[str, Any]:
     """Run the polars peer or the same sum in SQL and return what it took."""
     peer, sql = PEERS[view]
-    con = None if how == "polars" else through_iceberg(warehouse, view)
     found: dict[str, Any] = {}
+    con = None
     for run in ("cold", "warm"):
         began, worked = time.perf_counter(), time.process_time()
+        if how != "polars":
+            con = con or through_iceberg(warehouse, view)
         total = peer(warehouse) if con is None else con.execute(sql).fetchone()[0]
         found |= {"sum": int(total), run: time.perf_counter() - began}
-        found["processor"] = time.process_time() - worked
+        found[f"{run}_processor"] = time.process_time() - worked
     return found
 
 
@@ -272,22 +281,24 @@ def line(view: str, iceberg: dict[str, Any], parquet: dict[str, Any]) -> dict[st
         raise SystemExit(
             f"{view}: {iceberg['rows']} rows through Iceberg, {parquet['rows']} over Parquet"
         )
-    entry["ratio"] = iceberg["warm"] / parquet["warm"]
+    again, plain = iceberg["warm_processor"], parquet["warm_processor"]
+    entry["ratio"] = again / plain
     entry["broken"] = [
         limit
         for limit, broken in (
-            (f"over {LIMIT_SECONDS:.0f} s", iceberg["warm"] > LIMIT_SECONDS),
+            (f"over {LIMIT_SECONDS:.0f} s", iceberg["cold"] > LIMIT_SECONDS),
             (f"over {LIMIT_GIB} GiB", iceberg["gib"] > LIMIT_GIB),
             (
                 f"over {LIMIT_RATIO} x",
-                entry["ratio"] > LIMIT_RATIO and iceberg["warm"] - parquet["warm"] > LEAST_SECONDS,
+                entry["ratio"] > LIMIT_RATIO and again - plain > LEAST_SECONDS,
             ),
         )
         if broken
     ]
     print(
-        f"{view:32} {entry['ratio']:5.2f} x  {iceberg['warm']:7.2f} s {parquet['warm']:7.2f} s"
-        f" {iceberg['processor']:7.2f} s {iceberg['gib']:5.1f} GiB {iceberg['rows']:>11,} rows"
+        f"{view:28} {iceberg['cold']:7.2f} s {iceberg['warm']:7.2f} s"
+        f" {iceberg['cold_processor']:7.2f} s {iceberg['warm_processor']:7.2f} s"
+        f" {entry['ratio']:5.2f} x {iceberg['gib']:5.1f} GiB {iceberg['rows']:>11,} rows"
         f"{''.join(f' {limit}' for limit in entry['broken'])}",
         flush=True,
     )
@@ -299,7 +310,10 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     from lakehouse.query.views import load_views
 
     names = options.views or sorted(load_views())
-    print(f"{'view':32} iceberg / parquet: ratio, seconds (warm), processor seconds, memory, rows")
+    print(
+        f"{'view':28} first query of a session, again; processor seconds of both; "
+        "again / over Parquet; peak memory; rows"
+    )
     views = []
     for name in names:
         measured = [apart(options.warehouse, "view", name, how) for how in ("iceberg", "parquet")]
@@ -313,18 +327,19 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
             continue
         if pair["sql"]["sum"] != pair["polars"]["sum"]:
             raise SystemExit(f"{name}: SQL and polars differ: {pair}")
-        ratio = pair["sql"]["warm"] / pair["polars"]["warm"]
+        first, again = (pair["sql"][run] / pair["polars"]["warm"] for run in ("cold", "warm"))
         print(
-            f"{name}: SQL through Iceberg takes {ratio:.2f} times as long as polars "
-            f"({pair['sql']['warm']:.2f} s, {pair['polars']['warm']:.2f} s; the same sum)"
+            f"{name}: SQL through Iceberg takes {first:.2f} times as long as polars, again "
+            f"{again:.2f} times ({pair['sql']['warm']:.2f} s, {pair['polars']['warm']:.2f} s; "
+            "the same sum)"
         )
     fine = [v for v in views if "ratio" in v]
-    slowest = sorted(fine, key=lambda v: -v["iceberg"]["warm"])[:5]
+    slowest = sorted(fine, key=lambda v: -v["iceberg"]["cold"])[:5]
     print("The slowest, with the processor seconds and rows of the operators that dominate:")
     for view in slowest:
         view |= apart(options.warehouse, "operators", view["view"], "iceberg")
         told = "; ".join(f"{n} {s:.1f} s, {r:,} rows" for n, s, r in view["operators"][:DOMINANT])
-        print(f"  {view['view']} {view['iceberg']['warm']:.1f} s: {told}", flush=True)
+        print(f"  {view['view']} {view['iceberg']['cold']:.1f} s: {told}", flush=True)
     broken = [v["view"] for v in views if v["broken"]]
     print(f"Limits broken: {', '.join(broken) or 'none'}")
     return {

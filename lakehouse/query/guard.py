@@ -39,12 +39,14 @@ class Reads:
         codes: Code sets, without their schema.
         everything: It lists what there is (SHOW, ``information_schema``).
         parameters: What ``$name`` names, and the numbers of ``?``.
+        describes: It asks for the columns of a query (DESCRIBE), not for its rows.
     """
 
     names: set[str] = field(default_factory=set)
     codes: set[str] = field(default_factory=set)
     everything: bool = False
     parameters: set[str] = field(default_factory=set)
+    describes: bool = False
 
 
 def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
@@ -67,8 +69,9 @@ def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
         raise _refusal(sql)
     if len(statements) != 1:
         raise _many() if statements else QueryError("There is no SQL to run.", "Give one SELECT.")
-    reads = Reads(parameters=tree.parameters(statements[0]))
-    for reference in tree.references(statements[0]):
+    (statement,) = statements
+    reads = Reads(parameters=tree.parameters(statement), describes=tree.describes(statement))
+    for reference in tree.references(statement):
         _judge(reference, reads, known, codes)
     return reads
 

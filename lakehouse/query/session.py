@@ -3,15 +3,14 @@
 Binding a view costs a look into the metadata of every table it stands on, so a session makes only
 what a query names. A table's view holds the folder, not a snapshot: DuckDB reads
 ``metadata/version-hint.text`` at each query, so a session that stays open sees every new ingest.
-Pinned to snapshots (``as_of``), it sees those instead.
+Pinned to snapshots (``as_of``), it sees those instead. What is dear to find and needed again it
+keeps (see ``kept``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
-from pathlib import Path
+from collections.abc import Iterable
 from threading import Lock
-from typing import Any
 
 import duckdb
 
@@ -21,12 +20,13 @@ from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
+from lakehouse.query.kept import Kept
 from lakehouse.query.library import fill_empty
-from lakehouse.query.place import EMPTY, Place
+from lakehouse.query.place import Place
+from lakehouse.query.scans import table_statements
 from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import CODES, closure, literal
-from lakehouse.storage.files import is_local
-from lakehouse.tables import Table, load_tables
+from lakehouse.tables import load_tables
 
 
 class Session:
@@ -39,6 +39,7 @@ class Session:
         self.closed = False
         self._making = Lock()
         self.con = connect()
+        self._kept = Kept(self.con, place, self.views)
         try:
             for statement in load_statements():
                 self.con.execute(statement)
@@ -57,7 +58,7 @@ class Session:
         return frozenset({*self.place.locations, *self.views})
 
     def check(self, sql: str) -> Reads:
-        """Return what a person's statement reads, and make it exist.
+        """Return what a person's statement reads, make it exist, and have the kept rows be of now.
 
         Raises:
             QueryError: The statement may not run, or the session is closed.
@@ -71,7 +72,16 @@ class Session:
             self.ensure(names, code_set_names(self.place.codes))
         else:
             self.ensure(reads.names, reads.codes)
+            if not reads.describes:
+                self._renew(reads)
         return reads
+
+    def _renew(self, reads: Reads) -> None:
+        with self._making:
+            try:
+                self._kept.renew(reads.names)
+            except duckdb.Error as error:
+                raise faults.query_error(error, self.known) from None
 
     def ensure(self, names: Iterable[str], codes: Iterable[str] = ()) -> None:
         """Make tables, views and code sets exist, with all that they stand on.
@@ -141,56 +151,3 @@ def lock_statements(place: Place) -> list[str]:
 
 def _slashed(location: str) -> str:
     return location.rstrip("/") + "/"
-
-
-def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place) -> list[str]:
-    """Return the statements that make a table's view, with its docs as comments.
-
-    The view has exactly the columns of the definition: one that the stored table (or the pinned
-    snapshot) does not have yet is null.
-    """
-    scan = _scan(place.locations.get(table.name), place.pins.get(table.name))
-    stored: set[str] = set()
-    if scan:
-        stored = {str(row[0]) for row in con.execute(f"DESCRIBE FROM {scan}").fetchall()}
-    return [
-        f'CREATE VIEW "{table.name}" AS SELECT {select_list(table, stored)} '
-        + (f"FROM {scan}" if scan else "WHERE false"),
-        f'COMMENT ON VIEW "{table.name}" IS {literal(table.doc)}',
-        *(
-            f'COMMENT ON COLUMN "{table.name}"."{c.name}" IS {literal(c.doc)}'
-            for c in table.columns.values()
-        ),
-    ]
-
-
-def select_list(table: Table, stored: Set[str]) -> str:
-    """Return all columns of a table, the ones that are not stored as nulls."""
-    return ", ".join(
-        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
-        for c in table.columns.values()
-    )
-
-
-def _scan(location: str | None, pin: int | None) -> str:
-    if location is None or pin == EMPTY:
-        return ""
-    if is_local(location) and not Path(location, "metadata", "version-hint.text").exists():
-        return ""  # the warehouse is older than the table, and nothing has been written since
-    pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
-    return f"iceberg_scan({literal(location)}{pinned})"
-
-
-_DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "bool": "BOOLEAN",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "date32[day]": "DATE",
-    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
-}
-
-
-def _duckdb_type(arrow: Any) -> str:
-    return _DUCKDB_TYPES[str(arrow)]

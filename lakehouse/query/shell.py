@@ -30,7 +30,7 @@ from lakehouse.query.evaluate import SETTLED, calendar_error
 from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
 from lakehouse.query.library import fill_empty
 from lakehouse.query.place import EMPTY, Place, cache_folder
-from lakehouse.query.session import table_statements
+from lakehouse.query.scans import table_statements
 from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import (
     View,

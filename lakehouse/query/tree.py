@@ -75,6 +75,17 @@ def parameters(statement: Mapping[str, Any]) -> set[str]:
     return {str(entry["key"]) for entry in statement.get("named_param_map") or ()}
 
 
+def describes(statement: Mapping[str, Any]) -> bool:
+    """Return whether a statement is DESCRIBE, of a name or of a query.
+
+    Examples:
+        >>> describes(parse("DESCRIBE SELECT 1 AS a")[0]), describes(parse("SELECT 1 AS a")[0])
+        (True, False)
+    """
+    source = statement["node"].get("from_table") or {}
+    return bool(source.get("type") == "SHOW_REF" and source.get("show_type") == "DESCRIBE")
+
+
 def references(tree: Any) -> list[Reference]:
     """Return the names that a tree uses; names of its own CTEs are none.
 

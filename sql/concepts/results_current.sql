@@ -8,6 +8,7 @@
 -- column encounter_id: pseudonym of the visit; null where none is known
 -- column code: code of the result as sent
 -- column category: section that made it (OBR-24)
+-- column unit: unit as sent
 -- column status: final, corrected, preliminary, ...; corrected also where only the order says so (OBR-25 C)
 -- column observed_at: when it was observed
 -- column reported_at: when it was reported

@@ -196,7 +196,8 @@ summed AS (
         min(mean_bp) AS mean_bp,
         min(gcs) AS gcs,
         max(creatinine) AS creatinine,
-        sum(urine_ml) AS urine_ml
+        -- as decimals, whose sum does not depend on the order in which rows come
+        sum(urine_ml::DECIMAL(18, 3))::DOUBLE AS urine_ml
     FROM dated
     GROUP BY patient_id, encounter_id, day_of_visit
 ),

@@ -16,7 +16,7 @@ import pytest
 import lakehouse
 from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.session import select_list
+from lakehouse.query.scans import select_list
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.tables import load_tables
 

@@ -1,0 +1,67 @@
+"""A table of a warehouse as DuckDB reads it: a view of ``iceberg_scan`` with the table's docs."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lakehouse.query.place import EMPTY, Place
+from lakehouse.query.views import literal
+from lakehouse.storage.files import is_local
+from lakehouse.tables import Table
+
+
+def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place) -> list[str]:
+    """Return the statements that make a table's view, with its docs as comments.
+
+    The view has exactly the columns of the definition: one that the stored table (or the pinned
+    snapshot) does not have yet is null.
+    """
+    scan = _scan(place.locations.get(table.name), place.pins.get(table.name))
+    stored: set[str] = set()
+    if scan:
+        stored = {str(row[0]) for row in con.execute(f"DESCRIBE FROM {scan}").fetchall()}
+    return [
+        f'CREATE VIEW "{table.name}" AS SELECT {select_list(table, stored)} '
+        + (f"FROM {scan}" if scan else "WHERE false"),
+        f'COMMENT ON VIEW "{table.name}" IS {literal(table.doc)}',
+        *(
+            f'COMMENT ON COLUMN "{table.name}"."{c.name}" IS {literal(c.doc)}'
+            for c in table.columns.values()
+        ),
+    ]
+
+
+def select_list(table: Table, stored: Set[str]) -> str:
+    """Return all columns of a table, the ones that are not stored as nulls."""
+    return ", ".join(
+        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
+        for c in table.columns.values()
+    )
+
+
+def _scan(location: str | None, pin: int | None) -> str:
+    if location is None or pin == EMPTY:
+        return ""
+    if is_local(location) and not Path(location, "metadata", "version-hint.text").exists():
+        return ""  # the warehouse is older than the table, and nothing has been written since
+    pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
+    return f"iceberg_scan({literal(location)}{pinned})"
+
+
+_DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "double": "DOUBLE",
+    "date32[day]": "DATE",
+    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+}
+
+
+def _duckdb_type(arrow: Any) -> str:
+    return _DUCKDB_TYPES[str(arrow)]

@@ -1,0 +1,123 @@
+"""The rows that a session keeps are those of the tables it reads, whatever is written meanwhile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lakehouse.query.evaluate import evaluate_view
+from lakehouse.query.kept import KEPT, SCHEMA
+from lakehouse.query.lakehouse import Lakehouse
+from lakehouse.query.result import Result
+
+from .conftest import Store, observations
+
+VALUES = "SELECT value FROM lab_results ORDER BY ALL"
+
+
+def statement(record: str, value: float, status: str, hour: int, **other: Any) -> dict[str, Any]:
+    at = datetime(2130, 1, 1, 8, tzinfo=UTC)
+    return {
+        "record_id": record,
+        "ordinal": 0,
+        "patient_id": "p1",
+        "order_id": "o1",
+        "code": "2345-7",
+        "code_system": "loinc",
+        "unit": "mg/dL",
+        "value_number": value,
+        "status": status,
+        "observed_at": at,
+        "stated_at": at.replace(hour=hour),
+        **other,
+    }
+
+
+FIRST = statement("r1", 90.0, "final", 9)
+CORRECTION = statement("r2", 95.0, "corrected", 10)
+
+
+def values(result: Result) -> list[float]:
+    return [row[0] for row in result.fetchall()]
+
+
+def is_kept(lake: Lakehouse) -> bool:
+    sql = f"SELECT count(*) FROM duckdb_tables() WHERE schema_name = '{SCHEMA}'"
+    return bool(lake._session.con.execute(sql).fetchone() == (1,))
+
+
+def test_a_correction_takes_the_place_of_what_a_session_has_shown(
+    empty: Path, store: Store
+) -> None:
+    store(empty, {"observations": [FIRST]})
+    with Lakehouse(empty) as lake:
+        assert values(lake.sql(VALUES)) == [90.0]
+        store(empty, {"observations": [CORRECTION]})
+        assert values(lake.sql(VALUES)) == [95.0]
+        assert values(lake.sql(f"SELECT record_id FROM {KEPT}")) == ["r1"]
+
+
+def test_a_result_that_is_read_late_never_shows_both(empty: Path, store: Store) -> None:
+    """It was asked for before the correction came: then or now, but not half of each."""
+    store(empty, {"observations": [FIRST]})
+    with Lakehouse(empty) as lake:
+        early = lake.sql(VALUES)
+        store(empty, {"observations": [CORRECTION]})
+        assert values(early) == [90.0]
+        both = lake.sql("SELECT count(*) FROM observations")
+        assert values(both) == [2], "a table that kept rows came from is renewed as well"
+        assert values(lake.sql(VALUES)) == [95.0]
+
+
+def test_merged_patients_are_found_again(empty: Path, store: Store) -> None:
+    """The answer stands on more tables than the observations."""
+    other = statement("r2", 95.0, "final", 10, patient_id="p2")
+    store(empty, {"observations": [FIRST, other]})
+    with Lakehouse(empty) as lake:
+        assert values(lake.sql(VALUES)) == [90.0, 95.0]
+        link = {"record_id": "r3", "ordinal": 0, "patient_id": "p1", "old_patient_id": "p2"}
+        store(empty, {"patient_links": [{**link, "kind": "merge"}]})
+        assert values(lake.sql(VALUES)) == [95.0]
+
+
+def test_what_does_not_need_the_rows_does_not_look_for_them(filled: Path) -> None:
+    with Lakehouse(filled) as lake:
+        for sql in (
+            "SELECT count(*) FROM observations",
+            "DESCRIBE SELECT * FROM lab_results",
+            "SHOW TABLES",
+            "SELECT count(*) FROM patients_current",
+        ):
+            lake.sql(sql).fetchall()
+        lake.describe("sofa")
+        assert not is_kept(lake)
+        lake.sql("SELECT count(*) FROM lab_results").fetchall()
+        assert is_kept(lake)
+
+
+def test_a_state_of_the_past_keeps_its_own(empty: Path, store: Store) -> None:
+    store(empty, {"observations": [FIRST]})
+    with Lakehouse(empty) as lake:
+        then = lake.snapshots("observations").column("snapshot_id")[0].as_py()
+    store(empty, {"observations": [CORRECTION]})
+    with Lakehouse(empty, as_of=then) as lake:
+        assert values(lake.sql(VALUES)) == [90.0]
+        store(empty, {"observations": observations(3)})
+        assert values(lake.sql(VALUES)) == [90.0]
+
+
+def test_kept_rows_are_the_views_rows(empty: Path, store: Store) -> None:
+    rows = [FIRST, CORRECTION, statement("r3", 97.0, "corrected", 11), *observations(20)]
+    store(empty, {"observations": rows})
+    expected = evaluate_view(KEPT, {"observations": rows})
+    with Lakehouse(empty) as lake:
+        kept = lake.sql(f"SELECT * FROM {KEPT} ORDER BY record_id, ordinal").arrow()
+    assert kept.num_rows == 2
+    assert kept.to_pylist() == expected.to_pylist()
+
+
+def test_a_warehouse_without_rows(empty: Path) -> None:
+    with Lakehouse(empty) as lake:
+        assert values(lake.sql(VALUES)) == []
+        assert values(lake.sql(VALUES)) == []
