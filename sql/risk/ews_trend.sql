@@ -26,26 +26,19 @@ WITH ranked AS (
         patient_id,
         encounter_id,
         measured_at,
-        score,
-        n_missing,
-        risk,
+        news2_score AS score,
+        news2_n_missing AS n_missing,
+        news2_risk AS risk,
         date_trunc('hour', measured_at) AS hour_at,
         row_number() OVER (
             PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at) ORDER BY measured_at DESC
-        ) AS nth
-    FROM news2
-),
-
-mews_ranked AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        score,
-        date_trunc('hour', measured_at) AS hour_at,
+        ) AS nth,
+        CASE WHEN is_mews THEN mews_score END AS mews,
+        -- the inputs of MEWS are among those of NEWS2, but its last time in the hour may be an earlier one
         row_number() OVER (
-            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at) ORDER BY measured_at DESC
-        ) AS nth
-    FROM mews
+            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at), is_mews ORDER BY measured_at DESC
+        ) AS nth_alike
+    FROM early_warning_scores
 ),
 
 hours AS (
@@ -59,7 +52,8 @@ hours AS (
         max(CASE WHEN nth = 1 THEN score END) AS news2,
         max(score) AS news2_highest,
         max(CASE WHEN nth = 1 THEN n_missing END) AS n_missing,
-        max(CASE WHEN nth = 1 THEN risk END) AS risk
+        max(CASE WHEN nth = 1 THEN risk END) AS risk,
+        max(CASE WHEN nth_alike = 1 THEN mews END) AS mews
     FROM ranked
     GROUP BY patient_id, encounter_id, hour_at
 ),
@@ -99,7 +93,7 @@ SELECT
     moving.news2_highest,
     moving.n_missing,
     moving.risk,
-    mews_ranked.score AS mews,
+    moving.mews,
     moving.previous_hour_at,
     moving.news2_change,
     moving.news2_change_6h,
@@ -112,11 +106,5 @@ SELECT
     ) AS hour_of_visit,
     moving.news2 >= 5 AND moving.news2_change_6h >= 2 AS deteriorating
 FROM moving
-LEFT JOIN mews_ranked
-    ON
-        moving.patient_id = mews_ranked.patient_id
-        AND moving.encounter_id IS NOT DISTINCT FROM mews_ranked.encounter_id
-        AND moving.hour_at = mews_ranked.hour_at
-        AND mews_ranked.nth = 1
 LEFT JOIN encounters_current AS encounters
     ON moving.patient_id = encounters.patient_id AND moving.encounter_id = encounters.encounter_id
