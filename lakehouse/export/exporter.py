@@ -21,6 +21,7 @@ from lakehouse.errors import InputError, LakehouseError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.streams import strip_riders
 from lakehouse.export.table import Options
+from lakehouse.export.unused_bits import clear_unused_bits
 from lakehouse.export.walker import ObjectDeidentifier, identity
 from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
@@ -145,6 +146,7 @@ class Exporter:
                 raise Refused("a DICOMDIR (an index is never copied)")
             cleaned = self._pixels(dataset)
             strip_riders(dataset)
+            clear_unused_bits(dataset)
             issuer, number = identity(dataset, self._authority)
             try:
                 self._deidentify(dataset)

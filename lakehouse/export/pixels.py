@@ -205,7 +205,8 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
         return "an image stated to have burned-in identity", True
     if any(word != "NO" for word in _words(dataset, "RecognizableVisualFeatures")):
         return "an image stated to show who it is", False
-    if any(t.group >> 8 == 0x60 and _in_pixels(dataset, t) for t in sorted(dataset.keys())):
+    overlays = [tag for tag in sorted(dataset.keys()) if tag.group >> 8 == 0x60]
+    if any(_in_pixels(dataset, tag) for tag in overlays) or _without_data(overlays):
         return "an image with an overlay inside its pixels", False
     if sop_class in _PRINTED:
         return "a printed image", True
@@ -238,7 +239,13 @@ def _words(dataset: Dataset, keyword: str) -> list[str]:
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-_OVERLAY_BITS, _OVERLAY_PLACE = 0x0100, 0x0102
+_OVERLAY_BITS, _OVERLAY_PLACE, _OVERLAY_ROWS, _OVERLAY_DATA = 0x0100, 0x0102, 0x0010, 0x3000
+
+
+def _without_data(overlays: list[BaseTag]) -> bool:
+    """Return whether an overlay has a size and no data of its own: then it is in the pixels."""
+    sized = {tag.group for tag in overlays if tag.element == _OVERLAY_ROWS}
+    return bool(sized - {tag.group for tag in overlays if tag.element == _OVERLAY_DATA})
 
 
 def _in_pixels(dataset: Dataset, tag: BaseTag) -> bool:

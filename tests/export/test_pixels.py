@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from PIL import Image
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 from small_objects import an_object, exported, save
 
 from lakehouse.errors import DefinitionError
-from lakehouse.export import Regions, export_dicom
+from lakehouse.export import Exporter, Refused, Regions, export_dicom
 from lakehouse.export.streams import strip_riders
 from lakehouse.privacy.keys import Secret
 
@@ -74,7 +82,8 @@ def test_objects_that_may_show_identity_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("tag", "value"), [(0x60000100, 16), (0x60000100, [1, 16]), (0x601E0102, 12)]
+    ("tag", "value"),
+    [(0x60000100, 16), (0x60000100, [1, 16]), (0x601E0102, 12), (0x60020010, 8)],
 )
 def test_an_overlay_inside_the_pixels_is_refused(
     tmp_path: Path, secret: Secret, tag: int, value: Any
@@ -84,6 +93,46 @@ def test_an_overlay_inside_the_pixels_is_refused(
     save(ds, tmp_path / "in" / "a")
     report = export_dicom(tmp_path / "in", tmp_path / "out", secret)
     assert list(report.outcomes) == [("refused", "an image with an overlay inside its pixels")]
+
+
+UNUSED = {  # bits stored, high bit, representation, cells as they are and as a copy has them
+    "an overlay above": (12, 11, 0, [0x0FFF, 0x1FFF, 0xF123], [0x0FFF, 0x0FFF, 0x0123]),
+    "an overlay below": (12, 15, 0, [0x1230, 0x123F, 0xFFF1], [0x1230, 0x1230, 0xFFF0]),
+    "a sign": (12, 11, 1, [0x07FF, 0xFFFF, 0x0800], [0x07FF, 0xFFFF, 0xF800]),
+    "a sign and an overlay": (12, 11, 1, [0x17FF, 0x8FFF, 0x0001], [0x07FF, 0xFFFF, 0x0001]),
+    "none": (16, 15, 0, [0xFFFF, 0x8000, 1], [0xFFFF, 0x8000, 1]),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSED)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_bits_that_no_sample_uses_are_cleared(
+    kind: str, syntax: str, tmp_path: Path, secret: Secret
+) -> None:
+    """PS3.5 8.1.1: an overlay may stand there, and nothing else may say so any more."""
+    stored, high, signed, cells, cleared = UNUSED[kind]
+    order = "<" if syntax == ExplicitVRLittleEndian else ">"
+    ds = an_object(
+        syntax=syntax, BitsAllocated=16, BitsStored=stored, HighBit=high, Rows=1, Columns=3,
+        PixelRepresentation=signed, PixelData=struct.pack(f"{order}3H", *cells) ,
+    )  # fmt: skip
+    ds["PixelData"].VR = "OW"
+    path = save(ds, tmp_path / "in" / "a")
+    copy = pydicom.dcmread(Exporter(tmp_path / "out", secret).write(path.read_bytes()))
+    assert list(struct.unpack(f"{order}3H", copy.PixelData[:6])) == cleared
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 20), (12, 5), (0, 11), ("", 11)])
+def test_bits_that_cannot_be_are_refused(
+    stored: Any, high: int, tmp_path: Path, secret: Secret
+) -> None:
+    values = {"BitsAllocated": 16, "BitsStored": stored or None, "HighBit": high}
+    ds = an_object(**values, Rows=1, Columns=3, PixelData=bytes(6))
+    if stored == 0:
+        ds.BitsStored = 0
+    path = save(ds, tmp_path / "in" / "a")
+    with pytest.raises(Refused, match="cannot be decoded"):
+        Exporter(tmp_path / "out", secret).write(path.read_bytes())
 
 
 REGIONS = """
