@@ -6,6 +6,7 @@ one day.
 
     scripts/bench dicom                       # 20,000 objects made of the samples' headers
     scripts/bench dicom --files 2000          # a quicker look
+    scripts/bench dicom --growth 2000 5000 20000 40000 90000    # memory alone, at these counts
     scripts/bench dicom --samples FOLDER      # where the sample objects lie
 """
 
@@ -15,7 +16,7 @@ import argparse
 import json
 import os
 import platform
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -170,10 +171,16 @@ MEASURES: dict[str, Callable[[Path], dict[str, Any]]] = {
 }
 
 
+def peak_kb() -> int:
+    """Return the most memory that this process had; ``ru_maxrss`` begins with its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
 def child(measure: str, folder: Path) -> None:
     warnings.simplefilter("ignore")
     result = MEASURES[measure](folder)
-    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    result["peak_mb"] = peak_kb() / 1024
     print(json.dumps(result))
 
 
@@ -195,10 +202,26 @@ def run(measure: str, folder: Path, label: str = "") -> dict[str, Any]:
     result["files_per_s"] = result["files"] / result["seconds"]
     print(
         f"  {label or measure:16} {result['files']:>7,} files {result['files_per_s']:>9,.0f}/s "
-        f"{result['peak_mb']:>6,} MB peak",
+        f"{result['peak_mb']:>6,.0f} MB peak",
         flush=True,
     )
     return result
+
+
+def growth(place: Path, counts: list[int], samples: Path) -> dict[str, dict[str, Any]]:
+    """Take the peak of an ingest at each count, and say what a further object adds."""
+    taken: dict[str, dict[str, Any]] = {}
+    before: tuple[int, float] | None = None
+    for count in sorted(counts):
+        folder = place / f"{count}"
+        make(folder, count, samples)
+        found = taken[f"ingest of {count}"] = run("ingest", folder)
+        shutil.rmtree(folder)
+        if before is not None:
+            more = (found["peak_mb"] - before[1]) * 1024 / (count - before[0])
+            print(f"  {more:>39.2f} KB for each further object")
+        before = count, found["peak_mb"]
+    return taken
 
 
 def main() -> None:
@@ -206,10 +229,15 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--samples", type=Path, default=SAMPLES)
     parser.add_argument("--out", type=Path, default=Path(".bench"))
+    parser.add_argument("--growth", type=int, nargs="+", metavar="FILES")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.child[0], Path(args.child[1]))
+        return
+    if args.growth:
+        with tempfile.TemporaryDirectory() as place:
+            growth(Path(place), args.growth, args.samples)
         return
     args.out.mkdir(exist_ok=True)
     taken: dict[str, dict[str, Any]] = {}

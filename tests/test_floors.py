@@ -13,7 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "lakehouse"
 
 FLOORS = [
     {"errors", "resources"},
-    {"archives", "batch", "tables", "content", "farfile", "inputfile", "longlist", "reports"},
+    {
+        "archives",
+        "batch",
+        "codesystems",
+        "tables",
+        "content",
+        "farfile",
+        "inputfile",
+        "longlist",
+        "reports",
+    },
     {"formats", "quality", "privacy", "storage", "synth"},
     {
         "discover",

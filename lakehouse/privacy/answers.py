@@ -18,12 +18,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.codesystems import shape_of
 from lakehouse.privacy.actions import Rows
 from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.columns import Bools, distinct, mapped
 from lakehouse.privacy.facts import rows as facts
 from lakehouse.privacy.policy import Policy
-from lakehouse.privacy.terminology import shape_of
 from lakehouse.resources import resource
 from lakehouse.tables import Table
 

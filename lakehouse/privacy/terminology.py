@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lakehouse.codesystems import public_systems, shape_of
 from lakehouse.errors import DefinitionError
 from lakehouse.privacy.columns import distinct
 from lakehouse.privacy.facts import rows
@@ -32,25 +33,6 @@ SITE_FILE = "local_codes.csv"
 public), ``code`` and ``display``."""
 
 LOCAL = "local"
-
-
-@cache
-def public_systems() -> dict[str, str]:
-    """Return the shape of codes by public system; ``hl7-*`` speaks for a family.
-
-    Examples:
-        >>> sorted(public_systems())[:3]
-        ['atc', 'cdcrec', 'cpt']
-    """
-    listed = rows(resource("catalog/codes") / "code_systems.csv")
-    return {row["code_system"]: rf"^(?:{row['shape']})$" for row in listed}
-
-
-def shape_of(system: str) -> str | None:
-    """Return the shape of a system's codes, or None when the system is not a public one."""
-    family, dash, number = system.partition("-")
-    wide = f"{family}-*" if dash and number.isdigit() else ""
-    return public_systems().get(system) or public_systems().get(wide)
 
 
 def _bare(codes: pa.Array) -> pa.Array:

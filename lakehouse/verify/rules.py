@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lakehouse.codesystems import shape_of
 from lakehouse.privacy.actions import SHIFTED_FROM
 from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.answers import answer_columns, asked, over_90, question_of, years
 from lakehouse.privacy.columns import whole
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.shapes import code_shaped, place_shaped
-from lakehouse.privacy.terminology import shape_of
 from lakehouse.privacy.zip3 import populous
 from lakehouse.tables import Column, Table
 

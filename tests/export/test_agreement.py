@@ -70,10 +70,6 @@ DIFFERENT = {
 """Columns that differ, with the reason."""
 
 
-LOCAL_UNITS = {"cm"}  # of OFFIS's own scheme, in two samples
-MISSHAPEN = {"Y-X1743"}  # said to be of SNOMED RT, in no shape of its codes
-
-
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
     return Secret.create(tmp_path_factory.mktemp("key") / "key")
@@ -118,16 +114,6 @@ def without_texts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [r for r in rows if r["position"] not in gone and not r["position"].startswith(below)]
 
 
-def is_local(column: str, row: dict[str, Any]) -> bool:
-    """Return whether a column is of a local code: tables keep such codes, copies none."""
-    if column == "unit":  # the only code whose system no column names
-        return row[column] in LOCAL_UNITS
-    if row[column] in MISSHAPEN or row.get(column.replace("_system", "_code")) in MISSHAPEN:
-        return True
-    stem = column.removesuffix("_code").removesuffix("_system").removesuffix("_display")
-    return row.get(f"{stem}_system", row.get("code_system")) == "local"
-
-
 def test_the_rows_of_a_copy_are_those_of_its_original(
     shared_data: Path, tmp_path: Path, secret: Secret
 ) -> None:
@@ -153,7 +139,7 @@ def test_the_rows_of_a_copy_are_those_of_its_original(
             for ours, theirs in zip(stored[name], copied.get(name, []), strict=True):
                 seen[name] += 1
                 for column, value in ours.items():
-                    if column in DIFFERENT or is_local(column, ours):
+                    if column in DIFFERENT:
                         continue
                     if column == "age_years" and not with_age:
                         continue  # known from the birth date alone, which no copy has

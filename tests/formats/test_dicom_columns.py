@@ -34,6 +34,7 @@ NO_CODES: set[tuple[str, Any, Any]] = {
     ("image_type", "DERIVED\\PRIMARY\\EPICARDIAL\\", "DERIVED\\PRIMARY\\EPICARDIAL\\0001"),
     ("manufacturer", None, "QIICR, compressed with Pydicom"),
     ("manufacturer", None, "https://github.com/QIICR/Slicer-SUVFactorCalculator"),
+    ("radiopharmaceutical_code", None, "Y-X1743"),  # of no shape that SNOMED RT's codes have
     ("manufacturer", None, "Manufacturer name here"),
     ("manufacturer", None, "MyManufacturer"),
     ("manufacturer", None, "debug"),

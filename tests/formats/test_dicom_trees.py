@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.dicom import FORMAT
+from lakehouse.formats.dicom.concepts import is_public
 from lakehouse.formats.dicom.dose import converted
 from lakehouse.synth.writers.dicom.dose import DOSE_REPORT, content
 from lakehouse.synth.writers.dicom.encode import part10
@@ -50,8 +51,11 @@ def walk(item: Dataset, position: str = "1") -> Iterator[tuple[str, Dataset]]:
 
 
 def code(item: Dataset, keyword: str) -> str | None:
+    """Return the code as pydicom has it, where its scheme is a public one."""
     found = item.get(keyword)
-    return str(found[0].get("CodeValue", "")) or None if found else None
+    value = str(found[0].get("CodeValue", "")) if found else ""
+    designator = str(found[0].get("CodingSchemeDesignator", "")) if found else ""
+    return value if value and is_public(designator, value) else None
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

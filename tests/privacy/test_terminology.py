@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from lakehouse.codesystems import public_systems, shape_of
 from lakehouse.errors import DefinitionError
 from lakehouse.privacy.facts import rows
-from lakehouse.privacy.terminology import SITE_FILE, Terminology, public_systems, shape_of
+from lakehouse.privacy.terminology import SITE_FILE, Terminology
 from lakehouse.resources import resource
 from lakehouse.tables import load_tables
 
@@ -21,7 +22,7 @@ EXAMPLES = {
     "cvx": "207", "mvx": "PFR", "cpt": "99213", "hcpcs": "G0008", "drg": "470",
     "nucc": "207R00000X", "ucum": "mg/dL", "cdcrec": "2106-3", "dcm": "113691", "dicom": "113691",
     "srt": "T-D3000", "fma": "7195", "radlex": "RID5824", "mdc": "147842", "nullflavor": "UNK",
-    "iso3166": "USA", "hl7-0078": "HH",
+    "iso3166": "USA", "bcp47": "en-US", "hl7-0078": "HH",
 }  # fmt: skip
 
 

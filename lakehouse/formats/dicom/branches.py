@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.formats.dicom import values
-from lakehouse.formats.dicom.concepts import has_own_texts, meaning
+from lakehouse.formats.dicom.concepts import has_own_texts, is_public, meaning
 from lakehouse.formats.dicom.harmless import passes, rule_of
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, names, qualified
 from lakehouse.formats.dicom.record import Item, Record
@@ -103,12 +103,16 @@ class Branch:
         return next(self.branches(keyword), Branch(self.record, {}))
 
     def code(self, keyword: str) -> tuple[str | None, str | None, str | None]:
-        """Return code, system and text of the first code of a sequence."""
+        """Return code, system and text of the first code of a sequence; of a local one no code."""
         item = self.first(keyword)
         code = item.text("CodeValue") or item.text("LongCodeValue") or item.text("URNCodeValue")
         designator = item.text("CodingSchemeDesignator")
-        system = None if code is None else names("coding_schemes").get(designator or "", "local")
-        ours = None if code is None else meaning(designator or "", code)
+        if code is None:
+            return None, None, None
+        if not is_public(designator or "", code):
+            return None, "local", None
+        system = names("coding_schemes").get(designator or "", "local")
+        ours = meaning(designator or "", code)
         if ours is not None or has_own_texts(designator or ""):
             return code, system, ours
         return code, system, item.text("CodeMeaning")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject
+from lakehouse.formats.dicom.concepts import is_public
 from lakehouse.formats.dicom.harmless import passes
 from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
 from lakehouse.formats.dicom.record import Record, empty
@@ -101,6 +102,8 @@ class Columns:
         if feed.kind == "age":
             return pa.array(self.pick(feed.keys, _age), feed.type)
         found = self.pick(feed.keys, _converter(feed), feed.factors)
+        if feed.more:
+            found = self._public(feed, found)
         if "else" in feed.options:
             found = [feed.options["else"] if value is None else value for value in found]
         return pa.array(found, feed.type)
@@ -108,6 +111,18 @@ class Columns:
     @staticmethod
     def _else(first: list[Any], second: list[Any]) -> list[Any]:
         return [b if a is None else a for a, b in zip(first, second, strict=True)]
+
+    def _public(self, feed: Feed, found: list[Any]) -> list[Any]:
+        """Return the codes that are public ones, or the systems of codes, of others ``local``."""
+        if "names" in feed.options:
+            codes, schemes = self.pick(feed.more, text), self.pick(feed.keys, text)
+            whole = zip(found, codes, schemes, strict=True)
+            return [c and (s if is_public(d or "", c) else "local") for s, c, d in whole]
+        schemes = self.pick(feed.more, text)
+        pairs = zip(found, schemes, strict=True)
+        kept = [c if c and is_public(d or "", c) else None for c, d in pairs]
+        self.unknown.update(row for row, c in enumerate(found) if c and kept[row] is None)
+        return kept
 
     def _ids(self, feed: Feed) -> list[str | None]:
         numbers = self.pick(feed.keys, text)

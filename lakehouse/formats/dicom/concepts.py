@@ -1,13 +1,24 @@
-"""The texts of the standard's own codes (PS3.16), as pydicom ships them."""
+"""Codes: which are public, and the texts of the standard's own (PS3.16), as pydicom ships them."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+
+from lakehouse.codesystems import shape_of
+from lakehouse.formats.dicom.mapping import names
+from lakehouse.formats.dicom.terms import is_known_text
 
 _KIND = re.compile(r" \([a-z /]+\)$")  # SNOMED CT: "(body structure)"
 _SNOMED_RT = ("SRT", "SNM3", "99SDM")
-_OF_THE_STANDARD = frozenset(["DCM", "SCT", "UCUM", *_SNOMED_RT])
+_LANGUAGES = ("RFC3066", "RFC5646", "ISO639_1", "ISO639_2", "ISO3166_1")
+_PREFIX = r"(?:da|[YZEPTGMkhdcmunpfaz])?"
+_DOSE = r"Gy(?:[cdm]?m2?)?"  # of a dose area product many devices write Gym2 for Gy.m2
+_WORD = "mol|eV|Sv|Bq|Ci|Hz|cd|Pa|min|deg|rad|wk|mo|bar|Cel"
+_ATOM = rf"(?:{_DOSE}|{_WORD}|[mgsAKVTJNWClLhda%]|\d{{1,3}})"
+_NOTE = re.compile(r"\{([^}]*)\}")
+_UNIT = re.compile(rf"/?{_PREFIX}{_ATOM}[+-]?\d?(?:[./*]{_PREFIX}{_ATOM}[+-]?\d?){{0,3}}")
+_OF_THE_STANDARD = frozenset(["DCM", "SCT", "UCUM", *_SNOMED_RT, *_LANGUAGES])
 
 
 @cache
@@ -44,3 +55,27 @@ def meaning(designator: str, code: str) -> str | None:
 def has_own_texts(designator: str) -> bool:
     """Return whether all texts of a scheme's codes come from ``meaning``, none from a source."""
     return designator in _OF_THE_STANDARD
+
+
+@lru_cache(maxsize=1 << 14)
+def is_public(designator: str, code: str) -> bool:
+    """Return whether a code is one of the standard's own, or has the shape of its public scheme.
+
+    What stands in another scheme may be anything that somebody typed: neither rows nor copies
+    hold it.
+
+    Examples:
+        >>> is_public("SCT", "80891009"), is_public("UCUM", "mm"), is_public("99ACME", "SMITH")
+        (True, True, False)
+    """
+    if meaning(designator, code) is not None:
+        return True
+    system = names("coding_schemes").get(designator, "local")
+    if system == "ucum":
+        notes = _NOTE.findall(code)
+        bare = _NOTE.sub("", code)
+        return all(map(is_known_text, notes)) and (not bare or _UNIT.fullmatch(bare) is not None)
+    if system == "dcm":  # its words are modalities, which are listed; only numbers grow
+        return re.fullmatch(r"\d{5,6}", code) is not None
+    shape = shape_of(system)
+    return shape is not None and re.fullmatch(shape, code) is not None

@@ -50,7 +50,8 @@ class Feed:
         type: Its Arrow type.
         kind: ``value``, ``id``, ``moment``, ``hour``, ``birth`` or ``age``.
         keys: Where the value stands, first choice first (the date, for a moment).
-        more: The same for what goes with it: issuer of an id, time of a moment.
+        more: The same for what goes with it: issuer of an id, time of a moment, scheme of a code
+            and code of a scheme.
         at: The same for the DT attribute of a moment.
         factors: Into the column's unit, by the key whose attribute has another.
         rule: What each value must pass to be kept (``harmless``), or None.
@@ -112,6 +113,13 @@ def _keys(text: str) -> tuple[Key, ...]:
     return tuple(_factors(text))
 
 
+def _beside(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Return where the schemes of codes stand, and the codes of schemes; nothing for others."""
+    code, scheme = keyword_tag("CodeValue"), keyword_tag("CodingSchemeDesignator")
+    other = {code: scheme, scheme: code}
+    return tuple((*k[:-1], other[k[-1]]) for k in keys if isinstance(k, tuple) and k[-1] in other)
+
+
 def _rule(phi: str, key: Key, options: Mapping[str, Any]) -> str | None:
     """Return the rule for the values of a column of codes."""
     from lakehouse.formats.dicom.harmless import rule_of
@@ -141,7 +149,9 @@ def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
         keys = tuple(factors)
         scaled = {key: factor for key, factor in factors.items() if factor != 1}
         rule = _rule(load_tables()[table].columns[column].phi, keys[0], options)
-        return Feed(column, kind_of, "value", keys, factors=scaled, rule=rule, options=options)
+        return Feed(
+            column, kind_of, "value", keys, _beside(keys), (), scaled, rule=rule, options=options
+        )
     if "id" in options:
         issuer = _keys(options["issuer"]) if "issuer" in options else ()
         return Feed(column, kind_of, "id", _keys(options["id"]), issuer, options=options)

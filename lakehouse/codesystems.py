@@ -1,0 +1,29 @@
+"""The public code systems, and the shapes that their codes have."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+
+from lakehouse.resources import resource
+
+
+@cache
+def public_systems() -> dict[str, str]:
+    """Return the shape of codes by public system; ``hl7-*`` speaks for a family.
+
+    Examples:
+        >>> sorted(public_systems())[:3]
+        ['atc', 'cdcrec', 'cpt']
+    """
+    path = resource("catalog/codes") / "code_systems.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        listed = csv.DictReader(line for line in lines if not line.startswith("#"))
+        return {row["code_system"]: rf"^(?:{row['shape']})$" for row in listed}
+
+
+def shape_of(system: str) -> str | None:
+    """Return the shape of a system's codes, or None when the system is not a public one."""
+    family, dash, number = system.partition("-")
+    wide = f"{family}-*" if dash and number.isdigit() else ""
+    return public_systems().get(system) or public_systems().get(wide)
