@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -261,11 +262,30 @@ def _order(keys: Mapping[str, pa.Array]) -> pa.Array | None:
         if begins is not None:
             ranks[f"{key} begins"] = begins
         ranks[key] = _ranks(column)
-    order = pc.sort_indices(pa.table(ranks), sort_keys=[(k, "ascending") for k in ranks])
-    positions = order.to_numpy()
-    if np.array_equal(positions, np.arange(len(positions), dtype=positions.dtype)):
+    order = _order_of(pa.table(ranks))
+    if np.array_equal(order, np.arange(len(order), dtype=order.dtype)):
         return None
-    return order
+    return pa.array(order)
+
+
+def _order_of(ranks: pa.Table) -> npt.NDArray[np.integer]:
+    """Return the positions of rows in the order of all columns.
+
+    NumPy sorts integers five times as fast as Arrow sorts by several columns: where the first is
+    one without nulls, and tells most rows apart, the others alone are left to Arrow.
+    """
+    keys = [(name, "ascending") for name in ranks.column_names]
+    if pa.types.is_uint64(ranks.schema.field(0).type):
+        first = ranks.column(0).to_numpy()
+        order = np.argsort(first)
+        equal = np.diff(first[order]) == 0
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        if len(tied) <= len(order) // 2:
+            rows = np.sort(order[tied])  # so that Arrow leaves equal ones as they came
+            among = pc.sort_indices(ranks.take(pa.array(rows)), sort_keys=keys)
+            order[tied] = rows[among.to_numpy()]
+            return order
+    return pc.sort_indices(ranks, sort_keys=keys).to_numpy()
 
 
 def _ranks(column: pa.Array) -> pa.Array:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,21 @@ def test_rows_are_sorted_inside_a_file(warehouse: Warehouse) -> None:
         stored = pq.read_table(file.location)
         assert stored["patient_id"].to_pylist() == ["a", "a", "b", "b", "b", None]
         assert stored["ordinal"].to_pylist() == [5, 3, 2, 0, 1, 4]
+
+
+@pytest.mark.parametrize("patients", [1, 20, 5_000])
+def test_many_rows_are_sorted_whether_or_not_their_first_key_tells_them_apart(
+    warehouse: Warehouse, patients: int
+) -> None:
+    some = random.Random(patients)
+    who = [f"{some.randrange(patients):08d}{i % 3}" for i in range(3_000)]
+    at = [datetime(2150, 1, some.randrange(1, 29), tzinfo=UTC) for _ in who]
+    table = pa.table({"patient_id": who, "stated_at": at, "ordinal": list(range(3_000))})
+    with IngestTransaction(warehouse, "one") as transaction:
+        spec = warehouse.write_spec()
+        (file,) = write_tables(spec, {"patients": table}, transaction.attempt, 0)
+        stored = pq.read_table(file.location)
+    assert stored["ordinal"].to_pylist() == sorted(range(3_000), key=lambda i: (who[i], at[i], i))
 
 
 def test_a_file_carries_the_ids_of_its_columns(warehouse: Warehouse) -> None:

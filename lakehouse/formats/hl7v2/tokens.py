@@ -108,6 +108,7 @@ class Tokens:
     def __init__(self, data: bytes, delimiters: Delimiters) -> None:
         self.delimiters = delimiters
         padded = b"".join((b"\r", data, b"\r", bytes(PADDING)))
+        self._text = padded
         self.has_null = b'"' in padded and b'""' in padded  # one byte alone is found quickest
         self.buffer: Bytes = np.frombuffer(padded, dtype=np.uint8)
         classes = np.zeros(256, dtype=np.uint8)
@@ -332,7 +333,8 @@ class Tokens:
     def escapes(self) -> Ints:
         """Return where the escape character occurs, but for MSH-2."""
         escape = self.delimiters.escape
-        if not escape:
+        of_headers = len(self._headers) * self.delimiters.declared.count(escape)
+        if not escape or self._text.count(escape) == of_headers:
             return np.zeros(0, np.int32)
         here = self.buffer == escape
         for place, byte in enumerate(self.delimiters.declared):
