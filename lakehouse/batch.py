@@ -125,7 +125,8 @@ _SEAL = object()
 class CleanBatch:
     """De-identified rows with the stored schema of each table; the only thing the sink takes.
 
-    Made by ``privacy.deidentify`` alone. Every table has exactly the columns of its definition.
+    Made by ``privacy.deidentify`` alone. Every table has exactly the columns of its definition;
+    strings may be dictionary-encoded (``ENCODED``).
     """
 
     __slots__ = ("counts", "tables")
@@ -155,7 +156,8 @@ def seal(tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None
     """Make a CleanBatch; for ``privacy.deidentify`` and for the bookkeeping of the ingest.
 
     Args:
-        tables: De-identified tables; each is cast to its stored schema.
+        tables: De-identified tables; each is cast to its stored schema, strings that are
+            dictionary-encoded stay so.
         counts: Values dropped or changed, by ``table.column:action``.
 
     Raises:
@@ -164,20 +166,36 @@ def seal(tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None
     """
     known = load_tables()
     return CleanBatch(
-        {n: conform(t, known[n].schema) for n, t in tables.items()}, counts or {}, seal=_SEAL
+        {n: conform(t, known[n].schema, encoded=True) for n, t in tables.items()},
+        counts or {},
+        seal=_SEAL,
     )
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with exactly the columns of a schema; missing ones are null."""
+ENCODED = pa.dictionary(pa.int32(), pa.string())
+"""Type of a string column that repeats itself, on its way from de-identification to Parquet."""
+
+
+def conform(table: pa.Table, schema: pa.Schema, *, encoded: bool = False) -> pa.Table:
+    """Return the table with exactly the columns of a schema; missing ones are null.
+
+    Args:
+        table: The rows.
+        schema: The columns.
+        encoded: Whether a string column that is dictionary-encoded stays so.
+    """
     present = set(table.column_names)
-    columns = [
-        table.column(f.name).cast(f.type)
-        if f.name in present
-        else pa.chunked_array([pa.nulls(len(table), f.type)])
-        for f in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    columns, fields = [], []
+    for f in schema:
+        if f.name not in present:
+            column = pa.chunked_array([pa.nulls(len(table), f.type)])
+        else:
+            column = table.column(f.name)
+            if not (encoded and column.type == ENCODED and pa.types.is_string(f.type)):
+                column = column.cast(f.type)
+        columns.append(column)
+        fields.append(f.with_type(column.type))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
 def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:

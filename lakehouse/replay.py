@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import CleanBatch, seal
+from lakehouse.batch import CleanBatch, conform, seal
 from lakehouse.discover import discover
 from lakehouse.ingest import (
     Paths,
@@ -210,7 +210,8 @@ class _Absent:
                 if ordinal >= 0:
                     self._reached[file_id] = max(self._reached.get(file_id, 0), ordinal)
         if "rejects" in batch.tables:
-            self._met.append(batch.tables["rejects"].select(_PLACE))
+            rejects = conform(batch.tables["rejects"], load_tables()["rejects"].schema)
+            self._met.append(rejects.select(_PLACE))
 
     def counted(self, reports: Iterable[FileReport]) -> list[FileReport]:
         """Return the reports with what this replay adds to the figures of each file.
@@ -238,6 +239,7 @@ class _Absent:
         return counted
 
     def _absent(self, name: str, table: pa.Table) -> pa.Table:
+        table = conform(table, load_tables()[name].schema)
         keys = _comparable(table.select(load_tables()[name].grain))
         keys = keys.append_column("(row)", pa.array(range(len(keys)), pa.int64()))
         absent = keys.join(self._keys(name), load_tables()[name].grain, join_type="left anti")

@@ -9,7 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from lakehouse.batch import CleanBatch
+from lakehouse.batch import ENCODED, CleanBatch
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile, write_tables
 
 HELD_BYTES = 24 << 20
@@ -76,7 +76,7 @@ class Writer:
         return names
 
     def _write(self, names: list[str]) -> None:
-        tables = {name: pa.concat_tables(self._held.pop(name)) for name in names}
+        tables = {name: _joined(self._held.pop(name)) for name in names}
         for name in names:
             self._bytes.pop(name)
         self._wait()
@@ -91,3 +91,15 @@ class Writer:
         if self._pending is not None:
             self._written += self._pending.result()
             self._pending = None
+
+
+def _joined(parts: list[pa.Table]) -> pa.Table:
+    """Return the rows of one table; a string column that is encoded in one part is so in all."""
+    columns, fields = [], []
+    for f in parts[0].schema:
+        chunks = [chunk for part in parts for chunk in part[f.name].chunks]
+        if any(chunk.type == ENCODED for chunk in chunks):
+            chunks = [c if c.type == ENCODED else c.dictionary_encode() for c in chunks]
+        columns.append(pa.chunked_array(chunks))
+        fields.append(f.with_type(chunks[0].type))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))

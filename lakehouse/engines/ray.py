@@ -24,7 +24,7 @@ from ray.data._internal.execution.interfaces import TaskContext
 from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasink, WriteResult
 
-from lakehouse.batch import CleanBatch
+from lakehouse.batch import CleanBatch, conform
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
@@ -296,8 +296,8 @@ def _read(
 
 
 def _typed(piece: Processed, table: str) -> pa.Table:
-    rows = piece.batch.tables.get(table)
-    return load_tables()[table].schema.empty_table() if rows is None else rows
+    rows, schema = piece.batch.tables.get(table), load_tables()[table].schema
+    return schema.empty_table() if rows is None else conform(rows, schema)
 
 
 # ------------------------------------------------------------------ writing

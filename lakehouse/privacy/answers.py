@@ -153,7 +153,7 @@ def answers_settled(
                 gone, put = top, pa.scalar(None, kind)
             lost = pc.and_(pa.array(gone), pc.is_valid(settled[name]))
             if lost.true_count:
-                settled[name] = pc.if_else(lost, put, settled[name])
+                settled[name] = pc.if_else(lost, put, settled[name].cast(kind))
                 counts[f"{rows.definition.name}.{name}:{phi}"] += lost.true_count
     return settled
 

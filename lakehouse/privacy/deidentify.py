@@ -143,7 +143,7 @@ class Deidentifier:
             with _no_values(*next(iter(columns))):
                 rows = Distinct(columns)
                 made = VALUE_ACTIONS[self.policy.action(phi)](self._secret, phi, rows.values)
-                found |= {key: made.take(at) for key, at in rows.at.items()}
+                found |= rows.taken(made)
         return found
 
     def _cleaned(

@@ -149,7 +149,7 @@ def _write_table(
     spec: WriteSpec, table: TableSpec, rows: pa.Table, attempt: str, task: int
 ) -> Iterator[WrittenFile]:
     folder = join(table.location, "data", attempt)
-    rows = conform(rows, table.schema)
+    rows = conform(rows, table.schema, encoded=True)
     count = 0
     for partition, part in _partitions(table, rows):
         position = 0

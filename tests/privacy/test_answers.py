@@ -74,6 +74,22 @@ def test_an_age_that_is_a_code(coded: str, unit: str | None, kept: str | None) -
     assert stored(LIMITED, **question, value_code=coded)["value_code"] == coded
 
 
+def test_answers_that_repeat_themselves_are_settled_too() -> None:
+    raw = pa.table(
+        {
+            "patient_id": qualified("H", pa.array(["1"] * 40)),
+            "code": ["30525-0", "8480-6"] * 20,
+            "code_system": ["loinc"] * 40,
+            "value_code": ["093Y", "093Y", "040Y", "040Y"] * 10,
+        }
+    )
+    done = Deidentifier(SAFE, SECRET)(RawBatch({"observations": raw}))
+    assert (
+        done.tables["observations"]["value_code"].to_pylist()
+        == [*(None, "093Y", "040Y", "040Y")] * 10
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["Age", "AGE", "Patient Age", "Patient's age", "Reported Patient Age!!!", "age (years)"]
 )

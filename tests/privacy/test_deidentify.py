@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.batch import CleanBatch, RawBatch, Reject, qualified
+from lakehouse.batch import ENCODED, CleanBatch, RawBatch, Reject, qualified
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy import Deidentifier, Secret, load_policy, new_uid, offset_days, pseudonym
 from lakehouse.tables import load_tables
@@ -162,6 +162,19 @@ def test_a_code_stays_while_it_has_the_shape_of_one() -> None:
     })  # fmt: skip
     assert column(done, "medications", "code") == ["LISINOPRIL 10MG", None, None, None]
     assert done.counts == {"medications.code:code_shape": 2}
+
+
+def test_a_code_that_repeats_itself_is_stored_once() -> None:
+    codes = ["718-7", "jo@x.org", None, "2345-7", "555-123-4567"]
+    done = clean({"observations": {"patient_id": ids(*"12345" * 4), "code": codes * 4}})
+    stored = done.tables["observations"]["code"].chunk(0)
+    assert stored.type == ENCODED
+    assert stored.dictionary.to_pylist() == ["718-7", "2345-7"]
+    assert stored.to_pylist() == ["718-7", None, None, "2345-7", None] * 4
+    assert done.counts == {"observations.code:code_shape": 8}
+    few = clean({"observations": {"patient_id": ids(*"12345"), "code": codes}})
+    assert few.tables["observations"]["code"].type == pa.string()
+    assert column(few, "observations", "code") == ["718-7", None, None, "2345-7", None]
 
 
 def test_texts_of_codes() -> None:
