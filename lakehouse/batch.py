@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -174,6 +175,27 @@ def seal(tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None
 
 ENCODED = pa.dictionary(pa.int32(), pa.string())
 """Type of a string column that repeats itself, on its way from de-identification to Parquet."""
+
+
+def compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return a column whose dictionary holds nothing but what its own rows have.
+
+    Parquet stores a dictionary whole: what is left in it of other rows would be stored with these,
+    and outlive the erasure of those.
+
+    Examples:
+        >>> both = pa.array(["a", "b", None]).dictionary_encode()
+        >>> compacted(both[1:]).dictionary.to_pylist()
+        ['b']
+    """
+    used = np.zeros(len(column.dictionary), dtype=bool)
+    used[column.indices.drop_null().to_numpy()] = True
+    if used.all():
+        return column
+    place = pa.array(np.cumsum(used, dtype=np.int32) - np.int32(1))
+    return pa.DictionaryArray.from_arrays(
+        place.take(column.indices), column.dictionary.filter(pa.array(used))
+    )
 
 
 def conform(table: pa.Table, schema: pa.Schema, *, encoded: bool = False) -> pa.Table:

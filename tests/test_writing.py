@@ -43,6 +43,27 @@ def test_pieces_of_either_type_become_one_file(warehouse: Warehouse) -> None:
     ]
 
 
+def test_a_file_holds_no_value_of_rows_that_stand_elsewhere(tmp_path: Path) -> None:
+    key = Secret.create(tmp_path / "key")
+    policy = load_policy("safe_harbor").sha256
+    settings = Settings("safe_harbor", key.key_id, policy, buckets=4)
+    warehouse = Warehouse.create(tmp_path / "warehouse", settings)
+    who = [f"{i:032x}" for i in range(40)]
+    codes = [f"CODE-OF-{i}" for i in range(40)]
+    rows = pa.table({"patient_id": who, "code": pa.array(codes).dictionary_encode()})
+    with (
+        IngestTransaction(warehouse, "one") as transaction,
+        Writer(warehouse.write_spec(), transaction.attempt) as writer,
+    ):
+        writer.add(seal({"observations": rows}))
+        files = writer.finish()
+        assert len(files) == 4
+        for file in files:
+            stored = pq.read_table(file.location, read_dictionary=["code"], partitioning=None)
+            code = stored["code"].chunk(0)
+            assert sorted(code.dictionary.to_pylist()) == sorted(code.to_pylist())
+
+
 def test_encoded_columns_stay_so_only_where_they_may() -> None:
     schema = load_tables()["observations"].schema
     rows = pa.table({"code": pa.array(["HGB", None]).dictionary_encode()})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.batch import compacted
 from lakehouse.privacy.ages import Days
 
 DAY_US = 86_400_000_000
@@ -79,19 +80,20 @@ class Distinct(Generic[Key]):
     def taken(self, made: pa.Array) -> dict[Key, pa.Array]:
         """Return, by column, what was made of the distinct strings.
 
-        Where rows repeat them, the columns stay dictionary-encoded, and no string is copied for
-        each row; the dictionary holds no null and nothing twice.
+        Where rows repeat them, a column stays dictionary-encoded, and no string is copied for
+        each row; its dictionary holds no null, nothing twice, and nothing of other columns.
         """
         if len(made) * 4 > sum(map(len, self.at.values())):
             return {key: made.take(at) for key, at in self.at.items()}
+        columns = {}
         encoded = made.dictionary_encode()
         same = len(encoded.dictionary) == len(made)
-        return {
-            key: pa.DictionaryArray.from_arrays(
-                at if same else encoded.indices.take(at), encoded.dictionary
-            )
-            for key, at in self.at.items()
-        }
+        for key, at in self.at.items():
+            places = at if same else encoded.indices.take(at)
+            column = compacted(pa.DictionaryArray.from_arrays(places, encoded.dictionary))
+            rare = len(column.dictionary) * 4 > len(column)
+            columns[key] = made.take(at) if rare else column
+        return columns
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> tuple[Days, Bools]:

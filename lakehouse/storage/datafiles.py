@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.batch import conform
+from lakehouse.batch import ENCODED, compacted, conform
 from lakehouse.errors import CommitError
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.faults import told
@@ -216,6 +216,8 @@ def _stored(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
 def _encoded(column: pa.ChunkedArray) -> pa.Array:
     """Dictionary-encode what repeats itself: sorting then moves integers, not text."""
     whole = column.combine_chunks()
+    if whole.type == ENCODED:
+        return compacted(whole)
     repeats = pa.types.is_string(whole.type) and _repeats(whole)
     return whole.dictionary_encode() if repeats else whole
 

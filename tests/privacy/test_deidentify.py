@@ -172,6 +172,11 @@ def test_a_code_that_repeats_itself_is_stored_once() -> None:
     assert stored.dictionary.to_pylist() == ["718-7", "2345-7"]
     assert stored.to_pylist() == ["718-7", None, None, "2345-7", None] * 4
     assert done.counts == {"observations.code:code_shape": 8}
+    flags = ["N", "H", "N", "N", "N"]
+    both = clean(
+        {"observations": {"patient_id": ids(*"12345" * 4), "code": codes * 4, "flag": flags * 4}}
+    )
+    assert both.tables["observations"]["flag"].chunk(0).dictionary.to_pylist() == ["N", "H"]
     few = clean({"observations": {"patient_id": ids(*"12345"), "code": codes}})
     assert few.tables["observations"]["code"].type == pa.string()
     assert column(few, "observations", "code") == ["718-7", None, None, "2345-7", None]
