@@ -17,7 +17,7 @@ SELECT
     count(*) FILTER (WHERE ready) AS n_ready,
     avg(ready::INT) AS share_ready,
     count(DISTINCT patient_id) FILTER (WHERE ready) AS n_patients_ready,
-    sum(size_mb) FILTER (WHERE ready) / 1e3 AS ready_gb,
+    sum(size_mb::DECIMAL(38, 9)) FILTER (WHERE ready)::DOUBLE / 1e3 AS ready_gb,
     sum(size_point)::BIGINT AS with_size,
     sum(description_point)::BIGINT AS with_description,
     sum(completed_point)::BIGINT AS with_completed

@@ -45,7 +45,8 @@ studies AS (
         protocol_id,
         target_region_code,
         study_key,
-        sum(dlp_mgycm) AS dlp_mgycm
+        -- as decimals: the last bit of a sum of doubles depends on the order in which rows come
+        sum(dlp_mgycm::DECIMAL(38, 9))::DOUBLE AS dlp_mgycm
     FROM events
     GROUP BY kind, protocol_id, target_region_code, study_key
 ),

@@ -20,7 +20,8 @@ WITH stays AS (
     SELECT
         patient_id,
         count(length_of_stay_days) AS n_stays,
-        sum(length_of_stay_days) AS days
+        -- as decimals: the last bit of a sum of doubles depends on the order in which rows come
+        sum(cast(length_of_stay_days AS DECIMAL(38, 9))) AS days
     FROM encounters_current
     WHERE
         status = 'finished'
@@ -40,7 +41,7 @@ SELECT
     avg(s.active_medications) AS mean_medications,
     count(CASE WHEN t.n_stays > 0 THEN 1 END) AS n_with_stays,
     cast(coalesce(sum(t.n_stays), 0) AS BIGINT) AS n_stays,
-    sum(t.days) / nullif(sum(t.n_stays), 0) AS mean_length_of_stay_days
+    cast(sum(t.days) AS DOUBLE) / nullif(sum(t.n_stays), 0) AS mean_length_of_stay_days
 FROM patients_current AS p
 INNER JOIN risk_score AS s ON p.patient_id = s.patient_id
 LEFT JOIN stays AS t ON p.patient_id = t.patient_id

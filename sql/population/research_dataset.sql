@@ -71,8 +71,9 @@ drugs AS (
 labs AS (
     SELECT
         patient_id,
-        avg(CASE WHEN analyte = 'glucose' THEN value END) AS mean_glucose,
-        avg(CASE WHEN analyte = 'cholesterol_total' THEN value END) AS mean_cholesterol
+        -- as decimals: the last bit of a sum of doubles depends on the order in which rows come
+        avg(CASE WHEN analyte = 'glucose' THEN value::DECIMAL(38, 9) END)::DOUBLE AS mean_glucose,
+        avg(CASE WHEN analyte = 'cholesterol_total' THEN value::DECIMAL(38, 9) END)::DOUBLE AS mean_cholesterol
     FROM lab_results
     WHERE analyte IN ('glucose', 'cholesterol_total') AND plausible AND comparator IS NULL
     GROUP BY patient_id

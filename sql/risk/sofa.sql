@@ -196,7 +196,7 @@ summed AS (
         min(mean_bp) AS mean_bp,
         min(gcs) AS gcs,
         max(creatinine) AS creatinine,
-        -- as decimals, whose sum does not depend on the order in which rows come
+        -- as decimals: the last bit of a sum of doubles depends on the order in which rows come
         sum(urine_ml::DECIMAL(18, 3))::DOUBLE AS urine_ml
     FROM dated
     GROUP BY patient_id, encounter_id, day_of_visit
