@@ -46,7 +46,7 @@ studies AS (
         target_region_code,
         study_key,
         -- as decimals: the last bit of a sum of doubles depends on the order in which rows come
-        sum(dlp_mgycm::DECIMAL(38, 9))::DOUBLE AS dlp_mgycm
+        cast(sum(cast(dlp_mgycm AS DECIMAL(38, 9))) AS DOUBLE) AS dlp_mgycm
     FROM events
     GROUP BY kind, protocol_id, target_region_code, study_key
 ),
