@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lakehouse.batch import RawBatch, Source, conform, rejects_table
+from lakehouse.batch import ENCODED, RawBatch, Source, conform, rejects_table
 from lakehouse.formats import SNIFF_BYTES, Format, ManyFilesFormat, formats, recognise
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys import Secret
@@ -242,7 +242,10 @@ def test_what_comes_out_can_be_deidentified(
         for data in list(samples.values())[:6]:
             for batch in parse(known, data):
                 for name, table in deidentify(validate(batch, known.name)).tables.items():
-                    assert table.schema.equals(load_tables()[name].schema)
+                    plain = [
+                        f.with_type(pa.string()) if f.type == ENCODED else f for f in table.schema
+                    ]
+                    assert pa.schema(plain).equals(load_tables()[name].schema)
 
 
 @every_format
