@@ -23,7 +23,8 @@ _CODEC = pa.Codec("zstd", 1)
 class LongList(Collection[T], Generic[T]):
     """Items that are appended, and gone through in their order; packed in runs.
 
-    A packed run never leaves the process: it is as identified as the items in it.
+    A packed run is as identified as the items in it: a list of files never leaves the process
+    (``sealed`` sends them), one of reports may.
 
     Examples:
         >>> numbers = LongList(range(2_500))
