@@ -182,7 +182,7 @@ def write_file(
         )
         first = position
         while position < rows.num_rows and (position == first or sink.tell() < spec.target_bytes):
-            writer.write_table(rows.slice(position, ROW_GROUP_ROWS), ROW_GROUP_ROWS)
+            writer.write_table(_row_group(rows, position), ROW_GROUP_ROWS)
             position = min(position + ROW_GROUP_ROWS, rows.num_rows)
         reached(f"writing:{table.name}")
         writer.close()
@@ -195,6 +195,21 @@ def write_file(
     return WrittenFile(
         table.name, location, part.num_rows, size, table.spec_id, (), known
     ), position
+
+
+def _row_group(rows: pa.Table, position: int) -> pa.Table:
+    """Return the rows of the row group that begins at a position, with dictionaries of its own.
+
+    Parquet stores the dictionary of a column once a row group, and whole.
+    """
+    if position == 0 and rows.num_rows <= ROW_GROUP_ROWS:
+        return rows
+    group = rows.slice(position, ROW_GROUP_ROWS)
+    columns = [
+        compacted(column.combine_chunks()) if pa.types.is_dictionary(column.type) else column
+        for column in group.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=group.schema)
 
 
 def _stored(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:

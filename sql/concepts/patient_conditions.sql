@@ -47,19 +47,27 @@ occasions AS (
     FROM placed
 ),
 
--- A deletion that names no kind takes every kind of the code with it.
+-- A deletion that names no kind takes every kind of the code with it. Deletions are few: a window over all diagnoses
+-- would sort them all to find none.
+deletions AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        code_system,
+        code,
+        kind,
+        max(coalesce(stated_at, recorded_at) + shift) AS gone_at
+    FROM placed
+    WHERE is_gone
+    GROUP BY patient_id, encounter_id, code_system, code, kind
+),
+
+-- One is older at what is recorded later, so that the least age is the one at the first record.
 latest AS (
     SELECT
         *,
         min(recorded_at + shift) OVER statements AS first_recorded_at,
-        first_value(age_years) OVER (
-            PARTITION BY patient_id, encounter_id, code_system, code, kind, occasion
-            ORDER BY recorded_at + shift ASC NULLS LAST, stated_at + shift ASC NULLS LAST
-        ) AS first_age_years,
-        max(CASE WHEN is_gone AND kind IS NULL THEN coalesce(stated_at, recorded_at) + shift END)
-            OVER (PARTITION BY patient_id, encounter_id, code_system, code) AS gone_at,
-        max(CASE WHEN is_gone THEN coalesce(stated_at, recorded_at) + shift END)
-            OVER (PARTITION BY patient_id, encounter_id, code_system, code, kind) AS kind_gone_at
+        min(age_years) OVER statements AS first_age_years
     FROM occasions
     WINDOW statements AS (PARTITION BY patient_id, encounter_id, code_system, code, kind, occasion)
     QUALIFY row_number() OVER (
@@ -89,9 +97,21 @@ SELECT
     l.first_age_years AS age_years
 FROM latest AS l
 LEFT JOIN condition_codes AS n ON l.code = n.code AND l.code_system = n.code_system AND n.nth = 1
+LEFT JOIN deletions AS d
+    ON
+        d.kind IS NULL
+        AND l.patient_id IS NOT DISTINCT FROM d.patient_id
+        AND l.encounter_id IS NOT DISTINCT FROM d.encounter_id
+        AND l.code_system IS NOT DISTINCT FROM d.code_system
+        AND l.code = d.code
+LEFT JOIN deletions AS k
+    ON
+        l.patient_id IS NOT DISTINCT FROM k.patient_id
+        AND l.encounter_id IS NOT DISTINCT FROM k.encounter_id
+        AND l.code_system IS NOT DISTINCT FROM k.code_system
+        AND l.code = k.code
+        AND l.kind IS NOT DISTINCT FROM k.kind
 WHERE
     NOT coalesce(l.is_gone, FALSE)
-    AND (l.gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > l.gone_at)
-    AND (
-        l.occasion IS NULL OR l.kind_gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > l.kind_gone_at
-    )
+    AND (d.gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > d.gone_at)
+    AND (l.occasion IS NULL OR k.gone_at IS NULL OR coalesce(l.stated_at, l.recorded_at) + l.shift > k.gone_at)

@@ -82,13 +82,9 @@ statements AS (
         s.sub_id,
         s.observed_at,
         s.stated_at,
-        coalesce(s.status, 'final') IN ('corrected', 'deleted', 'wrong') AS revises
+        coalesce(s.status, 'final') AS status
     FROM result_statements AS s
     INNER JOIN contested_records AS c ON s.record_id IS NOT DISTINCT FROM c.record_id
-    WHERE
-        (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
-        -- To be told that a result is awaited does not take back the one that is known.
-        AND coalesce(s.status, 'final') NOT IN ('pending', 'ordered', 'not-asked')
 ),
 
 -- Of a panel that is stated again, most results are; of an order that is corrected, most are not.
@@ -107,6 +103,7 @@ stated_again AS (
 in_doubt AS (
     SELECT
         s.*,
+        s.status IN ('corrected', 'deleted', 'wrong') AS revises,
         o.result_of IS NOT NULL AND s.order_key IS NOT NULL AS is_in_revised_order,
         -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
         coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
@@ -119,6 +116,10 @@ in_doubt AS (
             AND s.code_system IS NOT DISTINCT FROM a.code_system
             AND s.sub_id IS NOT DISTINCT FROM a.sub_id
     LEFT JOIN revised_orders AS o ON s.result_of = o.result_of
+    WHERE
+        (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
+        -- To be told that a result is awaited does not take back the one that is known.
+        AND s.status NOT IN ('pending', 'ordered', 'not-asked')
 ),
 
 ranked AS (

@@ -109,6 +109,23 @@ def test_a_file_is_closed_at_its_target_size(warehouse: Warehouse) -> None:
     assert sorted(stored) == table["record_id"].to_pylist()
 
 
+def test_the_dictionary_of_a_row_group_has_no_value_of_another(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.storage.datafiles.ROW_GROUP_ROWS", 100)
+    who = [f"{i // 10:032x}" for i in range(1_000)]
+    table = pa.table({"patient_id": who, "ordinal": list(range(1_000))})
+    with IngestTransaction(warehouse, "one") as transaction:
+        spec = warehouse.write_spec()
+        (file,) = write_tables(spec, {"patients": table}, transaction.attempt, 0)
+        stored = pq.ParquetFile(file.location, read_dictionary=["patient_id"])
+        groups = [stored.read_row_group(i)["patient_id"].chunk(0) for i in range(10)]
+    assert stored.num_row_groups == 10
+    assert [g.dictionary.to_pylist() for g in groups] == [
+        sorted(set(who[i : i + 100])) for i in range(0, 1_000, 100)
+    ]
+
+
 def test_tables_without_rows_write_nothing(warehouse: Warehouse) -> None:
     with IngestTransaction(warehouse, "one") as transaction:
         empty = pa.table({"record_id": pa.array([], pa.string())})
