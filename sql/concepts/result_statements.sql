@@ -9,6 +9,10 @@
 -- column recorded_patient_id: patient as recorded, before merges
 -- column recorded_observed_at: when it was observed, as recorded
 -- column code: code of the result as sent
+-- column code_key: the code as analyte_names lists it
+-- column code_space: the system as analyte_names lists it: open where codes of several systems share a list
+-- column alt_code_key: the same of the second code
+-- column alt_code_space: the same of the second code's system
 -- column category: section that made it (OBR-24)
 -- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
 -- column observed_at: when it was observed
@@ -92,8 +96,18 @@ SELECT
     code,
     code_system,
     code_display,
+    upper(code) AS code_key,
+    CASE
+        WHEN code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN code_system
+        ELSE 'open'
+    END AS code_space,
     alt_code,
     alt_code_system,
+    upper(alt_code) AS alt_code_key,
+    CASE
+        WHEN alt_code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN alt_code_system
+        ELSE 'open'
+    END AS alt_code_space,
     sub_id,
     category,
     value_type,
