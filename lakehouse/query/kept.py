@@ -4,6 +4,9 @@ Which statements of results a later one took the place of takes a look at every 
 score that reads vital signs and several results would look again for each of them, and so would
 the next query. A session looks once, and again when a table that the answer came from has changed.
 
+Vital signs side by side are a fifteenth of the observations, but wide: a session keeps them from
+the first query on that would put them together more than once (SOFA and qSOFA in one cohort).
+
 Rows and tables have to be of one moment: a correction that is read with the rows kept before it
 would stand beside what it corrects. So the tables that the kept rows came from are pinned to the
 snapshots that were read, and both change in one transaction.
@@ -24,7 +27,10 @@ from lakehouse.storage.files import is_local, join
 from lakehouse.tables import load_tables
 
 KEPT = "superseded_results"
-"""The view that is kept."""
+"""The view that is always kept."""
+
+SHARED = "vital_signs"
+"""The view that is kept when one query reads it on several ways."""
 
 SCHEMA = "kept"
 """Schema in which its rows lie."""
@@ -45,9 +51,10 @@ class Kept:
     ) -> None:
         self._con, self._place, self._views = con, place, views
         tables = load_tables().keys()
-        below = closure([KEPT], self._views) if KEPT in self._views else []
+        below = closure([n for n in (KEPT, SHARED) if n in self._views], self._views)
         self._tables = sorted({d for n in below for d in self._views[n].depends_on} & tables)
         self._versions: dict[str, str] | None = None
+        self._shared = False
 
     def renew(self, names: Iterable[str]) -> None:
         """Make the kept rows those of now, when a query of these names needs them or their tables.
@@ -57,24 +64,40 @@ class Kept:
         Raises:
             duckdb.Error: The tables cannot be read.
         """
+        names = set(names)
         order = set(closure(names, self._views))
-        reads = {d for n in order for d in self._views[n].depends_on} | set(names)
+        reads = {d for n in order for d in self._views[n].depends_on} | names
         if KEPT not in order and (self._versions is None or reads.isdisjoint(self._tables)):
             return
         versions = self._current()
-        if versions == self._versions:
+        stale = versions != self._versions
+        shared = sum(ways(name, SHARED, self._views) for name in names) > 1
+        if not stale and (self._shared or not shared):
             return
         self._con.execute("BEGIN")
         try:
-            self._pin(versions)
-            self._con.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            self._con.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.{KEPT} AS {self._views[KEPT].sql}")
-            self._con.execute(f"CREATE OR REPLACE VIEW {KEPT} AS FROM {SCHEMA}.{KEPT}")
+            if stale:
+                self._pin(versions)
+                self._con.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                self._keep(KEPT)
+            if shared:
+                self._keep(SHARED)
+            elif self._shared:
+                self._forget(SHARED)
             self._con.execute("COMMIT")
         except BaseException:
             self._con.execute("ROLLBACK")
             raise
-        self._versions = versions
+        self._versions, self._shared = versions, shared
+
+    def _keep(self, name: str) -> None:
+        sql = self._views[name].sql
+        self._con.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.{name} AS {sql}")
+        self._con.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name}")
+
+    def _forget(self, name: str) -> None:
+        self._con.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name].sql}")
+        self._con.execute(f"DROP TABLE {SCHEMA}.{name}")
 
     def _pin(self, versions: Mapping[str, str]) -> None:
         pins = {
@@ -102,6 +125,20 @@ class Kept:
             rows = self._con.execute(f"SELECT filename, content FROM read_text([{listed}])")
             found |= {far[hint]: text.strip() for hint, text in rows.fetchall()}
         return found
+
+
+def ways(name: str, to: str, views: Mapping[str, View]) -> int:
+    """Return how many times a query of one view comes to another.
+
+    Examples:
+        >>> from lakehouse.query.views import load_views
+        >>> [ways(n, "vital_signs", load_views()) for n in ("egfr", "news2", "cohort_sepsis")]
+        [0, 1, 2]
+    """
+    if name == to:
+        return 1
+    below = views[name].depends_on & views.keys() if name in views else ()
+    return sum(ways(n, to, views) for n in below)
 
 
 def _snapshot(con: duckdb.DuckDBPyConnection, location: str, version: str) -> int:

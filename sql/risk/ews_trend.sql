@@ -21,23 +21,10 @@
 -- column news2_highest_24h: Highest NEWS2 of the 24 hours up to the hour's end
 -- column deteriorating: Whether NEWS2 rose by 2 or more in 6 hours and is 5 or more
 -- column variant: Definition
-WITH ranked AS (
+WITH scores AS (
     SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        news2_score AS score,
-        news2_n_missing AS n_missing,
-        news2_risk AS risk,
-        date_trunc('hour', measured_at) AS hour_at,
-        row_number() OVER (
-            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at) ORDER BY measured_at DESC
-        ) AS nth,
-        CASE WHEN is_mews THEN mews_score END AS mews,
-        -- the inputs of MEWS are among those of NEWS2, but its last time in the hour may be an earlier one
-        row_number() OVER (
-            PARTITION BY patient_id, encounter_id, date_trunc('hour', measured_at), is_mews ORDER BY measured_at DESC
-        ) AS nth_alike
+        *,
+        date_trunc('hour', measured_at) AS hour_at
     FROM early_warning_scores
 ),
 
@@ -49,12 +36,14 @@ hours AS (
         count(*) AS n_observations,
         min(measured_at) AS first_measured_at,
         max(measured_at) AS last_measured_at,
-        max(CASE WHEN nth = 1 THEN score END) AS news2,
-        max(score) AS news2_highest,
-        max(CASE WHEN nth = 1 THEN n_missing END) AS n_missing,
-        max(CASE WHEN nth = 1 THEN risk END) AS risk,
-        max(CASE WHEN nth_alike = 1 THEN mews END) AS mews
-    FROM ranked
+        arg_max(news2_score, measured_at) AS news2,
+        max(news2_score) AS news2_highest,
+        arg_max(news2_n_missing, measured_at) AS n_missing,
+        arg_max(news2_risk, measured_at) AS risk,
+        -- The inputs of MEWS are among those of NEWS2, but its last time in the hour may be an earlier one. A score
+        -- that is not known is one too: engines differ in whether arg_max passes over nulls.
+        nullif(arg_max(coalesce(mews_score, -1), CASE WHEN is_mews THEN measured_at END), -1) AS mews
+    FROM scores
     GROUP BY patient_id, encounter_id, hour_at
 ),
 
@@ -99,11 +88,12 @@ SELECT
     moving.news2_change_6h,
     moving.news2_highest_24h,
     'NEWS2 scale 1 and MEWS, last of the clock hour' AS variant,
-    date_diff(
-        'hour',
-        date_trunc('hour', coalesce(least(encounters.admitted_at, moving.first_hour_at), moving.first_hour_at)),
-        moving.hour_at
-    ) AS hour_of_visit,
+    ceil(
+        (
+            epoch(moving.hour_at)
+            - epoch(coalesce(least(encounters.admitted_at, moving.first_hour_at), moving.first_hour_at))
+        ) / 3600.0
+    )::BIGINT AS hour_of_visit,
     moving.news2 >= 5 AND moving.news2_change_6h >= 2 AS deteriorating
 FROM moving
 LEFT JOIN encounters_current AS encounters

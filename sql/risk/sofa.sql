@@ -161,24 +161,35 @@ inputs AS (
     WHERE mean_bp IS NOT NULL OR gcs IS NOT NULL OR urine_ml IS NOT NULL
 ),
 
-placed AS (
+visits AS (
     SELECT
-        inputs.*,
-        visits.discharged_at,
-        coalesce(
-            visits.admitted_at, min(inputs.measured_at) OVER (PARTITION BY inputs.patient_id, inputs.encounter_id)
-        ) AS start_at,
-        max(inputs.measured_at) OVER (PARTITION BY inputs.patient_id, inputs.encounter_id) AS until_at
-    FROM inputs
-    LEFT JOIN encounters_current AS visits
-        ON inputs.patient_id = visits.patient_id AND inputs.encounter_id = visits.encounter_id
+        seen.patient_id,
+        seen.encounter_id,
+        coalesce(known.admitted_at, seen.first_at) AS start_at,
+        coalesce(known.discharged_at, seen.last_at) AS until_at
+    FROM (
+        SELECT
+            patient_id,
+            encounter_id,
+            min(measured_at) AS first_at,
+            max(measured_at) AS last_at
+        FROM inputs
+        GROUP BY patient_id, encounter_id
+    ) AS seen
+    LEFT JOIN encounters_current AS known
+        ON seen.patient_id = known.patient_id AND seen.encounter_id = known.encounter_id
 ),
 
 dated AS (
     SELECT
-        *,
-        floor(date_diff('second', start_at, measured_at) / 86400.0)::INT AS day_of_visit
-    FROM placed
+        inputs.*,
+        visits.start_at,
+        visits.until_at,
+        -- epoch: date_diff asks the calendar of the time zone for each row
+        floor((epoch(inputs.measured_at) - epoch(visits.start_at)) / 86400.0)::INT AS day_of_visit
+    FROM inputs
+    INNER JOIN visits
+        ON inputs.patient_id IS NOT DISTINCT FROM visits.patient_id AND inputs.encounter_id = visits.encounter_id
 ),
 
 summed AS (
@@ -187,7 +198,7 @@ summed AS (
         encounter_id,
         day_of_visit,
         min(start_at) AS start_at,
-        max(coalesce(discharged_at, until_at)) AS until_at,
+        max(until_at) AS until_at,
         min(measured_at) AS first_input_at,
         max(measured_at) AS last_input_at,
         min(pao2_fio2) AS pao2_fio2,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.query.evaluate import evaluate_view
-from lakehouse.query.kept import KEPT, SCHEMA
+from lakehouse.query.kept import KEPT, SCHEMA, SHARED
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
 
@@ -114,6 +114,52 @@ def test_kept_rows_are_the_views_rows(empty: Path, store: Store) -> None:
     with Lakehouse(empty) as lake:
         kept = lake.sql(f"SELECT * FROM {KEPT} ORDER BY record_id, ordinal").arrow()
     assert kept.num_rows == 2
+    assert kept.to_pylist() == expected.to_pylist()
+
+
+def vital(record: str, code: str, value: float, hour: int, **other: Any) -> dict[str, Any]:
+    at = datetime(2130, 1, 1, hour, tzinfo=UTC)
+    more = {"observed_at": at, "code": code, "unit": "", "encounter_id": "e1", **other}
+    return statement(record, value, "final", hour, **{"order_id": record, **more})
+
+
+def kept_tables(lake: Lakehouse) -> set[str]:
+    sql = f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{SCHEMA}'"
+    return {row[0] for row in lake._session.con.execute(sql).fetchall()}
+
+
+def test_vital_signs_are_kept_when_one_query_needs_them_twice(empty: Path, store: Store) -> None:
+    pulse = "SELECT heart_rate FROM vital_signs ORDER BY ALL"
+    twice = "SELECT count(*) FROM qsofa, sofa"
+    store(empty, {"observations": [vital("r1", "8867-4", 80.0, 8)]})
+    with Lakehouse(empty) as lake:
+        assert values(lake.sql(pulse)) == [80.0]
+        assert kept_tables(lake) == {KEPT}, "one look at them is not worth the memory"
+        lake.sql(twice).fetchall()
+        assert kept_tables(lake) == {KEPT, SHARED}
+        assert values(lake.sql(pulse)) == [80.0]
+        store(empty, {"observations": [vital("r2", "8867-4", 90.0, 9)]})
+        assert values(lake.sql(pulse)) == [80.0, 90.0]
+        assert kept_tables(lake) == {KEPT}, "what is old is not kept"
+        lake.sql(twice).fetchall()
+        store(empty, {"observations": [vital("r3", "8867-4", 95.0, 10)]})
+        lake.sql(twice).fetchall()
+        assert values(lake.sql(pulse)) == [80.0, 90.0, 95.0]
+
+
+def test_kept_vital_signs_are_the_views_rows(empty: Path, store: Store) -> None:
+    rows = [
+        vital("r1", "8867-4", 80.0, 8),
+        vital("r2", "9279-1", 18.0, 8),
+        {**vital("r3", "8867-4", 85.0, 8, order_id="r1"), "status": "corrected"},
+    ]
+    store(empty, {"observations": rows})
+    expected = evaluate_view(SHARED, {"observations": rows})
+    with Lakehouse(empty) as lake:
+        lake.sql("SELECT count(*) FROM cohort_sepsis").fetchall()
+        kept = lake.sql(f"SELECT * FROM {SHARED} ORDER BY ALL").arrow()
+        assert kept_tables(lake) == {KEPT, SHARED}
+    assert kept.num_rows == 1
     assert kept.to_pylist() == expected.to_pylist()
 
 
