@@ -47,7 +47,8 @@ def evaluate_view(
         The view's rows, ordered by its grain.
 
     Raises:
-        QueryError: There is no such view, table or column, or a value does not fit its column.
+        QueryError: There is no such view, table or column, the view does not read a view that is
+            given, or a value does not fit its column.
         DefinitionError: The view's SQL is at fault.
 
     Examples:
@@ -59,7 +60,7 @@ def evaluate_view(
     views = load_views(folders)
     view = _view_named(name, views)
     order = closure([name], views, stop=set(tables) - {name})
-    _check_given(tables, views, {d for n in order for d in views[n].depends_on})
+    _check_given(name, tables, views, {d for n in order for d in views[n].depends_on})
     if barred := [n for n in order if not views[n].available(profile)]:
         raise calendar_error(barred[0], name)
     with connect() as con:
@@ -99,8 +100,15 @@ def _view_named(name: str, views: Mapping[str, View]) -> View:
         raise QueryError(f"There is no view named {name}.", did_you_mean(name, views)) from None
 
 
-def _check_given(tables: Mapping[str, Rows], views: Mapping[str, View], needed: set[str]) -> None:
+def _check_given(
+    name: str, tables: Mapping[str, Rows], views: Mapping[str, View], needed: set[str]
+) -> None:
     for given in tables:
+        if given in views and given not in needed:
+            raise QueryError(
+                f"{name} does not read {given}, so its rows would count for nothing.",
+                f"It reads {', '.join(sorted(needed & {*views, *load_tables()}))}.",
+            )
         known = given in load_tables() or given in views or given in needed
         if not known and not given.startswith(f"{CODES}."):
             raise QueryError(

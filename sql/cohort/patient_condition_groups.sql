@@ -7,19 +7,17 @@
 -- column encounter_id: Pseudonym of the visit; null where none is known
 -- column condition: Name such as diabetes_type_2
 SELECT
-    diagnoses.patient_id,
-    diagnoses.encounter_id,
-    diagnoses.code_system,
-    diagnoses.code,
-    diagnoses.kind,
-    coalesce(named.condition, diagnoses.condition) AS condition,
-    diagnoses.recorded_at,
-    diagnoses.onset_at,
-    diagnoses.rank,
-    diagnoses.present_on_admission,
-    diagnoses.status,
-    diagnoses.age_years
-FROM patient_conditions AS diagnoses
-LEFT JOIN condition_codes AS named
-    ON diagnoses.code = named.code AND diagnoses.code_system = named.code_system
-WHERE coalesce(named.condition, diagnoses.condition) IS NOT NULL
+    patient_id,
+    encounter_id,
+    code_system,
+    code,
+    kind,
+    condition,
+    recorded_at,
+    onset_at,
+    rank,
+    present_on_admission,
+    status,
+    age_years
+FROM standing_conditions
+WHERE condition IS NOT NULL

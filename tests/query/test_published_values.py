@@ -219,7 +219,7 @@ def test_cha2ds2_vasc() -> None:
         "cha2ds2_vasc",
         {
             "patients_current": patient(sex="male", age_years=62),
-            "patient_conditions": [
+            "standing_conditions": [
                 {
                     "patient_id": "p1",
                     "code": "I639",
@@ -273,7 +273,7 @@ def test_prevent_base() -> None:
                 {"record_id": "r", "ordinal": 0, "patient_id": "p1", "observed_at": AT, "egfr": 90}
             ],
             "bmi": [{"patient_id": "p1", "measured_at": AT, "bmi": 35}],
-            "patient_conditions": [
+            "standing_conditions": [
                 {
                     "patient_id": "p1",
                     "code": "E119",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.errors import DefinitionError
+from lakehouse.errors import DefinitionError, QueryError
 from lakehouse.query.codes import code_set_names, load_codes
 from lakehouse.query.evaluate import evaluate_view, view_types
 from lakehouse.query.views import (
@@ -194,3 +194,10 @@ def test_views_in_a_circle_are_refused(tmp_path: Path) -> None:
 def test_sources(sql: str, read: set[str]) -> None:
     view = parse_view(GOOD[: GOOD.index("SELECT")] + sql, "risk", "x")
     assert view.depends_on == read
+
+
+def test_rows_that_a_view_does_not_read_are_refused() -> None:
+    with pytest.raises(QueryError, match="egfr does not read vital_signs"):
+        evaluate_view("egfr", {"vital_signs": [{"patient_id": "p1"}]})
+    rows = {"observations": [], "patients": [], "charges": []}
+    assert evaluate_view("egfr", rows).num_rows == 0, "tables of a whole data set may be given"
