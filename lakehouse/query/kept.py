@@ -93,7 +93,11 @@ class Kept:
     def _keep(self, name: str) -> None:
         sql = self._views[name].sql
         self._con.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.{name} AS {sql}")
-        self._con.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name}")
+        # DuckDB takes every filter to leave a fifth, of results too, and builds the hash table of
+        # a join from what it then takes for the smaller side: 14 million results, not a million
+        # that are superseded. A filter that is always met sets the proportion right again.
+        always = "WHERE ordinal IS NULL OR ordinal >= 0" if name == KEPT else ""
+        self._con.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name} {always}")
 
     def _forget(self, name: str) -> None:
         self._con.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name].sql}")

@@ -104,7 +104,6 @@ in_doubt AS (
     SELECT
         s.*,
         s.status IN ('corrected', 'deleted', 'wrong') AS revises,
-        o.result_of IS NOT NULL AND s.order_key IS NOT NULL AS is_in_revised_order,
         -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
         coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
     FROM statements AS s
@@ -115,7 +114,6 @@ in_doubt AS (
             AND s.code IS NOT DISTINCT FROM a.code
             AND s.code_system IS NOT DISTINCT FROM a.code_system
             AND s.sub_id IS NOT DISTINCT FROM a.sub_id
-    LEFT JOIN revised_orders AS o ON s.result_of = o.result_of
     WHERE
         (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
         -- To be told that a result is awaited does not take back the one that is known.
@@ -138,13 +136,13 @@ ranked AS (
 
 revisions AS (
     SELECT
-        *,
+        d.*,
         dense_rank() OVER (
-            PARTITION BY patient_id, order_key, code, code_system, sub_id
-            ORDER BY stated_at NULLS FIRST, record_id NULLS FIRST
+            PARTITION BY d.patient_id, d.order_key, d.code, d.code_system, d.sub_id
+            ORDER BY d.stated_at NULLS FIRST, d.record_id NULLS FIRST
         ) AS nth
-    FROM in_doubt
-    WHERE is_in_revised_order
+    FROM in_doubt AS d
+    WHERE d.order_key IS NOT NULL AND d.result_of IN (SELECT o.result_of FROM revised_orders AS o)
 ),
 
 -- What was stated before an untimed revision is gone, and no later one can mean it.
