@@ -62,7 +62,7 @@ def over_parquet(warehouse: Path, view: str) -> Any:
     """
     from lakehouse.query.codes import create_codes
     from lakehouse.query.evaluate import connect
-    from lakehouse.query.kept import KEPT
+    from lakehouse.query.kept import KEPT, SHARED, ways
     from lakehouse.query.place import locate
     from lakehouse.query.scans import select_list
     from lakehouse.query.views import closure, ddl
@@ -82,9 +82,10 @@ def over_parquet(warehouse: Path, view: str) -> Any:
         con.execute(f'CREATE VIEW "{name}" AS SELECT {select_list(table, stored)} {source}')
     con.execute(f"SET threads = {THREADS}")
     con.execute(f"SET memory_limit = '{MEMORY}'")
+    kept = {KEPT} | ({SHARED} if ways(view, SHARED, place.views) > 1 else set())
     for name in order:
-        kept = f"CREATE TABLE {KEPT} AS {place.views[KEPT].sql}"
-        con.execute(kept if name == KEPT else ddl(place.views[name]))
+        found = place.views[name]
+        con.execute(f"CREATE TABLE {name} AS {found.sql}" if name in kept else ddl(found))
     return con
 
 
