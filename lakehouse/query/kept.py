@@ -95,9 +95,15 @@ class Kept:
         self._con.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.{name} AS {sql}")
         # DuckDB takes every filter to leave a fifth, of results too, and builds the hash table of
         # a join from what it then takes for the smaller side: 14 million results, not a million
-        # that are superseded. A filter that is always met sets the proportion right again.
-        always = "WHERE ordinal IS NULL OR ordinal >= 0" if name == KEPT else ""
-        self._con.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name} {always}")
+        # that are superseded. A filter and a join that are always met set the proportion right.
+        always = (
+            "SEMI JOIN (VALUES (TRUE)) AS always (is_superseded) USING (is_superseded) "
+            "WHERE ordinal IS NULL OR ordinal >= 0"
+        )
+        self._con.execute(
+            f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name} "
+            f"{always if name == KEPT else ''}"
+        )
 
     def _forget(self, name: str) -> None:
         self._con.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name].sql}")

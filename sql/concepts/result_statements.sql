@@ -9,56 +9,69 @@
 -- column recorded_patient_id: patient as recorded, before merges
 -- column recorded_observed_at: when it was observed, as recorded
 -- column code: code of the result as sent
--- column code_key: the code as analyte_names lists it
--- column code_space: the system as analyte_names lists it: open where codes of several systems share a list
--- column alt_code_key: the same of the second code
--- column alt_code_space: the same of the second code's system
 -- column category: section that made it (OBR-24)
+-- column unit: unit as sent
 -- column status: as sent; corrected or cancelled also where only the order says so (OBR-25 C, X)
 -- column observed_at: when it was observed
 -- column reported_at: when it was reported
 -- column stated_at: when the record that states it was made
 -- column age_years: age in years at that time; 90 stands for 90 and over
+-- column analyte: name such as creatinine or heart_rate, from the code or else from the second code; null when neither
+--   is known
+-- column analyte_kind: laboratory or vital; null when the code is not known
+-- column analyte_unit: the analyte's own unit; null when the code is not known
+-- column plausible_low: least value, in the analyte's own unit, that a living patient can have
+-- column plausible_high: highest such value
 
--- Nothing here is named twice: DuckDB would keep a query that is (a CTE) apart and read every column beneath it.
-WITH corrected_orders AS (
-    SELECT DISTINCT
-        record_id,
-        coalesce(order_id, placer_order_id) AS order_key
-    FROM orders
-    WHERE result_status = 'C' AND coalesce(order_id, placer_order_id) IS NOT NULL
-),
-
--- The filler's number and the placer's name one order: whichever of them a record leaves out, the other one tells.
-cancellations AS (
+-- A name comes first, so that a query for some analytes leaves all other rows before anything is asked of them. Two
+-- joins one upon the other would keep every row until both have been asked; apart, the one for the second code, which
+-- is seldom needed, looks at few.
+-- Neither part is named twice: DuckDB would keep a query that is (a CTE) apart and read every column beneath it.
+-- list_contains instead of IN: DuckDB asks it once for each value of a dictionary, and makes a join of IN.
+WITH named AS (
     SELECT
-        coalesce(order_id, placer_order_id) AS order_key,
-        stated_at
-    FROM orders
-    WHERE result_status = 'X'
+        o.*,
+        a.analyte,
+        a.kind AS analyte_kind,
+        a.unit AS analyte_unit,
+        a.plausible_low,
+        a.plausible_high
+    FROM observations AS o
+    LEFT JOIN analyte_names AS a
+        ON
+            upper(o.code) = a.code
+            AND CASE
+                WHEN list_contains(['loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm'], o.code_system)
+                    THEN o.code_system
+                ELSE 'open'
+            END = a.code_space
+    WHERE a.analyte IS NOT NULL OR o.alt_code IS NULL
     UNION ALL
     SELECT
-        placer_order_id AS order_key,
-        stated_at
-    FROM orders
-    WHERE result_status = 'X' AND order_id IS NOT NULL
-    UNION ALL
-    SELECT
-        o.order_id AS order_key,
-        w.stated_at
-    FROM orders AS w
-    INNER JOIN orders AS o ON w.placer_order_id = o.placer_order_id
-    WHERE w.result_status = 'X' AND w.order_id IS NULL
-),
-
--- A cancelled order takes the results with it that were stated until then.
-cancelled_orders AS (
-    SELECT
-        order_key,
-        max(stated_at) AS cancelled_at
-    FROM cancellations
-    WHERE order_key IS NOT NULL
-    GROUP BY order_key
+        o.*,
+        b.analyte,
+        b.kind AS analyte_kind,
+        b.unit AS analyte_unit,
+        b.plausible_low,
+        b.plausible_high
+    FROM observations AS o
+    LEFT JOIN analyte_names AS a
+        ON
+            upper(o.code) = a.code
+            AND CASE
+                WHEN list_contains(['loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm'], o.code_system)
+                    THEN o.code_system
+                ELSE 'open'
+            END = a.code_space
+    LEFT JOIN analyte_names AS b
+        ON
+            upper(o.alt_code) = b.code
+            AND CASE
+                WHEN list_contains(['loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm'], o.alt_code_system)
+                    THEN o.alt_code_system
+                ELSE 'open'
+            END = b.code_space
+    WHERE o.alt_code IS NOT NULL AND a.analyte IS NULL
 ),
 
 placed AS (
@@ -67,16 +80,20 @@ placed AS (
         coalesce(i.patient_id, m.patient_id, o.patient_id) AS owner_id,
         coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0) AS offset_days,
         CASE
-            WHEN x.order_key IS NOT NULL AND coalesce(o.stated_at <= x.cancelled_at, TRUE) THEN 'cancelled'
+            WHEN x.order_key IS NOT NULL AND coalesce(o.stated_at <= x.stated_at, TRUE) THEN 'cancelled'
             WHEN c.order_key IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
             ELSE o.status
         END AS order_status
-    FROM observations AS o
+    FROM named AS o
     LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
     LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, o.patient_id) = i.old_patient_id
-    LEFT JOIN corrected_orders AS c
-        ON coalesce(o.order_id, o.placer_order_id) = c.order_key AND o.record_id = c.record_id
-    LEFT JOIN cancelled_orders AS x ON coalesce(o.order_id, o.placer_order_id) = x.order_key
+    LEFT JOIN order_outcomes AS c
+        ON
+            coalesce(o.order_id, o.placer_order_id) = c.order_key
+            AND o.record_id = c.record_id
+            AND c.outcome = 'corrected'
+    LEFT JOIN order_outcomes AS x
+        ON coalesce(o.order_id, o.placer_order_id) = x.order_key AND x.outcome = 'cancelled'
 )
 
 SELECT
@@ -96,18 +113,8 @@ SELECT
     code,
     code_system,
     code_display,
-    upper(code) AS code_key,
-    CASE
-        WHEN code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN code_system
-        ELSE 'open'
-    END AS code_space,
     alt_code,
     alt_code_system,
-    upper(alt_code) AS alt_code_key,
-    CASE
-        WHEN alt_code_system IN ('loinc', 'snomed', 'icd10cm', 'cpt', 'mdc', 'dcm') THEN alt_code_system
-        ELSE 'open'
-    END AS alt_code_space,
     sub_id,
     category,
     value_type,
@@ -138,5 +145,10 @@ SELECT
     performer_id,
     performer_facility,
     method_code,
-    age_years
+    age_years,
+    analyte,
+    analyte_kind,
+    analyte_unit,
+    plausible_low,
+    plausible_high
 FROM placed

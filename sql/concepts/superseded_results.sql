@@ -70,33 +70,61 @@ contested_records AS (
     WHERE c.result_of IS NOT NULL OR o.result_of IS NOT NULL OR j.is_rejoined
 ),
 
+-- As in result_statements, but the few records are taken out before anything else is asked of them.
+placed AS (
+    SELECT
+        o.record_id,
+        o.ordinal,
+        o.code,
+        o.code_system,
+        o.sub_id,
+        coalesce(i.patient_id, m.patient_id, o.patient_id) AS patient_id,
+        coalesce(o.order_id, o.placer_order_id) AS order_key,
+        coalesce(o.order_id, o.placer_order_id, o.patient_id) AS result_of,
+        (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS shift,
+        o.observed_at,
+        o.stated_at,
+        CASE
+            WHEN x.order_key IS NOT NULL AND coalesce(o.stated_at <= x.stated_at, TRUE) THEN 'cancelled'
+            WHEN y.order_key IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
+            ELSE coalesce(o.status, 'final')
+        END AS status
+    FROM observations AS o
+    INNER JOIN contested_records AS c ON o.record_id IS NOT DISTINCT FROM c.record_id
+    LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
+    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, o.patient_id) = i.old_patient_id
+    LEFT JOIN order_outcomes AS y
+        ON
+            coalesce(o.order_id, o.placer_order_id) = y.order_key
+            AND o.record_id = y.record_id
+            AND y.outcome = 'corrected'
+    LEFT JOIN order_outcomes AS x
+        ON coalesce(o.order_id, o.placer_order_id) = x.order_key AND x.outcome = 'cancelled'
+),
+
 statements AS (
     SELECT
-        s.patient_id,
-        s.order_key,
-        s.result_of,
-        s.record_id,
-        s.ordinal,
-        s.code,
-        s.code_system,
-        s.sub_id,
-        s.observed_at,
-        s.stated_at,
-        coalesce(s.status, 'final') AS status
-    FROM result_statements AS s
-    INNER JOIN contested_records AS c ON s.record_id IS NOT DISTINCT FROM c.record_id
+        patient_id,
+        order_key,
+        result_of,
+        record_id,
+        ordinal,
+        code,
+        code_system,
+        sub_id,
+        status,
+        observed_at + shift AS observed_at,
+        stated_at + shift AS stated_at
+    FROM placed
 ),
 
 -- Of a panel that is stated again, most results are; of an order that is corrected, most are not.
 stated_again AS (
     SELECT
-        patient_id,
-        order_key,
-        code,
-        code_system,
-        sub_id
+        coalesce(order_key, patient_id) AS owner,
+        code
     FROM statements
-    GROUP BY patient_id, order_key, code, code_system, sub_id
+    GROUP BY coalesce(order_key, patient_id), code
     HAVING count(*) > 1
 ),
 
@@ -109,11 +137,8 @@ in_doubt AS (
     FROM statements AS s
     INNER JOIN stated_again AS a
         ON
-            s.patient_id IS NOT DISTINCT FROM a.patient_id
-            AND s.order_key IS NOT DISTINCT FROM a.order_key
+            coalesce(s.order_key, s.patient_id) IS NOT DISTINCT FROM a.owner
             AND s.code IS NOT DISTINCT FROM a.code
-            AND s.code_system IS NOT DISTINCT FROM a.code_system
-            AND s.sub_id IS NOT DISTINCT FROM a.sub_id
     WHERE
         (s.order_key IS NOT NULL OR s.observed_at IS NOT NULL)
         -- To be told that a result is awaited does not take back the one that is known.

@@ -11,7 +11,7 @@ WITH answers AS (
         results.patient_id,
         results.observed_at AS stated_at,
         answers.status AS smoking_status
-    FROM standing_results AS results
+    FROM results_current AS results
     INNER JOIN codes.smoking_status AS questions
         ON
             results.code = questions.code
