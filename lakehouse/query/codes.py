@@ -14,6 +14,7 @@ a row counts once.
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -204,6 +205,12 @@ def create_codes(
     con.execute("CREATE SCHEMA IF NOT EXISTS codes")
     for name in names:
         rows = saved[name] if name in saved else load_codes(name, folders).rows
-        con.register("_codes_rows", rows)
-        con.execute(f'CREATE TABLE IF NOT EXISTS codes."{name}" AS FROM _codes_rows')
-        con.unregister("_codes_rows")
+        con.execute(f'CREATE TABLE IF NOT EXISTS codes."{name}" AS {_select(rows)}')
+
+
+def _select(rows: pa.Table) -> str:
+    """Return rows as a query. To register them with DuckDB would import pandas: 0.2 s."""
+    kinds = {f.name: ["DOUBLE" if pa.types.is_floating(f.type) else "VARCHAR"] for f in rows.schema}
+    columns = ", ".join(f'unnest(j."{name}") AS "{name}"' for name in kinds)
+    given, types = (json.dumps(value).replace("'", "''") for value in (rows.to_pydict(), kinds))
+    return f"SELECT {columns} FROM (SELECT from_json('{given}', '{types}') AS j)"

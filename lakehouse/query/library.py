@@ -12,6 +12,7 @@ from lakehouse.errors import DefinitionError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
 from lakehouse.query.evaluate import connect
+from lakehouse.query.scans import select_list
 from lakehouse.query.views import CODES, View, closure, ddl, load_views
 from lakehouse.tables import load_tables
 
@@ -70,9 +71,7 @@ def fill_empty(
         DefinitionError: A view does not bind.
     """
     for table in map(load_tables().__getitem__, load_tables() if tables is None else tables):
-        con.register("_empty", table.schema.empty_table())
-        con.execute(f'CREATE TABLE "{table.name}" AS FROM _empty')
-        con.unregister("_empty")
+        con.execute(f'CREATE TABLE "{table.name}" AS SELECT {select_list(table, set())} LIMIT 0')
     for view in views:
         try:
             con.execute(ddl(view))
