@@ -17,59 +17,36 @@
 -- column range_low: lower end of the reference range, in `unit`
 -- column range_high: upper end of the reference range, in `unit`
 -- column plausible: whether the value lies within bounds that a living patient can have; null without value or bounds
-WITH named AS (
-    SELECT
-        *,
-        coalesce(nullif(lower(replace(unit, ' ', '')), ''), 'none') AS spelling
-    FROM results_current
-),
-
-converted AS (
-    SELECT
-        n.*,
-        CASE WHEN n.analyte IS NULL THEN 1.0 ELSE f.factor END AS factor,
-        CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift
-    FROM named AS n
-    LEFT JOIN unit_factors AS f ON n.analyte = f.analyte AND n.spelling = f.spelling
-    LEFT JOIN codes.result_sections AS s ON upper(n.category) = s.section
-    -- A code that is not known is a laboratory result when it comes from a laboratory, or when nothing
-    -- tells where it comes from and it has a value: notes and reports come the same way.
-    WHERE
-        n.analyte_kind = 'laboratory'
-        OR (
-            n.analyte_kind IS NULL
-            AND (s.kind = 'laboratory' OR (s.kind IS NULL AND (n.value_number IS NOT NULL OR n.value_code IS NOT NULL)))
-        )
-),
-
-measured AS (
-    SELECT
-        *,
-        value_number * factor + shift AS value
-    FROM converted
-)
-
 SELECT
-    record_id,
-    ordinal,
-    patient_id,
-    encounter_id,
-    order_id,
-    code,
-    code_system,
-    analyte,
-    value,
-    coalesce(analyte_unit, unit) AS unit,
-    comparator,
-    value_code,
-    flag,
-    status,
-    range_low * factor + shift AS range_low,
-    range_high * factor + shift AS range_high,
-    observed_at,
-    reported_at,
-    age_years,
-    value_number AS source_value,
-    unit AS source_unit,
-    value BETWEEN coalesce(plausible_low, value) AND coalesce(plausible_high, value) AS plausible
-FROM measured
+    m.record_id,
+    m.ordinal,
+    m.patient_id,
+    m.encounter_id,
+    m.order_id,
+    m.code,
+    m.code_system,
+    m.analyte,
+    m.value,
+    m.unit,
+    m.comparator,
+    m.value_code,
+    m.flag,
+    m.status,
+    m.range_low,
+    m.range_high,
+    m.observed_at,
+    m.reported_at,
+    m.age_years,
+    m.source_value,
+    m.source_unit,
+    m.plausible
+FROM measured_values AS m
+LEFT JOIN codes.result_sections AS s ON upper(m.category) = s.section
+-- A code that is not known is a laboratory result when it comes from a laboratory, or when nothing
+-- tells where it comes from and it has a value: notes and reports come the same way.
+WHERE
+    m.analyte_kind = 'laboratory'
+    OR (
+        m.analyte_kind IS NULL
+        AND (s.kind = 'laboratory' OR (s.kind IS NULL AND (m.source_value IS NOT NULL OR m.value_code IS NOT NULL)))
+    )

@@ -32,84 +32,98 @@
 -- column variant: Definition and window
 -- column n_missing: Organs that no input decides, of six
 -- column score: 0 to 24
-WITH labs AS (
+WITH measured AS (
     SELECT
         patient_id,
         encounter_id,
         observed_at AS measured_at,
         analyte,
-        value
-    FROM lab_results
+        second_value,
+        answer,
+        CASE WHEN plausible THEN value END AS value,
+        -- of a laboratory, below or above what can be measured is no number
+        CASE WHEN plausible AND comparator IS NULL THEN value END AS lab_value
+    FROM measured_values
     WHERE
-        analyte IN ('pao2', 'fio2', 'pao2_fio2', 'platelets', 'bilirubin_total', 'creatinine')
-        AND value IS NOT NULL
-        AND comparator IS NULL
-        AND coalesce(plausible, TRUE)
+        analyte IN (
+            'pao2', 'fio2', 'pao2_fio2', 'platelets', 'bilirubin_total', 'creatinine', 'mean_bp', 'systolic_bp',
+            'diastolic_bp', 'blood_pressure', 'gcs', 'gcs_eye', 'gcs_verbal', 'gcs_motor', 'urine_output_ml',
+            'inspired_oxygen', 'oxygen_flow', 'oxygen_device'
+        )
         AND observed_at IS NOT NULL
         AND encounter_id IS NOT NULL
 ),
 
-vitals AS (
+-- The worst of several at one time.
+side_by_side AS (
     SELECT
         patient_id,
         encounter_id,
         measured_at,
-        mean_bp,
-        gcs,
-        urine_output_ml AS urine_ml,
-        CASE WHEN inspired_oxygen IS NULL AND NOT oxygen_supplement THEN 21 ELSE inspired_oxygen END AS fio2
-    FROM vital_signs
-    WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
-),
-
-gases AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        max(CASE WHEN analyte = 'pao2' THEN value END) AS pao2,
-        max(CASE WHEN analyte = 'fio2' THEN value END) AS fio2,
-        max(CASE WHEN analyte = 'pao2_fio2' THEN value END) AS stated_ratio
-    FROM labs
-    WHERE analyte IN ('pao2', 'fio2', 'pao2_fio2') AND value > 0
+        max(CASE WHEN analyte = 'pao2' AND lab_value > 0 THEN lab_value END) AS pao2,
+        max(CASE WHEN analyte = 'pao2_fio2' AND lab_value > 0 THEN lab_value END) AS stated_ratio,
+        max(CASE WHEN analyte = 'fio2' AND lab_value > 0 THEN lab_value END) AS gas_fio2,
+        max(CASE WHEN analyte IN ('inspired_oxygen', 'fio2') THEN value END) AS inspired_oxygen,
+        max(CASE WHEN analyte = 'oxygen_flow' THEN value END) AS oxygen_flow,
+        max(
+            CASE
+                WHEN analyte <> 'oxygen_device' THEN NULL
+                WHEN answer = 'yes' OR value > 0 THEN 1
+                WHEN answer = 'no' OR value = 0 THEN 0
+            END
+        ) AS oxygen_device,
+        min(CASE WHEN analyte = 'platelets' THEN lab_value END) AS platelets,
+        max(CASE WHEN analyte = 'bilirubin_total' THEN lab_value END) AS bilirubin,
+        max(CASE WHEN analyte = 'creatinine' THEN lab_value END) AS creatinine,
+        max(CASE WHEN analyte = 'mean_bp' THEN value END) AS mean_bp,
+        max(CASE WHEN analyte IN ('systolic_bp', 'blood_pressure') THEN value END) AS systolic_bp,
+        max(
+            CASE
+                WHEN analyte = 'diastolic_bp' THEN value
+                WHEN analyte = 'blood_pressure' THEN second_value
+            END
+        ) AS diastolic_bp,
+        max(CASE WHEN analyte = 'gcs' THEN value END) AS gcs,
+        max(CASE WHEN analyte = 'gcs_eye' THEN value END) AS gcs_eye,
+        max(CASE WHEN analyte = 'gcs_verbal' THEN value END) AS gcs_verbal,
+        max(CASE WHEN analyte = 'gcs_motor' THEN value END) AS gcs_motor,
+        max(CASE WHEN analyte = 'urine_output_ml' THEN value END) AS urine_ml
+    FROM measured
     GROUP BY patient_id, encounter_id, measured_at
 ),
 
-breaths AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        pao2,
-        fio2,
-        stated_ratio
-    FROM gases
-    UNION ALL
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        NULL::DOUBLE AS pao2,
-        fio2,
-        NULL::DOUBLE AS stated_ratio
-    FROM vitals
-    WHERE fio2 IS NOT NULL
-),
-
-breathing AS (
+-- As in vital_signs.
+completed AS (
     SELECT
         patient_id,
         encounter_id,
         measured_at,
         pao2,
         stated_ratio,
-        last_value(fio2 IGNORE NULLS) OVER so_far AS fio2,
-        max(CASE WHEN fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
-    FROM breaths
-    -- What was inspired at the very time of the gas counts for it; what the gas states itself, before what the bedside
-    -- does. Ordered by both, so that it is the same every time.
+        gas_fio2,
+        platelets,
+        bilirubin,
+        creatinine,
+        coalesce(mean_bp, (systolic_bp + 2 * diastolic_bp) / 3) AS mean_bp,
+        coalesce(gcs, gcs_eye + gcs_verbal + gcs_motor) AS gcs,
+        urine_ml,
+        CASE
+            WHEN inspired_oxygen IS NOT NULL THEN inspired_oxygen
+            WHEN oxygen_flow > 0 OR oxygen_device = 1 THEN NULL
+            WHEN oxygen_flow = 0 OR oxygen_device = 0 THEN 21
+        END AS fio2
+    FROM side_by_side
+),
+
+-- What a gas states itself counts for it, before what was inspired at that time or was inspired last.
+breathing AS (
+    SELECT
+        *,
+        coalesce(gas_fio2, last_value(fio2 IGNORE NULLS) OVER so_far) AS gas_on,
+        max(CASE WHEN fio2 IS NOT NULL OR gas_fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
+    FROM completed
     WINDOW so_far AS (
-        PARTITION BY patient_id, encounter_id ORDER BY measured_at, fio2 NULLS LAST
+        PARTITION BY patient_id, encounter_id ORDER BY measured_at
         RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )
 ),
@@ -121,75 +135,39 @@ inputs AS (
         measured_at,
         CASE
             WHEN stated_ratio IS NOT NULL THEN stated_ratio
-            WHEN fio2_at >= measured_at - INTERVAL '4' HOUR THEN pao2 / (fio2 / 100.0)
+            WHEN fio2_at >= measured_at - INTERVAL '4' HOUR THEN pao2 / (gas_on / 100.0)
         END AS pao2_fio2,
-        NULL::DOUBLE AS platelets,
-        NULL::DOUBLE AS bilirubin,
-        NULL::DOUBLE AS creatinine,
-        NULL::DOUBLE AS mean_bp,
-        NULL::DOUBLE AS gcs,
-        NULL::DOUBLE AS urine_ml
-    FROM breathing
-    WHERE pao2 IS NOT NULL OR stated_ratio IS NOT NULL
-    UNION ALL
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        NULL::DOUBLE AS pao2_fio2,
-        CASE WHEN analyte = 'platelets' THEN value END AS platelets,
-        CASE WHEN analyte = 'bilirubin_total' THEN value END AS bilirubin,
-        CASE WHEN analyte = 'creatinine' THEN value END AS creatinine,
-        NULL::DOUBLE AS mean_bp,
-        NULL::DOUBLE AS gcs,
-        NULL::DOUBLE AS urine_ml
-    FROM labs
-    WHERE analyte IN ('platelets', 'bilirubin_total', 'creatinine')
-    UNION ALL
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        NULL::DOUBLE AS pao2_fio2,
-        NULL::DOUBLE AS platelets,
-        NULL::DOUBLE AS bilirubin,
-        NULL::DOUBLE AS creatinine,
+        platelets,
+        bilirubin,
+        creatinine,
         mean_bp,
         gcs,
-        urine_ml
-    FROM vitals
-    WHERE mean_bp IS NOT NULL OR gcs IS NOT NULL OR urine_ml IS NOT NULL
+        urine_ml,
+        min(measured_at) OVER visit AS first_at,
+        max(measured_at) OVER visit AS last_at
+    FROM breathing
+    WHERE
+        coalesce(pao2, stated_ratio, platelets, bilirubin, creatinine) IS NOT NULL
+        OR coalesce(mean_bp, gcs, urine_ml) IS NOT NULL
+    WINDOW visit AS (PARTITION BY patient_id, encounter_id)
 ),
 
 visits AS (
     SELECT
-        seen.patient_id,
-        seen.encounter_id,
-        coalesce(known.admitted_at, seen.first_at) AS start_at,
-        coalesce(known.discharged_at, seen.last_at) AS until_at
-    FROM (
-        SELECT
-            patient_id,
-            encounter_id,
-            min(measured_at) AS first_at,
-            max(measured_at) AS last_at
-        FROM inputs
-        GROUP BY patient_id, encounter_id
-    ) AS seen
+        inputs.*,
+        coalesce(known.admitted_at, inputs.first_at) AS start_at,
+        coalesce(known.discharged_at, inputs.last_at) AS until_at
+    FROM inputs
     LEFT JOIN encounters_current AS known
-        ON seen.patient_id = known.patient_id AND seen.encounter_id = known.encounter_id
+        ON inputs.patient_id = known.patient_id AND inputs.encounter_id = known.encounter_id
 ),
 
 dated AS (
     SELECT
-        inputs.*,
-        visits.start_at,
-        visits.until_at,
+        *,
         -- epoch: date_diff asks the calendar of the time zone for each row
-        floor((epoch(inputs.measured_at) - epoch(visits.start_at)) / 86400.0)::INT AS day_of_visit
-    FROM inputs
-    INNER JOIN visits
-        ON inputs.patient_id IS NOT DISTINCT FROM visits.patient_id AND inputs.encounter_id = visits.encounter_id
+        floor((epoch(measured_at) - epoch(start_at)) / 86400.0)::INT AS day_of_visit
+    FROM visits
 ),
 
 summed AS (

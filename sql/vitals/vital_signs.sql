@@ -32,43 +32,19 @@
 -- column etco2: mmHg
 -- column urine_output_ml: urine since the time before, ml
 -- column age_years: age at that time; 90 stands for 90 and over
-WITH named AS (
+WITH believed AS (
     SELECT
         patient_id,
         encounter_id,
         observed_at,
         age_years,
-        value_number,
-        value_high,
-        value_code,
         analyte AS vital,
-        plausible_low,
-        plausible_high,
-        coalesce(nullif(lower(replace(unit, ' ', '')), ''), 'none') AS spelling
-    FROM results_current
+        second_value,
+        answer,
+        CASE WHEN plausible THEN value END AS value
+    FROM measured_values
     -- Inspired oxygen is charted at the bedside as well as with a blood gas.
     WHERE analyte_kind = 'vital' OR analyte = 'fio2'
-),
-
-converted AS (
-    SELECT
-        n.*,
-        v.answer,
-        n.value_number * f.factor + f.shift AS converted,
-        n.value_high * f.factor + f.shift AS second_value
-    FROM named AS n
-    LEFT JOIN unit_factors AS f ON n.vital = f.analyte AND n.spelling = f.spelling
-    LEFT JOIN codes.vital_answers AS v ON n.vital = v.vital AND upper(n.value_code) = v.code
-),
-
-believed AS (
-    SELECT
-        *,
-        CASE
-            WHEN converted BETWEEN coalesce(plausible_low, converted) AND coalesce(plausible_high, converted)
-                THEN converted
-        END AS value
-    FROM converted
 ),
 
 side_by_side AS (
