@@ -4,8 +4,12 @@ Which statements of results a later one took the place of takes a look at every 
 score that reads vital signs and several results would look again for each of them, and so would
 the next query. A session looks once, and again when a table that the answer came from has changed.
 
-Vital signs side by side are a fifteenth of the observations, but wide: a session keeps them from
-the first query on that would put them together more than once (SOFA and qSOFA in one cohort).
+What conditions each diagnosis code belongs to is found with one look at the codes, and is a few
+rows; but DuckDB takes it for millions, and would build the hash table of a join with it from all
+diagnoses. Of rows that are kept it knows the number.
+
+What SOFA, qSOFA and the cohort of sepsis ask of the results is a fifteenth of the observations, but
+wide: a session keeps it from the first query on that would put it together more than once.
 
 Rows and tables have to be of one moment: a correction that is read with the rows kept before it
 would stand beside what it corrects. So the tables that the kept rows came from are pinned to the
@@ -26,10 +30,11 @@ from lakehouse.query.views import View, closure, literal
 from lakehouse.storage.files import is_local, join
 from lakehouse.tables import load_tables
 
-KEPT = "superseded_results"
-"""The view that is always kept."""
+SUPERSEDED = "superseded_results"
+KEPT = (SUPERSEDED, "condition_codes")
+"""The views that are always kept."""
 
-SHARED = "vital_signs"
+SHARED = "acute_values"
 """The view that is kept when one query reads it on several ways."""
 
 SCHEMA = "kept"
@@ -51,10 +56,13 @@ class Kept:
     ) -> None:
         self._con, self._place, self._views = con, place, views
         tables = load_tables().keys()
-        below = closure([n for n in (KEPT, SHARED) if n in self._views], self._views)
-        self._tables = sorted({d for n in below for d in self._views[n].depends_on} & tables)
-        self._versions: dict[str, str] | None = None
-        self._shared = False
+        self._tables = {
+            name: {d for n in closure([name], views) for d in views[n].depends_on} & tables
+            for name in (*KEPT, SHARED)
+            if name in views
+        }
+        self._versions: dict[str, str] = {}
+        self._kept: set[str] = set()
 
     def renew(self, names: Iterable[str]) -> None:
         """Make the kept rows those of now, when a query of these names needs them or their tables.
@@ -65,30 +73,37 @@ class Kept:
             duckdb.Error: The tables cannot be read.
         """
         names = set(names)
-        order = set(closure(names, self._views))
+        order = closure(names, self._views)
         reads = {d for n in order for d in self._views[n].depends_on} | names
-        if KEPT not in order and (self._versions is None or reads.isdisjoint(self._tables)):
+        wanted = {n for n in KEPT if n in order}
+        if sum(ways(name, SHARED, self._views) for name in names) > 1:
+            wanted.add(SHARED)
+        if not wanted and reads.isdisjoint(self._tables_of(self._kept)):
             return
-        versions = self._current()
-        stale = versions != self._versions
-        shared = sum(ways(name, SHARED, self._views) for name in names) > 1
-        if not stale and (self._shared or not shared):
+        versions = self._current(self._tables_of(self._kept | wanted))
+        changed = {t for t, version in versions.items() if version != self._versions.get(t)}
+        stale = {n for n in self._kept if self._tables[n] & changed}
+        given_up = (stale - wanted) & {SHARED}
+        anew = sorted((stale | wanted - self._kept) - given_up, key=[*KEPT, SHARED].index)
+        if not anew and not given_up:
             return
         self._con.execute("BEGIN")
         try:
-            if stale:
-                self._pin(versions)
-                self._con.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                self._keep(KEPT)
-            if shared:
-                self._keep(SHARED)
-            elif self._shared:
-                self._forget(SHARED)
+            self._pin({t: versions[t] for t in sorted(changed)})
+            self._con.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            for name in given_up:
+                self._forget(name)
+            for name in anew:
+                self._keep(name)
             self._con.execute("COMMIT")
         except BaseException:
             self._con.execute("ROLLBACK")
             raise
-        self._versions, self._shared = versions, shared
+        self._versions |= versions
+        self._kept = (self._kept | set(anew)) - given_up
+
+    def _tables_of(self, kept: Iterable[str]) -> set[str]:
+        return {table for name in kept for table in self._tables[name]}
 
     def _keep(self, name: str) -> None:
         sql = self._views[name].sql
@@ -102,7 +117,7 @@ class Kept:
         )
         self._con.execute(
             f"CREATE OR REPLACE VIEW {name} AS FROM {SCHEMA}.{name} "
-            f"{always if name == KEPT else ''}"
+            f"{always if name == SUPERSEDED else ''}"
         )
 
     def _forget(self, name: str) -> None:
@@ -120,11 +135,11 @@ class Kept:
             for statement in table_statements(self._con, load_tables()[name], pinned):
                 self._con.execute(statement)
 
-    def _current(self) -> dict[str, str]:
+    def _current(self, tables: Iterable[str]) -> dict[str, str]:
         """Return the version of each table that is not pinned for good; none for an absent one."""
         hints = {
             name: join(self._place.locations[name], "metadata", "version-hint.text")
-            for name in self._tables
+            for name in tables
             if name in self._place.locations and name not in self._place.pins
         }
         near = {n: Path(hint) for n, hint in hints.items() if is_local(hint)}
@@ -142,8 +157,8 @@ def ways(name: str, to: str, views: Mapping[str, View]) -> int:
 
     Examples:
         >>> from lakehouse.query.views import load_views
-        >>> [ways(n, "vital_signs", load_views()) for n in ("egfr", "news2", "cohort_sepsis")]
-        [0, 1, 2]
+        >>> [ways(n, "acute_values", load_views()) for n in ("egfr", "sofa", "cohort_sepsis")]
+        [0, 1, 3]
     """
     if name == to:
         return 1

@@ -127,15 +127,15 @@ lactates AS (
     SELECT
         septic.patient_id,
         septic.encounter_id,
-        max(labs.value) AS highest_lactate
+        max(acute_values.lactate) AS highest_lactate
     FROM septic
-    INNER JOIN lab_results AS labs
+    INNER JOIN acute_values
         ON
-            septic.patient_id = labs.patient_id
-            AND septic.encounter_id = labs.encounter_id
-            AND labs.observed_at >= septic.suspected_at - INTERVAL '48' HOUR
-            AND labs.observed_at <= septic.suspected_at + INTERVAL '24' HOUR
-    WHERE labs.analyte = 'lactate' AND labs.comparator IS NULL AND coalesce(labs.plausible, TRUE)
+            septic.patient_id = acute_values.patient_id
+            AND septic.encounter_id = acute_values.encounter_id
+            AND acute_values.measured_at >= septic.suspected_at - INTERVAL '48' HOUR
+            AND acute_values.measured_at <= septic.suspected_at + INTERVAL '24' HOUR
+    WHERE acute_values.lactate IS NOT NULL
     GROUP BY septic.patient_id, septic.encounter_id
 ),
 

@@ -14,7 +14,20 @@
 -- column bmi: weight / (height in m) squared
 -- column n_missing: Inputs without a value, of two
 -- column band: underweight below 18.5, normal, overweight from 25, obese from 30; null below 18 years
-WITH measured_together AS (
+WITH side_by_side AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at AS measured_at,
+        max(CASE WHEN analyte = 'weight_kg' THEN value END) AS weight_kg,
+        max(CASE WHEN analyte = 'height_cm' THEN value END) AS height_cm,
+        max(age_years) AS age_years
+    FROM measured_values
+    WHERE analyte IN ('weight_kg', 'height_cm') AND value IS NOT NULL AND coalesce(plausible, TRUE)
+    GROUP BY patient_id, encounter_id, observed_at
+),
+
+measured_together AS (
     SELECT
         patient_id,
         encounter_id,
@@ -23,8 +36,7 @@ WITH measured_together AS (
         age_years,
         -- Two visits may measure at one time: the higher, whichever row comes first.
         max(height_cm) OVER (PARTITION BY patient_id, measured_at) AS height_cm
-    FROM vital_signs
-    WHERE weight_kg IS NOT NULL OR height_cm IS NOT NULL
+    FROM side_by_side
 ),
 
 measured AS (

@@ -24,25 +24,18 @@
 WITH values_at AS (
     SELECT
         patient_id,
-        'systolic_bp' AS input,
-        systolic_bp AS value,
-        measured_at,
-        age_years
-    FROM vital_signs
-    WHERE systolic_bp IS NOT NULL
-    UNION ALL
-    SELECT
-        patient_id,
-        analyte AS input,
+        CASE WHEN analyte = 'blood_pressure' THEN 'systolic_bp' ELSE analyte END AS input,
         value,
         observed_at AS measured_at,
         age_years
-    FROM lab_results
+    FROM measured_values
     WHERE
-        analyte IN ('cholesterol_total', 'hdl')
-        AND value IS NOT NULL
-        AND comparator IS NULL
+        value IS NOT NULL
         AND coalesce(plausible, TRUE)
+        AND (
+            analyte IN ('systolic_bp', 'blood_pressure')
+            OR (analyte IN ('cholesterol_total', 'hdl') AND comparator IS NULL)
+        )
     UNION ALL
     SELECT
         patient_id,

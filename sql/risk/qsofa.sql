@@ -15,13 +15,31 @@
 -- column n_missing: Inputs without a value in the look-back, of three
 -- column score: 0 to 3
 -- column positive: Whether the score is 2 or more
-WITH observed AS (
+WITH latest AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        measured_at,
+        last_value(respiratory_rate IGNORE NULLS) OVER so_far AS respiratory_rate,
+        max(CASE WHEN respiratory_rate IS NOT NULL THEN measured_at END) OVER so_far AS respiratory_rate_at,
+        last_value(systolic_bp IGNORE NULLS) OVER so_far AS systolic_bp,
+        max(CASE WHEN systolic_bp IS NOT NULL THEN measured_at END) OVER so_far AS systolic_bp_at,
+        last_value(gcs IGNORE NULLS) OVER so_far AS gcs,
+        max(CASE WHEN gcs IS NOT NULL THEN measured_at END) OVER so_far AS gcs_at
+    FROM acute_values
+    -- A time at which only others were measured brings nothing new.
+    WHERE measured_at IS NOT NULL AND coalesce(respiratory_rate, systolic_bp, gcs) IS NOT NULL
+    WINDOW so_far AS (
+        PARTITION BY patient_id, encounter_id ORDER BY measured_at
+        RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+
+observed AS (
     SELECT
         *,
         measured_at - INTERVAL '24' HOUR AS since
-    FROM latest_vitals
-    -- A time at which only other vital signs were measured brings nothing new.
-    WHERE measured_at = respiratory_rate_at OR measured_at = systolic_bp_at OR measured_at = gcs_at
+    FROM latest
 ),
 
 inputs AS (

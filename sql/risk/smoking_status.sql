@@ -2,7 +2,7 @@
 -- description: Each statement that a patient smokes, used to smoke or never did: coded answers to a question on
 --   smoking, and diagnoses of nicotine dependence (in remission: former) or of a history of it.
 -- grain: patient_id, stated_at, smoking_status
--- source: codes.smoking_status
+-- source: codes.smoking_status; codes.conditions (tobacco_use, tobacco_use_history)
 -- column patient_id: Pseudonym of the patient
 -- column stated_at: When it was stated
 -- column smoking_status: current, former or never
@@ -27,12 +27,14 @@ diagnoses AS (
         conditions.patient_id,
         coalesce(conditions.recorded_at, conditions.onset_at) AS stated_at,
         codes_of.status AS smoking_status
-    FROM patient_conditions AS conditions
+    FROM patient_condition_groups AS conditions
     INNER JOIN codes.smoking_status AS codes_of
         ON
             conditions.code = codes_of.code
             AND conditions.code_system = codes_of.system
             AND codes_of.origin = 'diagnosis'
+    -- By the condition, since only that leaves the other diagnoses before they are sorted.
+    WHERE conditions.condition IN ('tobacco_use', 'tobacco_use_history')
 )
 
 SELECT DISTINCT

@@ -32,96 +32,15 @@
 -- column variant: Definition and window
 -- column n_missing: Organs that no input decides, of six
 -- column score: 0 to 24
-WITH measured AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        observed_at AS measured_at,
-        analyte,
-        second_value,
-        answer,
-        CASE WHEN plausible THEN value END AS value,
-        -- of a laboratory, below or above what can be measured is no number
-        CASE WHEN plausible AND comparator IS NULL THEN value END AS lab_value
-    FROM measured_values
-    WHERE
-        analyte IN (
-            'pao2', 'fio2', 'pao2_fio2', 'platelets', 'bilirubin_total', 'creatinine', 'mean_bp', 'systolic_bp',
-            'diastolic_bp', 'blood_pressure', 'gcs', 'gcs_eye', 'gcs_verbal', 'gcs_motor', 'urine_output_ml',
-            'inspired_oxygen', 'oxygen_flow', 'oxygen_device'
-        )
-        AND observed_at IS NOT NULL
-        AND encounter_id IS NOT NULL
-),
-
--- The worst of several at one time.
-side_by_side AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        max(CASE WHEN analyte = 'pao2' AND lab_value > 0 THEN lab_value END) AS pao2,
-        max(CASE WHEN analyte = 'pao2_fio2' AND lab_value > 0 THEN lab_value END) AS stated_ratio,
-        max(CASE WHEN analyte = 'fio2' AND lab_value > 0 THEN lab_value END) AS gas_fio2,
-        max(CASE WHEN analyte IN ('inspired_oxygen', 'fio2') THEN value END) AS inspired_oxygen,
-        max(CASE WHEN analyte = 'oxygen_flow' THEN value END) AS oxygen_flow,
-        max(
-            CASE
-                WHEN analyte <> 'oxygen_device' THEN NULL
-                WHEN answer = 'yes' OR value > 0 THEN 1
-                WHEN answer = 'no' OR value = 0 THEN 0
-            END
-        ) AS oxygen_device,
-        min(CASE WHEN analyte = 'platelets' THEN lab_value END) AS platelets,
-        max(CASE WHEN analyte = 'bilirubin_total' THEN lab_value END) AS bilirubin,
-        max(CASE WHEN analyte = 'creatinine' THEN lab_value END) AS creatinine,
-        max(CASE WHEN analyte = 'mean_bp' THEN value END) AS mean_bp,
-        max(CASE WHEN analyte IN ('systolic_bp', 'blood_pressure') THEN value END) AS systolic_bp,
-        max(
-            CASE
-                WHEN analyte = 'diastolic_bp' THEN value
-                WHEN analyte = 'blood_pressure' THEN second_value
-            END
-        ) AS diastolic_bp,
-        max(CASE WHEN analyte = 'gcs' THEN value END) AS gcs,
-        max(CASE WHEN analyte = 'gcs_eye' THEN value END) AS gcs_eye,
-        max(CASE WHEN analyte = 'gcs_verbal' THEN value END) AS gcs_verbal,
-        max(CASE WHEN analyte = 'gcs_motor' THEN value END) AS gcs_motor,
-        max(CASE WHEN analyte = 'urine_output_ml' THEN value END) AS urine_ml
-    FROM measured
-    GROUP BY patient_id, encounter_id, measured_at
-),
-
--- As in vital_signs.
-completed AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        measured_at,
-        pao2,
-        stated_ratio,
-        gas_fio2,
-        platelets,
-        bilirubin,
-        creatinine,
-        coalesce(mean_bp, (systolic_bp + 2 * diastolic_bp) / 3) AS mean_bp,
-        coalesce(gcs, gcs_eye + gcs_verbal + gcs_motor) AS gcs,
-        urine_ml,
-        CASE
-            WHEN inspired_oxygen IS NOT NULL THEN inspired_oxygen
-            WHEN oxygen_flow > 0 OR oxygen_device = 1 THEN NULL
-            WHEN oxygen_flow = 0 OR oxygen_device = 0 THEN 21
-        END AS fio2
-    FROM side_by_side
-),
 
 -- What a gas states itself counts for it, before what was inspired at that time or was inspired last.
-breathing AS (
+WITH breathing AS (
     SELECT
         *,
         coalesce(gas_fio2, last_value(fio2 IGNORE NULLS) OVER so_far) AS gas_on,
         max(CASE WHEN fio2 IS NOT NULL OR gas_fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
-    FROM completed
+    FROM acute_values
+    WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
     WINDOW so_far AS (
         PARTITION BY patient_id, encounter_id ORDER BY measured_at
         RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW

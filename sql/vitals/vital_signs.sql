@@ -41,7 +41,7 @@ WITH believed AS (
         analyte AS vital,
         second_value,
         answer,
-        CASE WHEN plausible THEN value END AS value
+        CASE WHEN coalesce(plausible, TRUE) THEN value END AS value
     FROM measured_values
     -- Inspired oxygen is charted at the bedside as well as with a blood gas.
     WHERE analyte_kind = 'vital' OR analyte = 'fio2'

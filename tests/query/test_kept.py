@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.query.evaluate import evaluate_view
-from lakehouse.query.kept import KEPT, SCHEMA, SHARED
+from lakehouse.query.kept import KEPT, SCHEMA, SHARED, SUPERSEDED
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
 
@@ -55,7 +55,7 @@ def test_a_correction_takes_the_place_of_what_a_session_has_shown(
         assert values(lake.sql(VALUES)) == [90.0]
         store(empty, {"observations": [CORRECTION]})
         assert values(lake.sql(VALUES)) == [95.0]
-        assert values(lake.sql(f"SELECT record_id FROM {KEPT}")) == ["r1"]
+        assert values(lake.sql(f"SELECT record_id FROM {SUPERSEDED}")) == ["r1"]
 
 
 def test_a_result_that_is_read_late_never_shows_both(empty: Path, store: Store) -> None:
@@ -110,9 +110,9 @@ def test_a_state_of_the_past_keeps_its_own(empty: Path, store: Store) -> None:
 def test_kept_rows_are_the_views_rows(empty: Path, store: Store) -> None:
     rows = [FIRST, CORRECTION, statement("r3", 97.0, "corrected", 11), *observations(20)]
     store(empty, {"observations": rows})
-    expected = evaluate_view(KEPT, {"observations": rows})
+    expected = evaluate_view(SUPERSEDED, {"observations": rows})
     with Lakehouse(empty) as lake:
-        kept = lake.sql(f"SELECT * FROM {KEPT} ORDER BY record_id, ordinal").arrow()
+        kept = lake.sql(f"SELECT * FROM {SUPERSEDED} ORDER BY record_id, ordinal").arrow()
     assert kept.num_rows == 2
     assert kept.to_pylist() == expected.to_pylist()
 
@@ -128,39 +128,62 @@ def kept_tables(lake: Lakehouse) -> set[str]:
     return {row[0] for row in lake._session.con.execute(sql).fetchall()}
 
 
-def test_vital_signs_are_kept_when_one_query_needs_them_twice(empty: Path, store: Store) -> None:
-    pulse = "SELECT heart_rate FROM vital_signs ORDER BY ALL"
+def test_what_one_query_needs_twice_is_kept(empty: Path, store: Store) -> None:
+    breaths = "SELECT respiratory_rate FROM acute_values ORDER BY ALL"
     twice = "SELECT count(*) FROM qsofa, sofa"
-    store(empty, {"observations": [vital("r1", "8867-4", 80.0, 8)]})
+    store(empty, {"observations": [vital("r1", "9279-1", 18.0, 8)]})
     with Lakehouse(empty) as lake:
-        assert values(lake.sql(pulse)) == [80.0]
-        assert kept_tables(lake) == {KEPT}, "one look at them is not worth the memory"
+        assert values(lake.sql(breaths)) == [18.0]
+        assert kept_tables(lake) == {SUPERSEDED}, "one look at them is not worth the memory"
         lake.sql(twice).fetchall()
-        assert kept_tables(lake) == {KEPT, SHARED}
-        assert values(lake.sql(pulse)) == [80.0]
-        store(empty, {"observations": [vital("r2", "8867-4", 90.0, 9)]})
-        assert values(lake.sql(pulse)) == [80.0, 90.0]
-        assert kept_tables(lake) == {KEPT}, "what is old is not kept"
+        assert kept_tables(lake) == {SUPERSEDED, SHARED}
+        assert values(lake.sql(breaths)) == [18.0]
+        store(empty, {"observations": [vital("r2", "9279-1", 20.0, 9)]})
+        assert values(lake.sql(breaths)) == [18.0, 20.0]
+        assert kept_tables(lake) == {SUPERSEDED}, "what is old is not kept"
         lake.sql(twice).fetchall()
-        store(empty, {"observations": [vital("r3", "8867-4", 95.0, 10)]})
+        store(empty, {"observations": [vital("r3", "9279-1", 22.0, 10)]})
         lake.sql(twice).fetchall()
-        assert values(lake.sql(pulse)) == [80.0, 90.0, 95.0]
+        assert values(lake.sql(breaths)) == [18.0, 20.0, 22.0]
 
 
-def test_kept_vital_signs_are_the_views_rows(empty: Path, store: Store) -> None:
+def test_what_is_kept_are_the_views_rows(empty: Path, store: Store) -> None:
     rows = [
-        vital("r1", "8867-4", 80.0, 8),
+        vital("r1", "8480-6", 80.0, 8),
         vital("r2", "9279-1", 18.0, 8),
-        {**vital("r3", "8867-4", 85.0, 8, order_id="r1"), "status": "corrected"},
+        {**vital("r3", "8480-6", 85.0, 8, order_id="r1"), "status": "corrected"},
     ]
     store(empty, {"observations": rows})
     expected = evaluate_view(SHARED, {"observations": rows})
     with Lakehouse(empty) as lake:
         lake.sql("SELECT count(*) FROM cohort_sepsis").fetchall()
         kept = lake.sql(f"SELECT * FROM {SHARED} ORDER BY ALL").arrow()
-        assert kept_tables(lake) == {KEPT, SHARED}
+        assert kept_tables(lake) == {*KEPT, SHARED}
     assert kept.num_rows == 1
     assert kept.to_pylist() == expected.to_pylist()
+
+
+def diagnosis(record: str, code: str) -> dict[str, Any]:
+    at = datetime(2130, 1, 1, 8, tzinfo=UTC)
+    said = {"patient_id": "p1", "encounter_id": "e1", "recorded_at": at, "stated_at": at}
+    return {"record_id": record, "ordinal": 0, "code": code, "code_system": "icd10cm", **said}
+
+
+def test_a_new_diagnosis_is_named_in_a_session_that_has_shown_others(
+    empty: Path, store: Store
+) -> None:
+    """Kept are the codes that were met; results and diagnoses are kept apart."""
+    conditions = "SELECT condition FROM patient_conditions ORDER BY ALL"
+    store(empty, {"conditions": [diagnosis("r1", "I50.9")]})
+    with Lakehouse(empty) as lake:
+        assert values(lake.sql(conditions)) == ["heart_failure"]
+        assert kept_tables(lake) == {"condition_codes"}
+        store(empty, {"observations": [FIRST]})
+        assert values(lake.sql(VALUES)) == [90.0]
+        assert kept_tables(lake) == {*KEPT}
+        store(empty, {"conditions": [diagnosis("r2", "J44.9")], "observations": [CORRECTION]})
+        assert values(lake.sql(conditions)) == ["copd", "heart_failure"]
+        assert values(lake.sql(VALUES)) == [95.0]
 
 
 def test_a_warehouse_without_rows(empty: Path) -> None:

@@ -122,6 +122,17 @@ GROUP BY patient_id
 """
 
 
+def test_diagnoses_of_smoking_are_named_as_such() -> None:
+    """smoking_status asks for the condition, and only then for the code."""
+    listed = load_codes("conditions").rows.to_pylist()
+    tobacco = [c for c in listed if c["condition"] in ("tobacco_use", "tobacco_use_history")]
+    for row in load_codes("smoking_status").rows.to_pylist():
+        assert row["origin"] != "diagnosis" or any(
+            row["system"] == c["code_system"] and row["code"].startswith(c["prefix"])
+            for c in tobacco
+        ), row["code"]
+
+
 def test_front_matter() -> None:
     view = parse_view(GOOD, "risk", "a_view")
     assert view.description == "Something over two lines."
