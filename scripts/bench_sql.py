@@ -82,7 +82,7 @@ def over_parquet(warehouse: Path, view: str) -> Any:
         con.execute(f'CREATE VIEW "{name}" AS SELECT {select_list(table, stored)} {source}')
     con.execute(f"SET threads = {THREADS}")
     con.execute(f"SET memory_limit = '{MEMORY}'")
-    kept = {*KEPT} | ({SHARED} if ways(view, SHARED, place.views) > 1 else set())
+    kept = {*KEPT} | {name for name in SHARED if ways(view, name, place.views) > 1}
     for name in order:
         found = place.views[name]
         con.execute(f"CREATE TABLE {name} AS {found.sql}" if name in kept else ddl(found))

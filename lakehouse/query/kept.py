@@ -8,8 +8,9 @@ What conditions each diagnosis code belongs to is found with one look at the cod
 rows; but DuckDB takes it for millions, and would build the hash table of a join with it from all
 diagnoses. Of rows that are kept it knows the number.
 
-What SOFA, qSOFA and the cohort of sepsis ask of the results is a fifteenth of the observations, but
-wide: a session keeps it from the first query on that would put it together more than once.
+What SOFA, qSOFA and the cohort of sepsis ask of the results, and what BMI and the cardiovascular
+inputs do, is a tenth of the observations: a session keeps it from the first query on that would
+look for it more than once.
 
 Rows and tables have to be of one moment: a correction that is read with the rows kept before it
 would stand beside what it corrects. So the tables that the kept rows came from are pinned to the
@@ -34,8 +35,8 @@ SUPERSEDED = "superseded_results"
 KEPT = (SUPERSEDED, "condition_codes")
 """The views that are always kept."""
 
-SHARED = "acute_values"
-"""The view that is kept when one query reads it on several ways."""
+SHARED = ("acute_values", "risk_factor_values")
+"""The views that are kept when one query reads them on several ways."""
 
 SCHEMA = "kept"
 """Schema in which its rows lie."""
@@ -58,7 +59,7 @@ class Kept:
         tables = load_tables().keys()
         self._tables = {
             name: {d for n in closure([name], views) for d in views[n].depends_on} & tables
-            for name in (*KEPT, SHARED)
+            for name in (*KEPT, *SHARED)
             if name in views
         }
         self._versions: dict[str, str] = {}
@@ -76,15 +77,14 @@ class Kept:
         order = closure(names, self._views)
         reads = {d for n in order for d in self._views[n].depends_on} | names
         wanted = {n for n in KEPT if n in order}
-        if sum(ways(name, SHARED, self._views) for name in names) > 1:
-            wanted.add(SHARED)
+        wanted |= {s for s in SHARED if sum(ways(n, s, self._views) for n in names) > 1}
         if not wanted and reads.isdisjoint(self._tables_of(self._kept)):
             return
         versions = self._current(self._tables_of(self._kept | wanted))
         changed = {t for t, version in versions.items() if version != self._versions.get(t)}
         stale = {n for n in self._kept if self._tables[n] & changed}
-        given_up = (stale - wanted) & {SHARED}
-        anew = sorted((stale | wanted - self._kept) - given_up, key=[*KEPT, SHARED].index)
+        given_up = (stale - wanted).intersection(SHARED)
+        anew = sorted((stale | wanted - self._kept) - given_up, key=[*KEPT, *SHARED].index)
         if not anew and not given_up:
             return
         self._con.execute("BEGIN")

@@ -22,8 +22,8 @@ WITH side_by_side AS (
         max(CASE WHEN analyte = 'weight_kg' THEN value END) AS weight_kg,
         max(CASE WHEN analyte = 'height_cm' THEN value END) AS height_cm,
         max(age_years) AS age_years
-    FROM measured_values
-    WHERE analyte IN ('weight_kg', 'height_cm') AND value IS NOT NULL AND coalesce(plausible, TRUE)
+    FROM risk_factor_values
+    WHERE analyte IN ('weight_kg', 'height_cm')
     GROUP BY patient_id, encounter_id, observed_at
 ),
 

@@ -28,14 +28,8 @@ WITH values_at AS (
         value,
         observed_at AS measured_at,
         age_years
-    FROM measured_values
-    WHERE
-        value IS NOT NULL
-        AND coalesce(plausible, TRUE)
-        AND (
-            analyte IN ('systolic_bp', 'blood_pressure')
-            OR (analyte IN ('cholesterol_total', 'hdl') AND comparator IS NULL)
-        )
+    FROM risk_factor_values
+    WHERE analyte IN ('systolic_bp', 'blood_pressure', 'cholesterol_total', 'hdl')
     UNION ALL
     SELECT
         patient_id,
@@ -84,7 +78,12 @@ measured AS (
         max(CASE WHEN input = 'egfr' THEN value END) AS egfr,
         max(CASE WHEN input = 'bmi' THEN value END) AS bmi
     FROM newest
-    WHERE measured_at >= as_of - INTERVAL '5' YEAR
+    -- Years ask the calendar of the time zone for each row; most values are younger by any calendar.
+    WHERE
+        CASE
+            WHEN measured_at >= as_of - INTERVAL '1800' DAY THEN TRUE
+            ELSE measured_at >= as_of - INTERVAL '5' YEAR
+        END
     GROUP BY patient_id
 ),
 

@@ -33,18 +33,39 @@
 -- column n_missing: Organs that no input decides, of six
 -- column score: 0 to 24
 
--- What a gas states itself counts for it, before what was inspired at that time or was inspired last.
-WITH breathing AS (
+-- What counts in the score; a time at which something else was measured is none.
+WITH measured AS (
+    SELECT
+        *,
+        CASE
+            WHEN
+                coalesce(pao2, stated_ratio, platelets, bilirubin, creatinine) IS NOT NULL
+                OR coalesce(mean_bp, gcs, urine_ml) IS NOT NULL
+                THEN measured_at
+        END AS input_at
+    FROM acute_values
+    WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
+),
+
+-- What a gas states itself counts for it, before what was inspired at that time or was inspired last. All looks go along
+-- one order, so that the rows are sorted once.
+breathing AS (
     SELECT
         *,
         coalesce(gas_fio2, last_value(fio2 IGNORE NULLS) OVER so_far) AS gas_on,
-        max(CASE WHEN fio2 IS NOT NULL OR gas_fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
-    FROM acute_values
-    WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
-    WINDOW so_far AS (
-        PARTITION BY patient_id, encounter_id ORDER BY measured_at
-        RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
+        max(CASE WHEN fio2 IS NOT NULL OR gas_fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at,
+        min(input_at) OVER visit AS first_at,
+        max(input_at) OVER visit AS last_at
+    FROM measured
+    WINDOW
+        so_far AS (
+            PARTITION BY patient_id, encounter_id ORDER BY measured_at
+            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ),
+        visit AS (
+            PARTITION BY patient_id, encounter_id ORDER BY measured_at
+            RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        )
 ),
 
 inputs AS (
@@ -62,13 +83,10 @@ inputs AS (
         mean_bp,
         gcs,
         urine_ml,
-        min(measured_at) OVER visit AS first_at,
-        max(measured_at) OVER visit AS last_at
+        first_at,
+        last_at
     FROM breathing
-    WHERE
-        coalesce(pao2, stated_ratio, platelets, bilirubin, creatinine) IS NOT NULL
-        OR coalesce(mean_bp, gcs, urine_ml) IS NOT NULL
-    WINDOW visit AS (PARTITION BY patient_id, encounter_id)
+    WHERE input_at IS NOT NULL
 ),
 
 visits AS (

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lakehouse.query.evaluate import evaluate_view
 from lakehouse.query.kept import KEPT, SCHEMA, SHARED, SUPERSEDED
 from lakehouse.query.lakehouse import Lakehouse
@@ -136,7 +138,7 @@ def test_what_one_query_needs_twice_is_kept(empty: Path, store: Store) -> None:
         assert values(lake.sql(breaths)) == [18.0]
         assert kept_tables(lake) == {SUPERSEDED}, "one look at them is not worth the memory"
         lake.sql(twice).fetchall()
-        assert kept_tables(lake) == {SUPERSEDED, SHARED}
+        assert kept_tables(lake) == {SUPERSEDED, "acute_values"}
         assert values(lake.sql(breaths)) == [18.0]
         store(empty, {"observations": [vital("r2", "9279-1", 20.0, 9)]})
         assert values(lake.sql(breaths)) == [18.0, 20.0]
@@ -147,18 +149,23 @@ def test_what_one_query_needs_twice_is_kept(empty: Path, store: Store) -> None:
         assert values(lake.sql(breaths)) == [18.0, 20.0, 22.0]
 
 
-def test_what_is_kept_are_the_views_rows(empty: Path, store: Store) -> None:
+@pytest.mark.parametrize(
+    ("shared", "reader"), list(zip(SHARED, ("cohort_sepsis", "cardiovascular_inputs"), strict=True))
+)
+def test_what_is_kept_are_the_views_rows(
+    empty: Path, store: Store, shared: str, reader: str
+) -> None:
     rows = [
         vital("r1", "8480-6", 80.0, 8),
         vital("r2", "9279-1", 18.0, 8),
         {**vital("r3", "8480-6", 85.0, 8, order_id="r1"), "status": "corrected"},
     ]
     store(empty, {"observations": rows})
-    expected = evaluate_view(SHARED, {"observations": rows})
+    expected = evaluate_view(shared, {"observations": rows})
     with Lakehouse(empty) as lake:
-        lake.sql("SELECT count(*) FROM cohort_sepsis").fetchall()
-        kept = lake.sql(f"SELECT * FROM {SHARED} ORDER BY ALL").arrow()
-        assert kept_tables(lake) == {*KEPT, SHARED}
+        lake.sql(f"SELECT count(*) FROM {reader}").fetchall()
+        kept = lake.sql(f"SELECT * FROM {shared} ORDER BY ALL").arrow()
+        assert kept_tables(lake) == {*KEPT, shared}
     assert kept.num_rows == 1
     assert kept.to_pylist() == expected.to_pylist()
 
