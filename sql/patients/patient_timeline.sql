@@ -95,34 +95,22 @@ documents_placed AS (
 
 everything AS (
     SELECT
-        patient_id,
-        encounter_id,
-        admitted_at AS happened_at,
-        'admission' AS kind,
-        cast(NULL AS VARCHAR) AS code,
+        e.patient_id,
+        e.encounter_id,
+        CASE k.kind WHEN 'admission' THEN e.admitted_at ELSE e.discharged_at END AS happened_at,
+        k.kind,
+        CASE k.kind WHEN 'discharge' THEN e.discharge_disposition END AS code,
         cast(NULL AS VARCHAR) AS code_system,
-        class AS detail,
+        e.class AS detail,
         cast(NULL AS DOUBLE) AS value,
         cast(NULL AS VARCHAR) AS unit,
         cast(NULL AS VARCHAR) AS record_id,
-        age_years
-    FROM encounters_current
-    WHERE coalesce(status, '') <> 'cancelled' AND admitted_at IS NOT NULL
-    UNION ALL
-    SELECT
-        patient_id,
-        encounter_id,
-        discharged_at AS happened_at,
-        'discharge' AS kind,
-        discharge_disposition AS code,
-        NULL AS code_system,
-        class AS detail,
-        NULL AS value,
-        NULL AS unit,
-        NULL AS record_id,
-        age_years
-    FROM encounters_current
-    WHERE coalesce(status, '') <> 'cancelled' AND discharged_at IS NOT NULL
+        e.age_years
+    FROM encounters_current AS e
+    CROSS JOIN (VALUES ('admission'), ('discharge')) AS k (kind)
+    WHERE
+        coalesce(e.status, '') <> 'cancelled'
+        AND CASE k.kind WHEN 'admission' THEN e.admitted_at ELSE e.discharged_at END IS NOT NULL
     UNION ALL
     SELECT
         patient_id,
