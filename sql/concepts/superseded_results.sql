@@ -71,7 +71,7 @@ contested_records AS (
 ),
 
 -- As in result_statements, but the few records are taken out before anything else is asked of them.
-placed AS (
+statements AS (
     SELECT
         o.record_id,
         o.ordinal,
@@ -102,22 +102,6 @@ placed AS (
         ON coalesce(o.order_id, o.placer_order_id) = x.order_key AND x.outcome = 'cancelled'
 ),
 
-statements AS (
-    SELECT
-        patient_id,
-        order_key,
-        result_of,
-        record_id,
-        ordinal,
-        code,
-        code_system,
-        sub_id,
-        status,
-        observed_at + shift AS observed_at,
-        stated_at + shift AS stated_at
-    FROM placed
-),
-
 -- Of a panel that is stated again, most results are; of an order that is corrected, most are not.
 stated_again AS (
     SELECT
@@ -130,7 +114,17 @@ stated_again AS (
 
 in_doubt AS (
     SELECT
-        s.*,
+        s.patient_id,
+        s.order_key,
+        s.result_of,
+        s.record_id,
+        s.ordinal,
+        s.code,
+        s.code_system,
+        s.sub_id,
+        s.status,
+        s.observed_at + s.shift AS observed_at,
+        s.stated_at + s.shift AS stated_at,
         s.status IN ('corrected', 'deleted', 'wrong') AS revises,
         -- the time of the message stands in where neither OBX-14 nor OBR-7 tells one
         coalesce(s.observed_at = s.stated_at, TRUE) AS is_untimed
