@@ -53,23 +53,38 @@ keyed AS (
     SELECT
         *,
         coalesce(order_id, concat_ws('/', code_system, code, code_display, cast(started_at AS VARCHAR))) AS order_key,
-        row_number() OVER (
-            PARTITION BY
-                patient_id,
-                coalesce(order_id, concat_ws('/', code_system, code, code_display, cast(started_at AS VARCHAR)))
-            ORDER BY stated_at + shift NULLS FIRST, record_id NULLS FIRST, ordinal NULLS FIRST
-        ) AS nth
+        coalesce(kind, 'order') IN ('order', 'encoded-order') AS is_order,
+        kind = 'administration' AND coalesce(upper(status), 'CP') NOT IN ('RE', 'NA') AS is_given
     FROM placed
+),
+
+-- Many orders are stated once, and then there is nothing to sort or to fold.
+repeated AS (
+    SELECT
+        patient_id,
+        order_key
+    FROM keyed
+    GROUP BY patient_id, order_key
+    HAVING count(*) > 1
+),
+
+sorted AS (
+    SELECT
+        k.*,
+        row_number() OVER (
+            PARTITION BY k.patient_id, k.order_key
+            ORDER BY k.stated_at + k.shift NULLS FIRST, k.record_id NULLS FIRST, k.ordinal NULLS FIRST
+        ) AS nth
+    FROM keyed AS k
+    INNER JOIN repeated AS r ON k.patient_id IS NOT DISTINCT FROM r.patient_id AND k.order_key = r.order_key
 ),
 
 -- What was ordered comes from orders, and from dispenses and administrations only where no order was seen.
 weighed AS (
     SELECT
         *,
-        coalesce(kind, 'order') IN ('order', 'encoded-order') AS is_order,
-        kind = 'administration' AND coalesce(upper(status), 'CP') NOT IN ('RE', 'NA') AS is_given,
-        CASE WHEN coalesce(kind, 'order') IN ('order', 'encoded-order') THEN nth ELSE nth - 1000000 END AS says
-    FROM keyed
+        CASE WHEN is_order THEN nth ELSE nth - 1000000 END AS says
+    FROM sorted
 ),
 
 folded AS (
@@ -97,6 +112,30 @@ folded AS (
         max(stated_at + shift) AS last_stated_at
     FROM weighed
     GROUP BY patient_id, order_key
+    UNION ALL
+    SELECT
+        k.patient_id,
+        k.order_id,
+        k.encounter_id,
+        CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code, '') END AS code,
+        CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code_system, '') END AS code_system,
+        CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code_display, '') END AS code_display,
+        k.dose,
+        CASE WHEN k.dose IS NOT NULL THEN coalesce(k.dose_unit, '') END AS dose_unit,
+        k.route,
+        k.frequency,
+        coalesce(k.state, 'active') AS state,
+        k.started_at + k.shift AS first_start,
+        CASE WHEN k.is_order THEN k.ended_at + k.shift END AS ended_at,
+        (coalesce(k.kind = 'dispense', FALSE) AND coalesce(k.started_at, k.stated_at) IS NOT NULL)::BIGINT AS n_dispensed,
+        (coalesce(k.is_given, FALSE) AND coalesce(k.started_at, k.stated_at) IS NOT NULL)::BIGINT AS n_given,
+        CASE WHEN k.is_given THEN coalesce(k.started_at, k.stated_at) + k.shift END AS last_given_at,
+        k.age_years,
+        k.stated_at + k.shift AS first_stated_at,
+        k.stated_at + k.shift AS last_stated_at
+    FROM keyed AS k
+    LEFT JOIN repeated AS r ON k.patient_id IS NOT DISTINCT FROM r.patient_id AND k.order_key = r.order_key
+    WHERE r.order_key IS NULL
 ),
 
 last_seen AS (
