@@ -119,7 +119,8 @@ folded AS (
         k.encounter_id,
         CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code, '') END AS code,
         CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code_system, '') END AS code_system,
-        CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code_display, '') END AS code_display,
+        CASE WHEN k.code IS NOT NULL OR k.code_display IS NOT NULL THEN coalesce(k.code_display, '') END
+            AS code_display,
         k.dose,
         CASE WHEN k.dose IS NOT NULL THEN coalesce(k.dose_unit, '') END AS dose_unit,
         k.route,
@@ -127,8 +128,9 @@ folded AS (
         coalesce(k.state, 'active') AS state,
         k.started_at + k.shift AS first_start,
         CASE WHEN k.is_order THEN k.ended_at + k.shift END AS ended_at,
-        (coalesce(k.kind = 'dispense', FALSE) AND coalesce(k.started_at, k.stated_at) IS NOT NULL)::BIGINT AS n_dispensed,
-        (coalesce(k.is_given, FALSE) AND coalesce(k.started_at, k.stated_at) IS NOT NULL)::BIGINT AS n_given,
+        CASE WHEN k.kind = 'dispense' AND coalesce(k.started_at, k.stated_at) IS NOT NULL THEN 1 ELSE 0 END
+            AS n_dispensed,
+        CASE WHEN k.is_given AND coalesce(k.started_at, k.stated_at) IS NOT NULL THEN 1 ELSE 0 END AS n_given,
         CASE WHEN k.is_given THEN coalesce(k.started_at, k.stated_at) + k.shift END AS last_given_at,
         k.age_years,
         k.stated_at + k.shift AS first_stated_at,

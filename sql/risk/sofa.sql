@@ -47,8 +47,8 @@ WITH measured AS (
     WHERE measured_at IS NOT NULL AND encounter_id IS NOT NULL
 ),
 
--- What a gas states itself counts for it, before what was inspired at that time or was inspired last. All looks go along
--- one order, so that the rows are sorted once.
+-- What a gas states itself counts for it, before what was inspired at that time or was inspired last. All looks go
+-- along one order, so that the rows are sorted once.
 breathing AS (
     SELECT
         *,
