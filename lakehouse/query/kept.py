@@ -4,6 +4,9 @@ Which statements of results a later one took the place of takes a look at every 
 score that reads vital signs and several results would look again for each of them, and so would
 the next query. A session looks once, and again when a table that the answer came from has changed.
 
+Who was merged into whom is followed through every link, and asked by everything that names a
+patient: a query over several such views would follow them, and be planned, many times.
+
 What conditions each diagnosis code belongs to is found with one look at the codes, and is a few
 rows; but DuckDB takes it for millions, and would build the hash table of a join with it from all
 diagnoses. Of rows that are kept it knows the number.
@@ -32,7 +35,7 @@ from lakehouse.storage.files import is_local, join
 from lakehouse.tables import load_tables
 
 SUPERSEDED = "superseded_results"
-KEPT = (SUPERSEDED, "condition_codes")
+KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")
 """The views that are always kept."""
 
 SHARED = ("acute_values", "risk_factor_values")

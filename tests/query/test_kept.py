@@ -15,6 +15,7 @@ from lakehouse.query.result import Result
 
 from .conftest import Store, observations
 
+IDENTITY = {"encounter_moves", "identity_changes"}
 VALUES = "SELECT value FROM lab_results ORDER BY ALL"
 
 
@@ -44,9 +45,9 @@ def values(result: Result) -> list[float]:
     return [row[0] for row in result.fetchall()]
 
 
-def is_kept(lake: Lakehouse) -> bool:
-    sql = f"SELECT count(*) FROM duckdb_tables() WHERE schema_name = '{SCHEMA}'"
-    return bool(lake._session.con.execute(sql).fetchone() == (1,))
+def kept_tables(lake: Lakehouse) -> set[str]:
+    sql = f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{SCHEMA}'"
+    return {row[0] for row in lake._session.con.execute(sql).fetchall()}
 
 
 def test_a_correction_takes_the_place_of_what_a_session_has_shown(
@@ -83,6 +84,21 @@ def test_merged_patients_are_found_again(empty: Path, store: Store) -> None:
         assert values(lake.sql(VALUES)) == [95.0]
 
 
+def test_a_merge_is_followed_where_no_result_is_read(empty: Path, store: Store) -> None:
+    at = datetime(2130, 1, 1, 8, tzinfo=UTC)
+    rows = [
+        {"record_id": f"r{n}", "ordinal": 0, "patient_id": f"p{n}", "stated_at": at} for n in (1, 2)
+    ]
+    store(empty, {"patients": rows})
+    with Lakehouse(empty) as lake:
+        patients = "SELECT count(*) FROM patients_current"
+        assert values(lake.sql(patients)) == [2]
+        assert kept_tables(lake) == IDENTITY
+        link = {"record_id": "r3", "ordinal": 0, "patient_id": "p1", "old_patient_id": "p2"}
+        store(empty, {"patient_links": [{**link, "kind": "merge"}]})
+        assert values(lake.sql(patients)) == [1]
+
+
 def test_what_does_not_need_the_rows_does_not_look_for_them(filled: Path) -> None:
     with Lakehouse(filled) as lake:
         for sql in (
@@ -93,9 +109,9 @@ def test_what_does_not_need_the_rows_does_not_look_for_them(filled: Path) -> Non
         ):
             lake.sql(sql).fetchall()
         lake.describe("sofa")
-        assert not is_kept(lake)
+        assert SUPERSEDED not in kept_tables(lake)
         lake.sql("SELECT count(*) FROM lab_results").fetchall()
-        assert is_kept(lake)
+        assert kept_tables(lake) == {*IDENTITY, SUPERSEDED}
 
 
 def test_a_state_of_the_past_keeps_its_own(empty: Path, store: Store) -> None:
@@ -125,24 +141,21 @@ def vital(record: str, code: str, value: float, hour: int, **other: Any) -> dict
     return statement(record, value, "final", hour, **{"order_id": record, **more})
 
 
-def kept_tables(lake: Lakehouse) -> set[str]:
-    sql = f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{SCHEMA}'"
-    return {row[0] for row in lake._session.con.execute(sql).fetchall()}
-
-
 def test_what_one_query_needs_twice_is_kept(empty: Path, store: Store) -> None:
     breaths = "SELECT respiratory_rate FROM acute_values ORDER BY ALL"
     twice = "SELECT count(*) FROM qsofa, sofa"
     store(empty, {"observations": [vital("r1", "9279-1", 18.0, 8)]})
     with Lakehouse(empty) as lake:
         assert values(lake.sql(breaths)) == [18.0]
-        assert kept_tables(lake) == {SUPERSEDED}, "one look at them is not worth the memory"
+        assert kept_tables(lake) == {*IDENTITY, SUPERSEDED}, (
+            "one look at them is not worth the memory"
+        )
         lake.sql(twice).fetchall()
-        assert kept_tables(lake) == {SUPERSEDED, "acute_values"}
+        assert kept_tables(lake) == {*IDENTITY, SUPERSEDED, "acute_values"}
         assert values(lake.sql(breaths)) == [18.0]
         store(empty, {"observations": [vital("r2", "9279-1", 20.0, 9)]})
         assert values(lake.sql(breaths)) == [18.0, 20.0]
-        assert kept_tables(lake) == {SUPERSEDED}, "what is old is not kept"
+        assert kept_tables(lake) == {*IDENTITY, SUPERSEDED}, "what is old is not kept"
         lake.sql(twice).fetchall()
         store(empty, {"observations": [vital("r3", "9279-1", 22.0, 10)]})
         lake.sql(twice).fetchall()
@@ -184,7 +197,7 @@ def test_a_new_diagnosis_is_named_in_a_session_that_has_shown_others(
     store(empty, {"conditions": [diagnosis("r1", "I50.9")]})
     with Lakehouse(empty) as lake:
         assert values(lake.sql(conditions)) == ["heart_failure"]
-        assert kept_tables(lake) == {"condition_codes"}
+        assert kept_tables(lake) == {*IDENTITY, "condition_codes"}
         store(empty, {"observations": [FIRST]})
         assert values(lake.sql(VALUES)) == [90.0]
         assert kept_tables(lake) == {*KEPT}
