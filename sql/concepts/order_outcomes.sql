@@ -32,7 +32,7 @@ WITH cancellations AS (
 
 SELECT
     order_key,
-    NULL AS record_id,
+    cast(NULL AS VARCHAR) AS record_id,
     'cancelled' AS outcome,
     max(stated_at) AS stated_at
 FROM cancellations

@@ -251,8 +251,7 @@ def test_pooled_cohort_equations(
         "ascvd_pce",
         {
             "patients_current": patient(sex=sex, race=race, age_years=55),
-            "lab_results": labs(55, cholesterol_total=213, hdl=50),
-            "vital_signs": vitals(systolic_bp=120, age_years=55),
+            "measured_values": labs(55, cholesterol_total=213, hdl=50, systolic_bp=120),
             "smoking_status": [{"patient_id": "p1", "stated_at": AT, "smoking_status": "never"}],
         },
     )
@@ -267,8 +266,7 @@ def test_prevent_base() -> None:
         "prevent",
         {
             "patients_current": patient(sex="female", age_years=50),
-            "lab_results": labs(50, cholesterol_total=200, hdl=45),
-            "vital_signs": vitals(systolic_bp=160, age_years=50),
+            "measured_values": labs(50, cholesterol_total=200, hdl=45, systolic_bp=160),
             "egfr": [
                 {"record_id": "r", "ordinal": 0, "patient_id": "p1", "observed_at": AT, "egfr": 90}
             ],

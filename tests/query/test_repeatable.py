@@ -37,8 +37,9 @@ LABS = rows(
 URINE = rows(
     patient_id="p1",
     encounter_id="e1",
-    measured_at=lambda i, v: AT + timedelta(hours=i),
-    urine_output_ml=lambda i, v: v,
+    analyte="urine_output_ml",
+    value=lambda i, v: v,
+    observed_at=lambda i, v: AT + timedelta(hours=i),
 )
 SERIES = rows(modality="CT", series_key=lambda i, v: f"s{i}", ready=True, size_mb=lambda i, v: v)
 CASES = {
@@ -47,7 +48,7 @@ CASES = {
         "patients_current": [{"patient_id": "p1"}],
         "lab_results": LABS,
     },
-    "sofa": {"vital_signs": URINE},
+    "sofa": {"measured_values": URINE},
     "ai_training_by_modality": {"ai_training_candidates": SERIES},
 }
 
