@@ -75,17 +75,17 @@ def surplus(table: Table, unfinished: Collection[str]) -> list[int]:
         unfinished: Attempts whose journal still exists.
     """
     ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
-    if len(ordered) < KEPT + BATCH:
-        return []
     pinned = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    return [
+    # Among all that are old: those that must stay gather at the beginning, and would hide the rest.
+    free = [
         snapshot.snapshot_id
-        for snapshot, following in pairwise(ordered[: BATCH + 1])
+        for snapshot, following in pairwise(ordered[: max(len(ordered) - KEPT, 0) + 1])
         if snapshot.snapshot_id not in pinned
         and _appends(snapshot)
         and _appends(following)
         and (snapshot.summary is None or snapshot.summary.get(ATTEMPT) not in unfinished)
     ]
+    return free[:BATCH] if len(free) >= BATCH else []
 
 
 def _appends(snapshot: Snapshot) -> bool:

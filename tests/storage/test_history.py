@@ -44,6 +44,17 @@ def test_what_a_release_pins_is_never_dropped(warehouse: Warehouse) -> None:
     assert unreferenced(warehouse) == set()
 
 
+def test_the_history_is_bounded_behind_what_must_stay(warehouse: Warehouse) -> None:
+    """Replaced files and releases gather at its beginning; a ledger's do, one in fifty ingests."""
+    for i in range(30):
+        ingest(warehouse, f"ingest-{i}", tables=few(f"ingest-{i}"))
+        if i < 6:
+            create_release(warehouse, f"release-{i}")
+        assert warehouse.snapshots("patients").num_rows <= 6 + 10
+    assert len(content(warehouse, "patients")) == 30
+    assert unreferenced(warehouse) == set()
+
+
 def test_files_that_compaction_replaced_are_left_to_maintenance(warehouse: Warehouse) -> None:
     for i in range(4):
         ingest(warehouse, f"ingest-{i}", tables=few(f"ingest-{i}"))
