@@ -228,7 +228,7 @@ def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
 
     Examples:
         >>> qualified(pa.array(["HOSP", None, "X"]), pa.array(["1", "2", ""])).to_pylist()
-        ['HOSP\\x1f1', '\\x1f2', None]
+        ['HOSP\x1f1', '\x1f2', None]
     """
     number = pc.if_else(pc.equal(number, ""), pa.scalar(None, number.type), number)
     if isinstance(authority, str):

@@ -14,7 +14,7 @@ def public_systems() -> dict[str, str]:
 
     Examples:
         >>> sorted(public_systems())[:3]
-        ['atc', 'cdcrec', 'cpt']
+        ['atc', 'bcp47', 'cdcrec']
     """
     path = resource("catalog/codes") / "code_systems.csv"
     with path.open(encoding="utf-8", newline="") as lines:

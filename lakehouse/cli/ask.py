@@ -237,7 +237,7 @@ def views(
 
 
 def _about(view: View, library: dict[str, View]) -> None:
-    from lakehouse.query.views import column_docs
+    from lakehouse.query.comments import column_docs
 
     docs = column_docs(view, library)
     call = f"{view.name}({', '.join(view.parameters)})" if view.parameters else view.name

@@ -62,7 +62,7 @@ def translate(
 
     Examples:
         >>> (last,) = [t for t in translate("spark", ("qsofa",)) if t.view.name == "qsofa"]
-        >>> "FROM lakehouse.latest_vitals" in last.sql
+        >>> "FROM lakehouse.acute_values" in last.sql
         True
     """
     if dialect not in DIALECTS:

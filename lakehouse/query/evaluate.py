@@ -14,7 +14,7 @@ import pyarrow as pa
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults
 from lakehouse.query.codes import create_codes
-from lakehouse.query.views import CODES, View, closure, ddl, load_views
+from lakehouse.query.views import CODES, View, closure, ddl, inlined, load_views
 from lakehouse.tables import load_tables
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
@@ -57,7 +57,7 @@ def evaluate_view(
         >>> rows.column("sex").to_pylist()
         ['female']
     """
-    views = load_views(folders)
+    views = inlined(load_views(folders), tables)
     view = _view_named(name, views)
     order = closure([name], views, stop=set(tables) - {name})
     _check_given(name, tables, views, {d for n in order for d in views[n].depends_on})

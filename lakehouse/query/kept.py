@@ -11,9 +11,9 @@ What conditions each diagnosis code belongs to is found with one look at the cod
 rows; but DuckDB takes it for millions, and would build the hash table of a join with it from all
 diagnoses. Of rows that are kept it knows the number.
 
-What SOFA, qSOFA and the cohort of sepsis ask of the results, and what BMI and the cardiovascular
-inputs do, is a tenth of the observations: a session keeps it from the first query on that would
-look for it more than once.
+What SOFA and qSOFA ask of the results, and what BMI and the cardiovascular inputs do, is a tenth of
+the observations, and suspected infections are few: a session keeps them from the first query on
+that would look for them more than once.
 
 Rows and tables have to be of one moment: a correction that is read with the rows kept before it
 would stand beside what it corrects. So the tables that the kept rows came from are pinned to the
@@ -38,7 +38,7 @@ SUPERSEDED = "superseded_results"
 KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")
 """The views that are always kept."""
 
-SHARED = ("acute_values", "risk_factor_values")
+SHARED = ("suspected_infections", "acute_values", "risk_factor_values")
 """The views that are kept when one query reads them on several ways."""
 
 SCHEMA = "kept"
@@ -159,9 +159,10 @@ def ways(name: str, to: str, views: Mapping[str, View]) -> int:
     """Return how many times a query of one view comes to another.
 
     Examples:
-        >>> from lakehouse.query.views import load_views
-        >>> [ways(n, "acute_values", load_views()) for n in ("egfr", "sofa", "cohort_sepsis")]
-        [0, 1, 3]
+        >>> from lakehouse.query.views import inlined, load_views
+        >>> views = inlined(load_views())
+        >>> [ways(n, "suspected_infections", views) for n in ("sofa", "cohort_sepsis")]
+        [0, 2]
     """
     if name == to:
         return 1

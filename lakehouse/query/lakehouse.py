@@ -20,6 +20,7 @@ from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
 from lakehouse.query.cohorts import Cohorts
+from lakehouse.query.comments import column_docs
 from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.guard import check_parameters
 from lakehouse.query.judged import Known
@@ -27,7 +28,7 @@ from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
 from lakehouse.query.suppression import suppress
-from lakehouse.query.views import closure, column_docs
+from lakehouse.query.views import closure
 from lakehouse.storage.files import is_local, normalise
 from lakehouse.tables import load_tables
 

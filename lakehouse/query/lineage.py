@@ -17,7 +17,8 @@ from sqlglot.lineage import lineage as follow
 
 from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query import library
-from lakehouse.query.views import CODES, DIALECT, View, column_docs, load_views
+from lakehouse.query.comments import column_docs
+from lakehouse.query.views import CODES, DIALECT, View, load_views
 from lakehouse.tables import load_tables
 
 ROWS = "*"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lakehouse.errors import WarehouseError
-from lakehouse.query.views import View, load_views
+from lakehouse.query.views import View, inlined, load_views
 from lakehouse.storage.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.settings import NAME, Catalog, Settings
 from lakehouse.tables import load_tables
@@ -50,7 +50,7 @@ class Place:
     @property
     def views(self) -> dict[str, View]:
         """All views by name, also those that the profile cannot answer."""
-        return load_views(self.folders) if self.library is None else dict(self.library)
+        return inlined(load_views(self.folders) if self.library is None else self.library)
 
 
 def locate(

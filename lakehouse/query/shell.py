@@ -26,6 +26,7 @@ import duckdb
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
+from lakehouse.query.comments import column_docs, comment_on, comments
 from lakehouse.query.evaluate import SETTLED, calendar_error
 from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
 from lakehouse.query.library import fill_empty
@@ -35,9 +36,6 @@ from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import (
     View,
     closure,
-    column_docs,
-    comment_on,
-    comments,
     create,
     ddl,
     literal,

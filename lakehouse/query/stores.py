@@ -25,7 +25,7 @@ def secret_statements(store: Mapping[str, str], *, by_name: bool = False) -> lis
             that is kept; DuckDB's own shell has ``getenv``.
 
     Examples:
-        >>> secret_statements({"s3.endpoint": "http://127.0.0.1:9000"}, by_name=True)[0][:51]
+        >>> secret_statements({"s3.endpoint": "http://127.0.0.1:9000"}, by_name=True)[0][:52]
         "CREATE SECRET lakehouse_store (TYPE s3, ENDPOINT '12"
     """
     if not any(name.startswith("s3.") for name in store):

@@ -69,8 +69,8 @@ def parameters(statement: Mapping[str, Any]) -> set[str]:
     """Return the names of a SELECT's parameters; of ``?`` its number.
 
     Examples:
-        >>> sorted(parameters(parse("SELECT $a + ?")[0]))
-        ['2', 'a']
+        >>> [sorted(parameters(parse(f"SELECT {what}")[0])) for what in ("$a + $b", "? + ?")]
+        [['a', 'b'], ['1', '2']]
     """
     return {str(entry["key"]) for entry in statement.get("named_param_map") or ()}
 

@@ -11,6 +11,10 @@ blanks continues the line before it:
   patients, the row's own first, with the figures that stand on it. With a minimum cell size these
   columns and the grain are shown, no others, each count judged by itself
 - ``parameters: ts``: the file defines a table macro, ``SELECT ... FROM charlson_at(ts)``
+- ``reading: GIVEN for NAME through VIEW, VIEW``: the views from NAME up to this one, in this order,
+  are asked about the rows of GIVEN instead of those of NAME. A cohort asks a score about few
+  visits, but the score is a view of all, and no engine takes a condition on visits through its
+  windows. GIVEN has to have whole groups of what the views put together: whole visits for a score
 - ``column NAME: what it holds``: for a risk score, every column that no input documents already
 
 The SELECT names other views and tables directly and code sets as ``codes.<stem>``. It ends in
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -48,11 +52,15 @@ CALENDAR = "calendar"
 CALENDAR_PROFILES = frozenset({"limited"})
 """Profiles under which all patients share one calendar."""
 
-_KEYS = frozenset({"title", "description", "grain", "source", "requires", "parameters", "cells"})
+_KEYS = frozenset(
+    {"title", "description", "grain", "source", "requires", "parameters", "cells", "reading"}
+)
 _LINE = re.compile(r"--\s(?P<column>column\s+)?(?P<key>\w+):\s*(?P<value>.*)")
 _CONTINUED = re.compile(r"--\s{3,}(?P<value>\S.*)")
 _CELL = re.compile(r"(?P<count>\w+)\s*(\((?P<figures>[\w\s,]+)\))?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_READING = re.compile(r"(?P<given>\w+) for (?P<name>\w+) through (?P<through>[\w\s,]+)")
+_WITH = re.compile(r"(?P<comments>(?:\s*--[^\n]*\n)*\s*)WITH\s+")
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class View:
         parameters: Arguments, when the file defines a table macro.
         docs: What each documented column holds.
         cells: Counts of patients, each with the figures that stand on it; none for other views.
+        reading: The view whose rows are read, the name for which they are, and the views that read
+            them; empty if none are.
         sql: The SELECT, without front matter.
         where: ``topic/name.sql``, for messages.
     """
@@ -84,6 +94,7 @@ class View:
     parameters: tuple[str, ...] = ()
     docs: Mapping[str, str] = field(default_factory=dict, repr=False)
     cells: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    reading: tuple[str, ...] = ()
     sql: str = field(default="", repr=False)
     where: str = ""
 
@@ -177,6 +188,9 @@ def parse_view(text: str, topic: str, name: str) -> View:
             raise DefinitionError(f"{where}: front matter lacks `-- {key}:`.")
     if matter.get("requires", "") not in ("", CALENDAR):
         raise DefinitionError(f"{where}: `requires` knows only {CALENDAR}.")
+    reading = _READING.fullmatch(matter.get("reading", ""))
+    if "reading" in matter and reading is None:
+        raise DefinitionError(f"{where}: `reading` reads GIVEN for NAME through VIEW, VIEW.")
     return View(
         name=name,
         topic=topic,
@@ -188,6 +202,7 @@ def parse_view(text: str, topic: str, name: str) -> View:
         parameters=_names(matter.get("parameters", "")),
         docs=docs,
         cells=_cells(matter.get("cells", ""), where),
+        reading=(reading["given"], reading["name"], *_names(reading["through"])) if reading else (),
         sql="\n".join(lines[body:]).strip().rstrip(";"),
         where=where,
     )
@@ -260,6 +275,29 @@ def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
     return views
 
 
+def inlined(views: Mapping[str, View], given: Iterable[str] = ()) -> dict[str, View]:
+    """Return the views, those that read other rows with the views that read them as CTEs.
+
+    Args:
+        views: The views as their files have them.
+        given: Names whose rows are given: what would have one of them in itself stays as it is.
+    """
+    names = set(given)
+    return {
+        n: _inline(v, views) if v.reading and names.isdisjoint(v.reading[1:]) else v
+        for n, v in views.items()
+    }
+
+
+def _inline(view: View, views: Mapping[str, View]) -> View:
+    given, name, *through = view.reading
+    bodies = [(name, f"SELECT * FROM {given}"), *((n, views[n].sql) for n in through)]
+    ctes = ",\n\n".join(f"{n} AS (\n{body}\n)" for n, body in bodies)
+    match = _WITH.match(view.sql)
+    head, tail = (match["comments"], view.sql[match.end() :]) if match else ("", view.sql)
+    return replace(view, sql=f"{head}WITH {ctes}{',' if match else ''}\n\n{tail}", reading=())
+
+
 def validate(view: View, views: Mapping[str, View]) -> None:
     """Check a view against the rules that its text alone cannot break.
 
@@ -269,7 +307,8 @@ def validate(view: View, views: Mapping[str, View]) -> None:
 
     Raises:
         DefinitionError: It reads what does not exist, ends in ``*``, has a column without a name
-            or twice, documents a column it does not have, or its grain names none.
+            or twice, documents a column it does not have, its grain names none, or it reads other
+            rows through other views than those between.
     """
     if "*" in view.columns:
         raise DefinitionError(
@@ -286,6 +325,15 @@ def validate(view: View, views: Mapping[str, View]) -> None:
                     f"{view.where}: {what} names {name}, which is no column of the view.",
                     did_you_mean(name, columns),
                 )
+    if view.reading:
+        given, name, *through = view.reading
+        order = closure([view.name], views, stop=[given])
+        between = [n for n in order if name in closure([n], views) and n not in (name, view.name)]
+        if set(through) != set(between):
+            listed = ", ".join(between) or "no view"
+            raise DefinitionError(f"{view.where}: it reads {name} through {listed}.")
+        if any(views[n].parameters for n in through):
+            raise DefinitionError(f"{view.where}: it cannot read {name} through a macro.")
     known = {*views, *load_tables()}
     for name in sorted(view.depends_on):
         if not name.startswith(f"{CODES}.") and name not in known:
@@ -334,54 +382,6 @@ def ddl(view: View) -> str:
     return create(view, view.sql)
 
 
-def comment_on(view: View, text: str) -> str:
-    """Return the COMMENT statement of a view or macro; the text is a SQL literal."""
-    return f"COMMENT ON {'MACRO TABLE' if view.parameters else 'VIEW'} {view.name} IS {text}"
-
-
 def literal(text: str) -> str:
     """Return a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def column_docs(
-    view: View, views: Mapping[str, View], known: dict[str, dict[str, str]] | None = None
-) -> dict[str, str]:
-    """Return what each column holds: its own doc, else that of the input it is passed on from.
-
-    An input's doc counts when every input that has a column of the name says the same of it.
-
-    Args:
-        view: The view.
-        views: All views.
-        known: What is known already, by view; filled on the way.
-    """
-    known = {} if known is None else known
-    if view.name in known:
-        return known[view.name]
-    tables = load_tables()
-    inputs: list[Mapping[str, str]] = []
-    for source in view.depends_on:
-        if source in tables:
-            inputs.append({c.name: c.doc for c in tables[source].columns.values()})
-        elif source in views:
-            docs = column_docs(views[source], views, known)
-            inputs.append({c: docs.get(c, "") for c in views[source].columns})
-    known[view.name] = dict(view.docs)
-    for name in view.columns:
-        said = {docs[name] for docs in inputs if name in docs}
-        if name not in view.docs and len(said) == 1 and said != {""}:
-            known[view.name][name] = said.pop()
-    return known[view.name]
-
-
-def comments(view: View, docs: Mapping[str, str]) -> list[str]:
-    """Return the COMMENT statements that publish a view's front matter and its column docs."""
-    about = f"{view.title}. {view.description}" + (f" Source: {view.source}" if view.source else "")
-    statements = [comment_on(view, literal(about))]
-    if not view.parameters:
-        statements += [
-            f'COMMENT ON COLUMN {view.name}."{column}" IS {literal(doc)}'
-            for column, doc in docs.items()
-        ]
-    return statements

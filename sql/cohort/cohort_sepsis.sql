@@ -1,10 +1,11 @@
 -- title: Cohort: sepsis, candidates by Sepsis-3
 -- description: Visits with a suspected infection and a SOFA of 2 or more around it. An infection is suspected when an
---   antibiotic starts within 72 hours after a culture, or a culture is taken within 24 hours after an antibiotic; its
---   time is the earlier of the two. Every suspicion of the visit is looked at, and the first that qualifies is shown.
+--   antibiotic starts within 72 hours after a culture, or a culture is taken within 24 hours after an antibiotic
+--   (suspected_infections). Every suspicion of the visit is looked at, and the first that qualifies is shown.
 --   The SOFA is the highest of the days of the visit that touch the time from 48 hours before to 24 hours after; a SOFA
 --   of 0 is taken for the time before, as Sepsis-3 does where none is known.
 -- grain: patient_id, encounter_id
+-- reading: infection_measurements for measured_values through acute_values, qsofa, sofa
 -- source: Singer, JAMA 2016;315:801; Seymour, JAMA 2016;315:762
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known
@@ -18,88 +19,29 @@
 -- column qsofa: Highest qSOFA around the time
 -- column highest_lactate: Highest lactate around the time, mmol/L
 -- column sepsis_diagnosis: Whether the visit has a diagnosis of sepsis
-WITH cultures AS (
+WITH failing AS (
     SELECT
-        coalesce(i.patient_id, m.patient_id, orders.patient_id) AS patient_id,
-        orders.encounter_id,
-        coalesce(orders.observed_at, orders.requested_at, orders.ordered_at)
-        + (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS culture_at
-    FROM orders
-    LEFT JOIN encounter_moves AS m ON orders.encounter_id = m.encounter_id AND orders.patient_id = m.old_patient_id
-    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, orders.patient_id) = i.old_patient_id
-    LEFT JOIN codes.culture_orders AS listed
-        ON
-            upper(orders.code) = listed.code
-            AND (orders.code_system = listed.code_system OR listed.code_system = 'local')
-    WHERE
-        (listed.code IS NOT NULL OR orders.category IN ('MB', 'MCB', 'MYC', 'VR'))
-        AND coalesce(orders.order_control, 'NW') NOT IN ('CA', 'OC', 'CR', 'UC')
-        AND coalesce(orders.result_status, 'F') <> 'X'
-),
-
-antibiotics AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        drug,
-        started_at
-    FROM medication_list
-    WHERE family = 'antibiotic' AND state <> 'cancelled' AND started_at IS NOT NULL
-),
-
-pairs AS (
-    SELECT
-        cultures.patient_id,
-        cultures.encounter_id,
-        cultures.culture_at,
-        antibiotics.started_at AS antibiotic_at,
-        antibiotics.drug AS antibiotic,
-        CASE
-            WHEN cultures.culture_at <= antibiotics.started_at THEN cultures.culture_at
-            ELSE antibiotics.started_at
-        END AS suspected_at
-    FROM cultures
-    INNER JOIN antibiotics
-        ON
-            cultures.patient_id = antibiotics.patient_id
-            AND cultures.encounter_id = antibiotics.encounter_id
-            AND cultures.culture_at >= antibiotics.started_at - INTERVAL '72' HOUR
-            AND cultures.culture_at <= antibiotics.started_at + INTERVAL '24' HOUR
-),
-
-ranked AS (
-    SELECT
-        *,
-        row_number() OVER (
-            PARTITION BY patient_id, encounter_id, suspected_at
-            ORDER BY antibiotic_at ASC, culture_at ASC, antibiotic ASC
-        ) AS nth
-    FROM pairs
-),
-
-failing AS (
-    SELECT
-        ranked.patient_id,
-        ranked.encounter_id,
-        ranked.suspected_at,
-        ranked.culture_at,
-        ranked.antibiotic_at,
-        ranked.antibiotic,
+        i.patient_id,
+        i.encounter_id,
+        i.suspected_at,
+        i.culture_at,
+        i.antibiotic_at,
+        i.antibiotic,
         sofa.score AS sofa,
         sofa.day_start AS sofa_day_start,
         sofa.n_missing AS sofa_n_missing,
         row_number() OVER (
-            PARTITION BY ranked.patient_id, ranked.encounter_id
-            ORDER BY ranked.suspected_at ASC, sofa.score DESC, sofa.day_start ASC
+            PARTITION BY i.patient_id, i.encounter_id
+            ORDER BY i.suspected_at ASC, sofa.score DESC, sofa.day_start ASC
         ) AS nth
-    FROM ranked
+    FROM suspected_infections AS i
     INNER JOIN sofa
         ON
-            ranked.patient_id = sofa.patient_id
-            AND ranked.encounter_id = sofa.encounter_id
-            AND ranked.suspected_at + INTERVAL '24' HOUR >= sofa.day_start
-            AND ranked.suspected_at - INTERVAL '72' HOUR < sofa.day_start
-    WHERE ranked.nth = 1 AND sofa.score >= 2
+            i.patient_id = sofa.patient_id
+            AND i.encounter_id = sofa.encounter_id
+            AND i.suspected_at + INTERVAL '24' HOUR >= sofa.day_start
+            AND i.suspected_at - INTERVAL '72' HOUR < sofa.day_start
+    WHERE sofa.score >= 2
 ),
 
 septic AS (

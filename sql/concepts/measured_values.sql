@@ -23,7 +23,18 @@
 -- column age_years: age in years at that time; 90 stands for 90 and over
 -- column source_value: number as sent
 -- column source_unit: unit as sent
-WITH named AS (
+
+-- Each is listed once. Said so, a query that does not ask for answers need not look for them.
+WITH answers AS (
+    SELECT
+        vital,
+        code,
+        max(answer) AS answer
+    FROM codes.vital_answers
+    GROUP BY vital, code
+),
+
+named AS (
     SELECT
         *,
         coalesce(nullif(lower(replace(unit, ' ', '')), ''), 'none') AS spelling
@@ -38,7 +49,7 @@ converted AS (
         CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift
     FROM named AS n
     LEFT JOIN unit_factors AS f ON n.analyte = f.analyte AND n.spelling = f.spelling
-    LEFT JOIN codes.vital_answers AS a ON n.analyte = a.vital AND upper(n.value_code) = a.code
+    LEFT JOIN answers AS a ON n.analyte = a.vital AND upper(n.value_code) = a.code
 ),
 
 measured AS (

@@ -12,14 +12,15 @@
 
 -- Most results are stated once. Only where several records speak of one order and time, one revises, or identities were
 -- joined, is there anything to sort. To find that, all observations are looked at once, as they were recorded.
--- By the filler's number as it is stored, where there is one: to put it together with others takes longer.
+-- By the filler's number as it is stored, where there is one: to put it together with others takes longer. Two queries
+-- ask for what is found here, and few rows of it are left to be kept for them.
 WITH recorded AS (
     SELECT
         order_id AS result_of,
         observed_at,
         record_id,
         count(*) AS n_statements,
-        max(CASE WHEN status IN ('corrected', 'deleted', 'wrong') THEN 1 ELSE 0 END) AS n_revised
+        max(CASE WHEN list_contains(['corrected', 'deleted', 'wrong'], status) THEN 1 ELSE 0 END) AS n_revised
     FROM observations
     WHERE order_id IS NOT NULL
     GROUP BY order_id, observed_at, record_id
@@ -29,29 +30,41 @@ WITH recorded AS (
         observed_at,
         record_id,
         count(*) AS n_statements,
-        max(CASE WHEN status IN ('corrected', 'deleted', 'wrong') THEN 1 ELSE 0 END) AS n_revised
+        max(CASE WHEN list_contains(['corrected', 'deleted', 'wrong'], status) THEN 1 ELSE 0 END) AS n_revised
     FROM observations
     WHERE order_id IS NULL
     GROUP BY coalesce(placer_order_id, patient_id), observed_at, record_id
 ),
 
-contested_times AS (
+in_question AS (
     SELECT
         result_of,
-        observed_at
+        observed_at,
+        max(n_revised) AS n_revised
     FROM recorded
     GROUP BY result_of, observed_at
-    HAVING count(*) > 1 OR (sum(n_statements) > 1 AND count(record_id) < count(*))
+    HAVING count(*) > 1 OR max(n_revised) > 0 OR (sum(n_statements) > 1 AND count(record_id) < count(*))
 ),
 
-revised_orders AS (
-    SELECT result_of
-    FROM recorded
-    WHERE n_revised = 1
-    UNION
-    SELECT coalesce(order_id, placer_order_id) AS result_of
+in_question_or_corrected AS (
+    SELECT
+        result_of,
+        n_revised
+    FROM in_question
+    UNION ALL
+    SELECT
+        coalesce(order_id, placer_order_id) AS result_of,
+        1 AS n_revised
     FROM orders
     WHERE result_status = 'C'
+),
+
+contested_orders AS (
+    SELECT
+        result_of,
+        max(n_revised) > 0 AS is_revised
+    FROM in_question_or_corrected
+    GROUP BY result_of
 ),
 
 joined_identities AS (
@@ -64,25 +77,68 @@ joined_identities AS (
     SELECT patient_id FROM encounter_moves
 ),
 
-rejoined AS (
-    SELECT DISTINCT
+-- The few statements are taken out before anything else is asked of them.
+contested AS (
+    SELECT
         o.record_id,
-        TRUE AS is_rejoined
+        o.ordinal,
+        o.patient_id,
+        o.encounter_id,
+        o.order_id,
+        o.placer_order_id,
+        o.code,
+        o.code_system,
+        o.sub_id,
+        o.status,
+        o.observed_at,
+        o.stated_at,
+        c.result_of,
+        c.is_revised
+    FROM observations AS o
+    INNER JOIN contested_orders AS c ON o.order_id = c.result_of
+    UNION ALL
+    SELECT
+        o.record_id,
+        o.ordinal,
+        o.patient_id,
+        o.encounter_id,
+        o.order_id,
+        o.placer_order_id,
+        o.code,
+        o.code_system,
+        o.sub_id,
+        o.status,
+        o.observed_at,
+        o.stated_at,
+        c.result_of,
+        c.is_revised
+    FROM observations AS o
+    INNER JOIN contested_orders AS c ON coalesce(o.placer_order_id, o.patient_id) = c.result_of
+    WHERE o.order_id IS NULL
+    UNION ALL
+    SELECT
+        o.record_id,
+        o.ordinal,
+        o.patient_id,
+        o.encounter_id,
+        o.order_id,
+        o.placer_order_id,
+        o.code,
+        o.code_system,
+        o.sub_id,
+        o.status,
+        o.observed_at,
+        o.stated_at,
+        coalesce(o.order_id, o.placer_order_id, o.patient_id) AS result_of,
+        FALSE AS is_revised
     FROM observations AS o
     INNER JOIN joined_identities AS j ON o.patient_id = j.patient_id
+    LEFT JOIN contested_orders AS c ON coalesce(o.order_id, o.placer_order_id, o.patient_id) = c.result_of
+    WHERE c.result_of IS NULL
 ),
 
-contested_records AS (
-    SELECT DISTINCT r.record_id
-    FROM recorded AS r
-    LEFT JOIN contested_times AS c
-        ON r.result_of = c.result_of AND r.observed_at IS NOT DISTINCT FROM c.observed_at
-    LEFT JOIN revised_orders AS o ON r.result_of = o.result_of
-    LEFT JOIN rejoined AS j ON r.record_id IS NOT DISTINCT FROM j.record_id
-    WHERE c.result_of IS NOT NULL OR o.result_of IS NOT NULL OR j.is_rejoined
-),
-
--- As in result_statements, but the few records are taken out before anything else is asked of them.
+-- As in result_statements. A time that is not contested itself, of an order of which another time is, has nothing to
+-- sort.
 statements AS (
     SELECT
         o.record_id,
@@ -90,9 +146,9 @@ statements AS (
         o.code,
         o.code_system,
         o.sub_id,
+        o.is_revised,
         coalesce(i.patient_id, m.patient_id, o.patient_id) AS patient_id,
         coalesce(o.order_id, o.placer_order_id) AS order_key,
-        coalesce(o.order_id, o.placer_order_id, o.patient_id) AS result_of,
         (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS shift,
         o.observed_at,
         o.stated_at,
@@ -101,8 +157,10 @@ statements AS (
             WHEN y.order_key IS NOT NULL AND coalesce(o.status, 'final') = 'final' THEN 'corrected'
             ELSE coalesce(o.status, 'final')
         END AS status
-    FROM observations AS o
-    INNER JOIN contested_records AS c ON o.record_id IS NOT DISTINCT FROM c.record_id
+    FROM contested AS o
+    LEFT JOIN in_question AS t
+        ON o.result_of = t.result_of AND o.observed_at IS NOT DISTINCT FROM t.observed_at
+    LEFT JOIN joined_identities AS j ON o.patient_id = j.patient_id
     LEFT JOIN encounter_moves AS m ON o.encounter_id = m.encounter_id AND o.patient_id = m.old_patient_id
     LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, o.patient_id) = i.old_patient_id
     LEFT JOIN order_outcomes AS y
@@ -112,6 +170,7 @@ statements AS (
             AND y.outcome = 'corrected'
     LEFT JOIN order_outcomes AS x
         ON coalesce(o.order_id, o.placer_order_id) = x.order_key AND x.outcome = 'cancelled'
+    WHERE o.is_revised OR t.result_of IS NOT NULL OR j.patient_id IS NOT NULL
 ),
 
 -- Of a panel that is stated again, most results are; of an order that is corrected, most are not.
@@ -128,7 +187,7 @@ in_doubt AS (
     SELECT
         s.patient_id,
         s.order_key,
-        s.result_of,
+        s.is_revised,
         s.record_id,
         s.ordinal,
         s.code,
@@ -173,7 +232,7 @@ revisions AS (
             ORDER BY d.stated_at NULLS FIRST, d.record_id NULLS FIRST
         ) AS nth
     FROM in_doubt AS d
-    WHERE d.order_key IS NOT NULL AND d.result_of IN (SELECT o.result_of FROM revised_orders AS o)
+    WHERE d.order_key IS NOT NULL AND d.is_revised
 ),
 
 -- What was stated before an untimed revision is gone, and no later one can mean it.

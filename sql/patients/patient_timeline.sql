@@ -1,6 +1,7 @@
 -- title: Patient timeline
 -- description: All that happened to a patient, in one list: visits, units, results, vital signs, diagnoses, procedures,
---   medications, allergies, vaccinations, appointments, documents and imaging, under the identity in use today.
+--   medications, allergies, vaccinations, appointments, documents and imaging, under the identity in use today. Vital
+--   signs are the usual five, in one line a time; vital_signs has the others (weight, coma scale, urine).
 -- grain: patient_id, happened_at, kind, record_id, detail
 -- column patient_id: pseudonym of the patient
 -- column happened_at: when it happened
@@ -93,6 +94,46 @@ documents_placed AS (
     WHERE coalesce(d.event, 'T01') <> 'T11'
 ),
 
+-- As in vital_signs, without what the line does not show.
+measured AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at,
+        analyte,
+        second_value,
+        age_years,
+        value
+    FROM measured_values
+    WHERE
+        analyte IN (
+            'heart_rate', 'systolic_bp', 'diastolic_bp', 'blood_pressure', 'respiratory_rate', 'spo2', 'temperature'
+        )
+        AND value IS NOT NULL
+        AND coalesce(plausible, TRUE)
+),
+
+bedside AS (
+    SELECT
+        patient_id,
+        encounter_id,
+        observed_at AS measured_at,
+        max(CASE WHEN analyte = 'heart_rate' THEN value END) AS heart_rate,
+        max(CASE WHEN analyte IN ('systolic_bp', 'blood_pressure') THEN value END) AS systolic_bp,
+        max(
+            CASE
+                WHEN analyte = 'diastolic_bp' THEN value
+                WHEN analyte = 'blood_pressure' THEN second_value
+            END
+        ) AS diastolic_bp,
+        max(CASE WHEN analyte = 'respiratory_rate' THEN value END) AS respiratory_rate,
+        max(CASE WHEN analyte = 'spo2' THEN value END) AS spo2,
+        max(CASE WHEN analyte = 'temperature' THEN value END) AS temperature,
+        max(age_years) AS age_years
+    FROM measured
+    GROUP BY patient_id, encounter_id, observed_at
+),
+
 everything AS (
     SELECT
         e.patient_id,
@@ -151,8 +192,12 @@ everything AS (
         concat_ws(
             ', ',
             'HR ' || cast(cast(heart_rate AS INTEGER) AS VARCHAR),
-            'BP ' || cast(cast(systolic_bp AS INTEGER) AS VARCHAR)
-            || '/' || cast(cast(diastolic_bp AS INTEGER) AS VARCHAR),
+            CASE
+                WHEN coalesce(systolic_bp, diastolic_bp) IS NOT NULL
+                    THEN
+                        'BP ' || coalesce(cast(cast(systolic_bp AS INTEGER) AS VARCHAR), '-')
+                        || '/' || coalesce(cast(cast(diastolic_bp AS INTEGER) AS VARCHAR), '-')
+            END,
             'RR ' || cast(cast(respiratory_rate AS INTEGER) AS VARCHAR),
             'SpO2 ' || cast(cast(spo2 AS INTEGER) AS VARCHAR),
             'T ' || cast(round(temperature, 1) AS VARCHAR)
@@ -161,7 +206,7 @@ everything AS (
         NULL AS unit,
         NULL AS record_id,
         age_years
-    FROM vital_signs
+    FROM bedside
     UNION ALL
     SELECT
         patient_id,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lakehouse.errors import DefinitionError, QueryError
 from lakehouse.query.codes import code_set_names, load_codes
+from lakehouse.query.comments import column_docs
 from lakehouse.query.evaluate import evaluate_view, view_types
 from lakehouse.query.views import (
     CODES,
     closure,
-    column_docs,
+    inlined,
     load_views,
     parse_view,
     read_folder,
@@ -152,6 +154,7 @@ def test_front_matter() -> None:
         (("-- title:", "-- titel:"), "Did you mean title?"),
         (("-- column n: how many", "--how many"), "line 5"),
         (("-- column n:", "-- requires: clock\n-- column n:"), "requires"),
+        (("-- column n:", "-- reading: patients\n-- column n:"), "GIVEN for NAME"),
     ],
 )
 def test_bad_front_matter_names_the_file(change: tuple[str, str], says: str) -> None:
@@ -186,6 +189,95 @@ def test_views_in_a_circle_are_refused(tmp_path: Path) -> None:
         (tmp_path / f"{name}.sql").write_text(text)
     with pytest.raises(DefinitionError, match="in a circle"):
         closure(["a"], read_folder(tmp_path))
+
+
+OF_FEW = GOOD.replace(
+    "-- column n:", "-- reading: few for base through between, counts\n-- column n:"
+)
+"""A view that reads the rows of ``few`` where those below it read ``base``."""
+
+
+def written(folder: Path, **views: str) -> Path:
+    for name, text in views.items():
+        (folder / f"{name}.sql").write_text(text)
+    return folder
+
+
+def test_a_view_reads_other_rows_through_all_views_between(tmp_path: Path) -> None:
+    base = "patient_id, 1 AS n FROM patients"
+    plain = f"{GOOD[: GOOD.index('SELECT')]}SELECT {{}}\n"
+    folder = written(
+        tmp_path,
+        base=plain.format(base),
+        few=plain.format("patient_id, n FROM base WHERE patient_id = 'p'"),
+        between=plain.format("patient_id, n + 1 AS n FROM base"),
+        counts=plain.format("patient_id, count(*) AS n FROM between GROUP BY patient_id"),
+        above=OF_FEW.replace("count(*)", "sum(n)::INT").replace("FROM patients", "FROM counts"),
+    )
+    views = load_views([folder])
+    assert views["above"].depends_on == {"counts"}
+    assert inlined(views)["above"].depends_on == {"few"}
+    patients = [{"record_id": r, "ordinal": 0, "patient_id": r} for r in "pq"]
+    rows = evaluate_view("above", {"patients": patients}, folders=[folder])
+    assert rows.to_pylist() == [{"patient_id": "p", "n": 1}]
+    counted = [{"patient_id": "q", "n": 7}]
+    rows = evaluate_view("above", {"counts": counted}, folders=[folder])
+    assert rows.to_pylist() == [{"patient_id": "q", "n": 7}], "as the file has it"
+
+
+CHARLSON = "few for standing_conditions through patient_conditions, charlson_conditions"
+
+
+@pytest.mark.parametrize(
+    ("reading", "source", "says"),
+    [
+        ("few for base through charlson", "patients", "reads base through no view"),
+        (CHARLSON, "charlson", "through patient_conditions, charlson_conditions, charlson"),
+        (f"{CHARLSON}, charlson_at", "charlson_at(now())", "through a macro"),
+    ],
+)
+def test_reading_other_rows_names_all_views_between(
+    tmp_path: Path, reading: str, source: str, says: str
+) -> None:
+    text = OF_FEW.replace("few for base through between, counts", reading)
+    folder = written(tmp_path, above=text.replace("FROM patients", f"FROM {source}"))
+    with pytest.raises(DefinitionError, match=says):
+        load_views([folder])
+
+
+def test_the_cohort_of_sepsis_is_the_same_over_all_visits() -> None:
+    """It asks SOFA about visits with a suspected infection only; its file asks about all."""
+    at = [datetime(2130, 1, day, 8, tzinfo=UTC) for day in range(1, 5)]
+    visits = [("p", "e"), ("p", "f"), ("q", "e")]
+    tables = {
+        "orders": [
+            {"record_id": "o", "ordinal": n, "patient_id": p, "encounter_id": e, "code": "600-7",
+             "code_system": "loinc", "observed_at": at[1]}
+            for n, (p, e) in enumerate(visits[:2])
+        ],
+        "medication_list": [
+            {"patient_id": p, "encounter_id": e, "drug": "ceftriaxone", "family": "antibiotic",
+             "state": "active", "started_at": at[1]}
+            for p, e in visits[1:]
+        ],
+        "observations": [
+            {"record_id": f"r{p}{e}{n}", "ordinal": 0, "patient_id": p, "encounter_id": e,
+             "code": code, "code_system": "loinc", "value_number": value, "unit": unit,
+             "observed_at": time, "stated_at": time}
+            for p, e in visits
+            for n, time in enumerate(at)
+            for code, value, unit in (
+                ("777-3", 40.0 + n, "10*3/uL"), ("2524-7", 3.0 + n, "mmol/L"),
+                ("9279-1", 26.0, "/min"), ("8480-6", 95.0 + n, "mm[Hg]"),
+            )
+        ],
+    }  # fmt: skip
+    found = evaluate_view("cohort_sepsis", tables).to_pylist()
+    seen = {"observations": tables["observations"]}
+    everywhere = {"sofa": evaluate_view("sofa", tables), "qsofa": evaluate_view("qsofa", seen)}
+    assert everywhere["sofa"].num_rows > len(at), "visits without a suspicion have a SOFA, too"
+    assert found == evaluate_view("cohort_sepsis", tables | everywhere).to_pylist()
+    assert [(r["encounter_id"], r["sofa"], r["qsofa"]) for r in found] == [("f", 3, 2)]
 
 
 @pytest.mark.parametrize(
