@@ -12,8 +12,8 @@ rows; but DuckDB takes it for millions, and would build the hash table of a join
 diagnoses. Of rows that are kept it knows the number.
 
 What SOFA and qSOFA ask of the results, and what BMI and the cardiovascular inputs do, is a tenth of
-the observations, and suspected infections are few: a session keeps them from the first query on
-that would look for them more than once.
+the observations, suspected infections are few, and diagnoses have to be sorted: a session keeps
+them from the first query on that would look for them more than once.
 
 Rows and tables have to be of one moment: a correction that is read with the rows kept before it
 would stand beside what it corrects. So the tables that the kept rows came from are pinned to the
@@ -38,7 +38,7 @@ SUPERSEDED = "superseded_results"
 KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")
 """The views that are always kept."""
 
-SHARED = ("suspected_infections", "acute_values", "risk_factor_values")
+SHARED = ("patient_conditions", "suspected_infections", "acute_values", "risk_factor_values")
 """The views that are kept when one query reads them on several ways."""
 
 SCHEMA = "kept"

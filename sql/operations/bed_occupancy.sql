@@ -10,23 +10,18 @@
 -- column peak: most patients at one time within the hour
 -- column n_arrivals: patients who came within the hour
 -- column n_departures: patients who left within the hour
+
+-- One look at the stays for both ends of them.
 WITH steps AS (
     SELECT
-        unit,
-        from_at AS moment,
-        1 AS change
-    FROM unit_stays
-    WHERE from_at IS NOT NULL
-    UNION ALL
-    SELECT
-        unit,
-        to_at AS moment,
-        -1 AS change
-    FROM unit_stays
-    WHERE from_at IS NOT NULL AND to_at IS NOT NULL
+        s.unit,
+        c.change,
+        CASE c.change WHEN 1 THEN s.from_at ELSE s.to_at END AS moment
+    FROM unit_stays AS s
+    CROSS JOIN (VALUES (1), (-1)) AS c (change)
+    WHERE s.from_at IS NOT NULL AND CASE c.change WHEN 1 THEN s.from_at ELSE s.to_at END IS NOT NULL
 ),
 
--- At one moment, departures come first: the bed is free for who comes.
 running AS (
     SELECT
         unit,

@@ -52,7 +52,7 @@ readings AS (
         arg_min(heart_rate, CASE WHEN heart_rate IS NOT NULL THEN measured_at END) AS first_heart_rate,
         count(CASE WHEN systolic_bp > 180 OR systolic_bp < 90 THEN 1 END) AS n_high_alerts,
         count(CASE WHEN heart_rate > 120 OR heart_rate < 50 THEN 1 END) AS n_medium_alerts
-    FROM vital_signs
+    FROM emergency_vitals
     GROUP BY patient_id, encounter_id
 ),
 

@@ -4,6 +4,7 @@
 --   leaves between observations. Of ACVPU and the Glasgow Coma Scale the later statement decides, ACVPU where both are
 --   of one time. news2 and mews show one each.
 -- grain: patient_id, encounter_id, measured_at
+-- reading: early_warning_measurements for measured_values through vital_signs, latest_vitals
 -- source: Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017; Subbe, QJM 2001;94:521
 -- column patient_id: Pseudonym of the patient
 -- column encounter_id: Pseudonym of the visit; null where none is known

@@ -20,7 +20,7 @@ WITH beyond AS (
         v.systolic_bp,
         v.heart_rate,
         v.age_years
-    FROM vital_signs AS v
+    FROM emergency_vitals AS v
     LEFT JOIN encounters_current AS e ON v.encounter_id = e.encounter_id AND v.patient_id = e.patient_id
     WHERE
         (v.systolic_bp > 180 OR v.systolic_bp < 90 OR v.heart_rate > 120 OR v.heart_rate < 50)

@@ -184,6 +184,7 @@ ANTIBIOTIC = {
     "started_at": datetime(2130, 1, 1, 9, tzinfo=UTC),
 }
 READERS = {
+    "patient_conditions": "charlson",
     "suspected_infections": "cohort_sepsis",
     "acute_values": "sofa, qsofa",
     "risk_factor_values": "cardiovascular_inputs",
@@ -202,7 +203,12 @@ def test_what_is_kept_are_the_views_rows(empty: Path, store: Store, shared: str)
         vital("r2", "9279-1", 18.0, 8),
         {**vital("r3", "8480-6", 85.0, 8, order_id="r1"), "status": "corrected"},
     ]
-    tables = {"observations": rows, "orders": [CULTURE], "medications": [ANTIBIOTIC]}
+    tables = {
+        "observations": rows,
+        "orders": [CULTURE],
+        "medications": [ANTIBIOTIC],
+        "conditions": [diagnosis("r1", "I50.9")],
+    }
     store(empty, tables)
     expected = evaluate_view(shared, {n: r for n, r in tables.items() if n in reads(shared)})
     with Lakehouse(empty) as lake:
