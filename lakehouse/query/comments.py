@@ -25,7 +25,7 @@ def column_docs(
         return known[view.name]
     tables = load_tables()
     inputs: list[Mapping[str, str]] = []
-    for source in view.depends_on:
+    for source in view.inputs:
         if source in tables:
             inputs.append({c.name: c.doc for c in tables[source].columns.values()})
         elif source in views:

@@ -80,6 +80,7 @@ class View:
         cells: Counts of patients, each with the figures that stand on it; none for other views.
         reading: The view whose rows are read, the name for which they are, and the views that read
             them; empty if none are.
+        written: The SELECT as the file has it, where ``sql`` has other views in itself.
         sql: The SELECT, without front matter.
         where: ``topic/name.sql``, for messages.
     """
@@ -95,6 +96,7 @@ class View:
     docs: Mapping[str, str] = field(default_factory=dict, repr=False)
     cells: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     reading: tuple[str, ...] = ()
+    written: str = field(default="", repr=False)
     sql: str = field(default="", repr=False)
     where: str = ""
 
@@ -127,6 +129,11 @@ class View:
     def depends_on(self) -> frozenset[str]:
         """Names the SELECT reads: tables, views, macros, and ``codes.<stem>``."""
         return frozenset(sources(self.tree))
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """Names the file's SELECT reads, those of views that ``sql`` has in itself among them."""
+        return frozenset(sources((tree.parse(self.written) or [self.tree])[0]))
 
     @cached_property
     def columns(self) -> list[str]:
@@ -295,7 +302,9 @@ def _inline(view: View, views: Mapping[str, View]) -> View:
     ctes = ",\n\n".join(f"{n} AS (\n{body}\n)" for n, body in bodies)
     match = _WITH.match(view.sql)
     head, tail = (match["comments"], view.sql[match.end() :]) if match else ("", view.sql)
-    return replace(view, sql=f"{head}WITH {ctes}{',' if match else ''}\n\n{tail}", reading=())
+    return replace(
+        view, sql=f"{head}WITH {ctes}{',' if match else ''}\n\n{tail}", written=view.sql, reading=()
+    )
 
 
 def validate(view: View, views: Mapping[str, View]) -> None:

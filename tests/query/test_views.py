@@ -245,6 +245,13 @@ def test_reading_other_rows_names_all_views_between(
         load_views([folder])
 
 
+@pytest.mark.parametrize("name", sorted(n for n, v in views.items() if v.reading))
+def test_a_view_that_has_others_in_itself_has_their_docs(name: str) -> None:
+    within = inlined(views)
+    assert within[name].depends_on != within[name].inputs == views[name].depends_on
+    assert column_docs(within[name], within) == column_docs(views[name], views)
+
+
 def test_the_cohort_of_sepsis_is_the_same_over_all_visits() -> None:
     """It asks SOFA about visits with a suspected infection only; its file asks about all."""
     at = [datetime(2130, 1, day, 8, tzinfo=UTC) for day in range(1, 5)]
