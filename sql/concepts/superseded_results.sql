@@ -12,8 +12,7 @@
 
 -- Most results are stated once. Only where several records speak of one order and time, one revises, or identities were
 -- joined, is there anything to sort. To find that, all observations are looked at once, as they were recorded.
--- By the filler's number as it is stored, where there is one: to put it together with others takes longer. Two queries
--- ask for what is found here, and few rows of it are left to be kept for them.
+-- By the filler's number as it is stored, where there is one: to put it together with others takes longer.
 WITH recorded AS (
     SELECT
         order_id AS result_of,
@@ -80,36 +79,14 @@ joined_identities AS (
 -- The few statements are taken out before anything else is asked of them.
 contested AS (
     SELECT
-        o.record_id,
-        o.ordinal,
-        o.patient_id,
-        o.encounter_id,
-        o.order_id,
-        o.placer_order_id,
-        o.code,
-        o.code_system,
-        o.sub_id,
-        o.status,
-        o.observed_at,
-        o.stated_at,
+        o.*,
         c.result_of,
         c.is_revised
     FROM observations AS o
     INNER JOIN contested_orders AS c ON o.order_id = c.result_of
     UNION ALL
     SELECT
-        o.record_id,
-        o.ordinal,
-        o.patient_id,
-        o.encounter_id,
-        o.order_id,
-        o.placer_order_id,
-        o.code,
-        o.code_system,
-        o.sub_id,
-        o.status,
-        o.observed_at,
-        o.stated_at,
+        o.*,
         c.result_of,
         c.is_revised
     FROM observations AS o
@@ -117,18 +94,7 @@ contested AS (
     WHERE o.order_id IS NULL
     UNION ALL
     SELECT
-        o.record_id,
-        o.ordinal,
-        o.patient_id,
-        o.encounter_id,
-        o.order_id,
-        o.placer_order_id,
-        o.code,
-        o.code_system,
-        o.sub_id,
-        o.status,
-        o.observed_at,
-        o.stated_at,
+        o.*,
         coalesce(o.order_id, o.placer_order_id, o.patient_id) AS result_of,
         FALSE AS is_revised
     FROM observations AS o

@@ -22,6 +22,7 @@ WITH steps AS (
     WHERE s.from_at IS NOT NULL AND CASE c.change WHEN 1 THEN s.from_at ELSE s.to_at END IS NOT NULL
 ),
 
+-- At one moment, departures come first: the bed is free for who comes.
 running AS (
     SELECT
         unit,
