@@ -27,7 +27,12 @@ from lakehouse.storage.metrics import Metrics, metrics
 FIELD_ID = b"PARQUET:field_id"
 
 ROW_GROUP_ROWS = 122_880
-"""Rows per row group: DuckDB's own vector layout, and its unit of parallel reading."""
+"""Rows per row group: DuckDB's own vector layout, and its unit of parallel reading.
+
+Also the most rows of a page. A reader unpacks page by page, and pays for each: with the 20,000 rows
+of PyArrow, seven times as many, DuckDB takes 1.6 times as long to read 17 columns of observations.
+Smaller pages are for readers that skip some by an index of the pages, which PyArrow writes only
+when asked."""
 
 TARGET_BYTES = 128 * 2**20
 """Size on disk at which a data file is closed and the next begun."""
@@ -178,6 +183,7 @@ def write_file(
             use_dictionary=[f.name for f in rows.schema if _worth_a_dictionary(rows[f.name])],
             write_statistics=bounded or False,
             write_batch_size=WRITE_BATCH,
+            max_rows_per_page=ROW_GROUP_ROWS,
             store_schema=False,
         )
         first = position
