@@ -15,6 +15,7 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Transaction
+from pyiceberg.table.update import update_table_metadata
 from pyiceberg.table.update.snapshot import (
     ExpireSnapshots,
     ManageSnapshots,
@@ -38,6 +39,23 @@ def test_a_transaction_works_out_its_metadata_in_one_place() -> None:
     assert isinstance(inspect.getattr_static(Transaction, "table_metadata"), property)
     source = inspect.getsource(Transaction.table_metadata.fget)  # type: ignore[attr-defined]
     assert "update_table_metadata(self._table.metadata, self._updates)" in source
+
+
+def test_what_a_transaction_shows_is_what_pyiceberg_works_out(warehouse: Warehouse) -> None:
+    for name in ("one", "two"):
+        ingest(warehouse, name)
+    table = warehouse.iceberg("patients")
+    first = table.metadata.snapshots[0].snapshot_id
+    transaction = pyiceberg_private._Transaction(table)
+    ExpireSnapshots(transaction).by_ids([first]).commit()
+    transaction.set_properties({"a": "b"})
+    theirs = update_table_metadata(table.metadata, transaction._updates)
+    assert transaction._updates
+    assert (
+        transaction.table_metadata.model_copy(update={"last_updated_ms": theirs.last_updated_ms})
+        == theirs
+    )
+    assert first in [s.snapshot_id for s in table.metadata.snapshots]
 
 
 def test_signatures_are_as_they_were() -> None:

@@ -7,7 +7,8 @@ The ingests are real ones of HL7 files, each into seven tables. Two times are ta
 - of each commit to one table
 
 Both by the clock and by the processor time of this process. The first is what a person waits for,
-and is held to the promise where nobody else keeps the cores busy; the second always.
+and is held to the promise where nobody else keeps the cores busy; the second always. The promise is
+one of a machine that does the work of ``pace`` in ``PACE``; a slower one has so much longer.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ PATIENTS = 12
 RESULTS = 8
 WINDOW = 50
 LIMIT = 0.2
+PACE = 0.007
 
 QUERIES = (
     "SELECT patient_id, count(*), max(value_number) FROM observations GROUP BY ALL",
@@ -129,13 +131,13 @@ def test_five_hundred_small_ingests(
     for file in files:
         lakehouse.ingest(file, small, engine="local")
         paces.append(pace())
-    slowness = [p / min(windows(paces)) for p in windows(paces)]
+    slowness = [max(1.0, p / PACE) for p in windows(paces)]
     quiet = os.getloadavg()[1] < (os.cpu_count() or 1) / 2 + 1  # this test keeps one core busy
     told = (
         f"medians of {WINDOW} in ms: "
         f"commit {[round(1000 * t) for t in windows(whole.processor)]} of processor time, "
         f"{[round(1000 * t) for t in windows(whole.clock)]} by the clock, "
-        f"while the same work took {[round(s, 2) for s in slowness]} times as long as at best; "
+        f"while work of {PACE} s took {[round(s, 2) for s in slowness]} times as long; "
         f"one table, of a hundred the slowest but one: {1000 * slow(single.processor):.0f} "
         f"and {1000 * slow(single.clock):.0f}"
     )
