@@ -15,62 +15,7 @@
 -- column prior_unit: unit before; null for the first
 -- column next_unit: unit after; null for the last
 -- column age_years: age in years at admission; 90 stands for 90 and over
-WITH moves AS (
-    SELECT
-        e.encounter_id,
-        e.unit,
-        e.event,
-        e.record_id,
-        e.ordinal,
-        coalesce(i.patient_id, m.patient_id, e.patient_id) AS patient_id,
-        e.stated_at + (coalesce(m.offset_days, 0) + coalesce(i.offset_days, 0)) * INTERVAL '1' DAY AS stated_at
-    FROM encounters AS e
-    LEFT JOIN encounter_moves AS m ON e.encounter_id = m.encounter_id AND e.patient_id = m.old_patient_id
-    LEFT JOIN identity_changes AS i ON coalesce(m.patient_id, e.patient_id) = i.old_patient_id
-    WHERE
-        e.encounter_id IS NOT NULL
-        AND (e.event IN ('A01', 'A02', 'A04', 'A06', 'A07', 'A12') OR (e.event IS NULL AND e.status = 'in-progress'))
-),
-
-judged AS (
-    SELECT
-        *,
-        coalesce(
-            event = 'A02'
-            AND lead(event) OVER (
-                PARTITION BY patient_id, encounter_id, coalesce(event, '') IN ('A02', 'A12')
-                ORDER BY stated_at, record_id, ordinal
-            ) = 'A12',
-            FALSE
-        ) AS is_undone
-    FROM moves
-),
-
--- A record that names the unit where the patient already is starts no stay.
-changes AS (
-    SELECT
-        *,
-        lag(unit) OVER (PARTITION BY patient_id, encounter_id ORDER BY stated_at, record_id, ordinal) AS unit_before
-    FROM judged
-    WHERE unit IS NOT NULL AND NOT is_undone
-),
-
-stays AS (
-    SELECT
-        patient_id,
-        encounter_id,
-        unit,
-        stated_at,
-        row_number() OVER visit AS nth,
-        lag(unit) OVER visit AS prior_unit,
-        lead(unit) OVER visit AS next_unit,
-        lead(stated_at) OVER visit AS next_at
-    FROM changes
-    WHERE unit <> coalesce(unit_before, '')
-    WINDOW visit AS (PARTITION BY patient_id, encounter_id ORDER BY stated_at, record_id, ordinal)
-),
-
-bounded AS (
+WITH bounded AS (
     SELECT
         s.patient_id,
         s.encounter_id,
@@ -83,7 +28,7 @@ bounded AS (
         e.status AS visit_status,
         CASE WHEN s.nth = 1 THEN coalesce(e.admitted_at, s.stated_at) ELSE s.stated_at END AS from_at,
         coalesce(s.next_at, e.discharged_at) AS to_at
-    FROM stays AS s
+    FROM unit_moves AS s
     INNER JOIN encounters_current AS e ON s.encounter_id = e.encounter_id AND s.patient_id = e.patient_id
     WHERE coalesce(e.status, '') <> 'cancelled'
 )
