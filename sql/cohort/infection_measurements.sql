@@ -23,6 +23,7 @@ SELECT
     m.comparator,
     m.answer,
     m.observed_at,
-    m.plausible
+    m.plausible,
+    m.second_plausible
 FROM measured_values AS m
 INNER JOIN visits AS v ON m.patient_id = v.patient_id AND m.encounter_id = v.encounter_id

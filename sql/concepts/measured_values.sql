@@ -15,7 +15,9 @@
 -- column second_value: the second number of two, in `unit`: the diastolic of a blood pressure
 -- column unit: the analyte's own unit; the unit as sent where the analyte is not known
 -- column answer: what a coded answer to a question of the bedside means, such as yes or A
--- column plausible: whether the value lies within bounds that a living patient can have; null without value or bounds
+-- column plausible: whether the value lies within bounds that a living patient can have; null without a value, true
+--   where no bounds are known
+-- column second_plausible: whether the second value does
 -- column range_low: lower end of the reference range, in `unit`
 -- column range_high: upper end of the reference range, in `unit`
 -- column observed_at: when it was observed
@@ -46,7 +48,9 @@ converted AS (
         n.*,
         a.answer,
         CASE WHEN n.analyte IS NULL THEN 1.0 ELSE f.factor END AS factor,
-        CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift
+        CASE WHEN n.analyte IS NULL THEN 0.0 ELSE f.shift END AS shift,
+        f.second_low,
+        f.second_high
     FROM named AS n
     LEFT JOIN unit_factors AS f ON n.analyte = f.analyte AND n.spelling = f.spelling
     LEFT JOIN answers AS a ON n.analyte = a.vital AND upper(n.value_code) = a.code
@@ -55,7 +59,8 @@ converted AS (
 measured AS (
     SELECT
         *,
-        value_number * factor + shift AS value
+        value_number * factor + shift AS value,
+        value_high * factor + shift AS second_value
     FROM converted
 )
 
@@ -71,7 +76,7 @@ SELECT
     analyte,
     analyte_kind,
     value,
-    value_high * factor + shift AS second_value,
+    second_value,
     coalesce(analyte_unit, unit) AS unit,
     comparator,
     value_code,
@@ -85,5 +90,6 @@ SELECT
     age_years,
     value_number AS source_value,
     unit AS source_unit,
-    value BETWEEN coalesce(plausible_low, value) AND coalesce(plausible_high, value) AS plausible
+    value BETWEEN coalesce(plausible_low, value) AND coalesce(plausible_high, value) AS plausible,
+    second_value BETWEEN coalesce(second_low, second_value) AND coalesce(second_high, second_value) AS second_plausible
 FROM measured

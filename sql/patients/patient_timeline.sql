@@ -101,16 +101,14 @@ measured AS (
         encounter_id,
         observed_at,
         analyte,
-        second_value,
         age_years,
-        value
+        CASE WHEN coalesce(plausible, TRUE) THEN value END AS value,
+        CASE WHEN coalesce(second_plausible, TRUE) THEN second_value END AS second_value
     FROM measured_values
     WHERE
         analyte IN (
             'heart_rate', 'systolic_bp', 'diastolic_bp', 'blood_pressure', 'respiratory_rate', 'spo2', 'temperature'
         )
-        AND value IS NOT NULL
-        AND coalesce(plausible, TRUE)
 ),
 
 bedside AS (
@@ -131,6 +129,7 @@ bedside AS (
         max(CASE WHEN analyte = 'temperature' THEN value END) AS temperature,
         max(age_years) AS age_years
     FROM measured
+    WHERE coalesce(value, second_value) IS NOT NULL
     GROUP BY patient_id, encounter_id, observed_at
 ),
 

@@ -26,9 +26,9 @@ WITH measured AS (
         encounter_id,
         observed_at AS measured_at,
         analyte,
-        second_value,
         answer,
         CASE WHEN coalesce(plausible, TRUE) THEN value END AS value,
+        CASE WHEN coalesce(second_plausible, TRUE) THEN second_value END AS second_value,
         -- of a laboratory, below or above what can be measured is no number
         CASE WHEN coalesce(plausible, TRUE) AND comparator IS NULL THEN value END AS lab_value
     FROM measured_values

@@ -15,7 +15,8 @@ SELECT
     answer,
     observed_at,
     age_years,
-    plausible
+    plausible,
+    second_plausible
 FROM measured_values
 WHERE
     analyte IN (

@@ -39,9 +39,9 @@ WITH believed AS (
         observed_at,
         age_years,
         analyte AS vital,
-        second_value,
         answer,
-        CASE WHEN coalesce(plausible, TRUE) THEN value END AS value
+        CASE WHEN coalesce(plausible, TRUE) THEN value END AS value,
+        CASE WHEN coalesce(second_plausible, TRUE) THEN second_value END AS second_value
     FROM measured_values
     -- Inspired oxygen is charted at the bedside as well as with a blood gas.
     WHERE analyte_kind = 'vital' OR analyte = 'fio2'
