@@ -26,46 +26,37 @@ WITH events AS (
     SELECT
         patient_id,
         encounter_id,
-        measured_at,
-        temperature,
-        heart_rate,
-        respiratory_rate,
-        NULL::DOUBLE AS paco2,
-        NULL::DOUBLE AS wbc,
-        NULL::DOUBLE AS bands_percent
-    FROM vital_signs
-    WHERE temperature IS NOT NULL OR heart_rate IS NOT NULL OR respiratory_rate IS NOT NULL
-    UNION ALL
-    SELECT
-        patient_id,
-        encounter_id,
         observed_at AS measured_at,
-        NULL::DOUBLE AS temperature,
-        NULL::DOUBLE AS heart_rate,
-        NULL::DOUBLE AS respiratory_rate,
-        CASE WHEN analyte = 'paco2' THEN value END AS paco2,
-        CASE WHEN analyte = 'wbc' THEN value END AS wbc,
-        CASE WHEN analyte = 'bands_percent' THEN value END AS bands_percent
-    FROM lab_results
+        analyte,
+        value
+    FROM measured_values
     WHERE
-        analyte IN ('paco2', 'wbc', 'bands_percent')
+        analyte IN ('temperature', 'heart_rate', 'respiratory_rate', 'paco2', 'wbc', 'bands_percent')
         AND value IS NOT NULL
-        AND comparator IS NULL
         AND coalesce(plausible, TRUE)
+        -- of a laboratory, below or above what can be measured is no number
+        AND (comparator IS NULL OR analyte IN ('temperature', 'heart_rate', 'respiratory_rate'))
         AND observed_at IS NOT NULL
 ),
 
+-- Of several at one time the highest, as in vital_signs; of a laboratory's, which may be too low as well as too high,
+-- the middle.
 measured AS (
     SELECT
         patient_id,
         encounter_id,
         measured_at,
-        avg(temperature) AS temperature,
-        avg(heart_rate) AS heart_rate,
-        avg(respiratory_rate) AS respiratory_rate,
-        avg(paco2) AS paco2,
-        avg(wbc) AS wbc,
-        avg(bands_percent) AS bands_percent
+        max(CASE WHEN analyte = 'temperature' THEN value END) AS temperature,
+        max(CASE WHEN analyte = 'heart_rate' THEN value END) AS heart_rate,
+        max(CASE WHEN analyte = 'respiratory_rate' THEN value END) AS respiratory_rate,
+        (
+            min(CASE WHEN analyte = 'paco2' THEN value END) + max(CASE WHEN analyte = 'paco2' THEN value END)
+        ) / 2 AS paco2,
+        (min(CASE WHEN analyte = 'wbc' THEN value END) + max(CASE WHEN analyte = 'wbc' THEN value END)) / 2 AS wbc,
+        (
+            min(CASE WHEN analyte = 'bands_percent' THEN value END)
+            + max(CASE WHEN analyte = 'bands_percent' THEN value END)
+        ) / 2 AS bands_percent
     FROM events
     GROUP BY patient_id, encounter_id, measured_at
 ),
