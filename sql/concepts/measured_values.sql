@@ -26,7 +26,7 @@
 -- column source_value: number as sent
 -- column source_unit: unit as sent
 
--- Each is listed once. Said so, a query that does not ask for answers need not look for them.
+-- A site's own file may list an answer a second time; one row an answer, or results would double.
 WITH answers AS (
     SELECT
         vital,
