@@ -135,6 +135,17 @@ def test_diagnoses_of_smoking_are_named_as_such() -> None:
         ), row["code"]
 
 
+def test_two_pressures_in_one_result_are_bounded_as_apart() -> None:
+    rows = {r["analyte"]: r for r in load_codes("analyte_units").rows.to_pylist()}
+    both = rows["blood_pressure"]
+    for first, second, of in (
+        ("plausible_low", "plausible_high", "systolic_bp"),
+        ("second_low", "second_high", "diastolic_bp"),
+    ):
+        bounds = (rows[of]["plausible_low"], rows[of]["plausible_high"])
+        assert (both[first], both[second]) == bounds and None not in bounds
+
+
 def test_front_matter() -> None:
     view = parse_view(GOOD, "risk", "a_view")
     assert view.description == "Something over two lines."
