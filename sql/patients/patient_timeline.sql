@@ -129,7 +129,6 @@ bedside AS (
         max(CASE WHEN analyte = 'temperature' THEN value END) AS temperature,
         max(age_years) AS age_years
     FROM measured
-    WHERE coalesce(value, second_value) IS NOT NULL
     GROUP BY patient_id, encounter_id, observed_at
 ),
 
@@ -218,6 +217,7 @@ everything AS (
         NULL AS record_id,
         age_years
     FROM bedside
+    WHERE coalesce(heart_rate, systolic_bp, diastolic_bp, respiratory_rate, spo2, temperature) IS NOT NULL
     UNION ALL
     SELECT
         patient_id,
