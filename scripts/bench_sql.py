@@ -7,7 +7,8 @@ over the same data files by ``read_parquet``, is that of processor seconds: on a
 they can be compared. The peers are what one would write in polars for one data set: they know
 neither corrections, nor units, nor merged patients, and have to come to the same sums. Of the
 slowest five views the operators that dominate are told. The exit code is 1 when a view breaks a
-limit: 10 s for the first run, 8 GiB, 1.3 times Parquet.
+limit: 10 s for the first run, 8 GiB, 1.3 times Parquet. On a shared machine a view takes up to two
+fifths longer by turns, so one that breaks a limit is measured once more, and has to break it again.
 
     scripts/bench sql                                # makes a warehouse in a temporary folder
     scripts/bench sql --warehouse FOLDER             # made there if it does not exist, and kept
@@ -306,6 +307,19 @@ def line(view: str, iceberg: dict[str, Any], parquet: dict[str, Any]) -> dict[st
     return entry
 
 
+def measured(warehouse: Path, view: str) -> dict[str, Any]:
+    """Return one view's figures; those of a second time where a limit was broken at first."""
+    entry: dict[str, Any] = {}
+    for _ in range(2):
+        before = entry.get("broken")
+        entry = line(view, *(apart(warehouse, "view", view, how) for how in ("iceberg", "parquet")))
+        if before:
+            entry["broken"] = [limit for limit in entry["broken"] if limit in before]
+        if not entry["broken"]:
+            break
+    return entry
+
+
 def report(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     from lakehouse.query.views import load_views
@@ -315,10 +329,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
         f"{'view':28} first query of a session, again; processor seconds of both; "
         "again / over Parquet; peak memory; rows"
     )
-    views = []
-    for name in names:
-        measured = [apart(options.warehouse, "view", name, how) for how in ("iceberg", "parquet")]
-        views.append(line(name, *measured))
+    views = [measured(options.warehouse, name) for name in names]
     peers = {}
     for name in [n for n in PEERS if n in names]:
         pair = {how: apart(options.warehouse, "peer", name, how) for how in ("sql", "polars")}
