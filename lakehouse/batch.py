@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.tables import load_tables
+from lakehouse.definitions.tables import load_tables
 
 SEPARATOR = "\x1f"
 """Between authority and number in a raw identifier (ASCII unit separator)."""

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, seal
+from lakehouse.definitions.tables import load_tables
 from lakehouse.discover import discover
 from lakehouse.engines.ray import Files, PackedDatasink
 from lakehouse.errors import UserError, did_you_mean
@@ -28,7 +29,6 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files, tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.tombstones import read_tombstones, without_erased
 from lakehouse.work import Job, Outcome
 

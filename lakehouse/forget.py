@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
 from lakehouse.ingest import fitting_secret, new_ingest_id
 from lakehouse.privacy.identity import pseudonym
@@ -30,7 +31,6 @@ from lakehouse.storage.ledger import completed
 from lakehouse.storage.settings import Catalog
 from lakehouse.storage.stored import rows_of_patients
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.tombstones import read_tombstones, tombstone
 
 PATIENT_COLUMNS = ("patient_id", "old_patient_id")

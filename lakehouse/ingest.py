@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lakehouse.definitions.tables import add_site_tables, read_site_tables
 from lakehouse.discover import discover
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
@@ -43,7 +44,6 @@ from lakehouse.storage.files import is_local
 from lakehouse.storage.ledger import tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import add_site_tables, read_site_tables
 from lakehouse.tombstones import read_tombstones, without_erased
 from lakehouse.work import (
     AUTO,

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, conform, seal
+from lakehouse.definitions.tables import load_tables
 from lakehouse.discover import discover
 from lakehouse.ingest import (
     Paths,
@@ -47,7 +48,6 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.stored import stored_rows
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.tombstones import read_tombstones
 from lakehouse.work import LOCAL, Job, Outcome
 from lakehouse.writing import Writer

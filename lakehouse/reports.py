@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.batch import conform
-from lakehouse.tables import load_tables
+from lakehouse.definitions.tables import load_tables
 
 DONE, UNREADABLE, NOT_RECOGNISED = "done", "unreadable", "not-recognised"
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, seal
+from lakehouse.definitions.tables import load_tables
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 
 
 def tombstone(pseudonym: str) -> str:

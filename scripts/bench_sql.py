@@ -61,13 +61,13 @@ def over_parquet(warehouse: Path, view: str) -> Any:
 
     It keeps the rows that a session keeps, too: the ratio is that of the formats.
     """
+    from lakehouse.definitions.tables import load_tables
     from lakehouse.query.codes import create_codes
     from lakehouse.query.evaluate import connect
     from lakehouse.query.kept import KEPT, SHARED, ways
     from lakehouse.query.place import locate
     from lakehouse.query.scans import select_list
     from lakehouse.query.views import closure, ddl
-    from lakehouse.tables import load_tables
 
     place = locate(warehouse)
     con = connect()

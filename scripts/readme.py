@@ -6,8 +6,8 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.views import load_views
-from lakehouse.tables import load_tables
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.storage import IngestTransaction, Settings, Warehouse, WrittenFile, write_tables
-from lakehouse.tables import load_tables
 
 ROUNDS = 5
 VITALS = (  # LOINC, unit, mean, spread, lowest, highest; or LOINC and the codes of the answer

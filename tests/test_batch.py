@@ -21,7 +21,7 @@ from lakehouse.batch import (
     rejects_table,
     seal,
 )
-from lakehouse.tables import load_tables
+from lakehouse.definitions.tables import load_tables
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
 from lakehouse.packing import unpack
 from lakehouse.privacy.identity import pseudonym
@@ -20,7 +21,6 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.inspection import contents
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.verify.decode import decoded
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import read_site_tables
 from lakehouse.errors import DefinitionError
-from lakehouse.tables import read_site_tables
 
 MAPPING = """
 table   = "bed_movements"
@@ -57,13 +57,13 @@ def test_a_z_segment_becomes_a_table_that_other_sessions_see(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("lakehouse.tables._SITE", {})
+    monkeypatch.setattr("lakehouse.definitions.tables._SITE", {})
     (tmp_path / "a.hl7").write_text(MESSAGE)
     home = tmp_path / "warehouse"
     lakehouse.init(home)
     report = lakehouse.ingest(tmp_path / "a.hl7", home, mappings=[str(folder)])
     assert report.rows["bed_movements"] == 1
-    monkeypatch.setattr("lakehouse.tables._SITE", {})  # as a new process begins
+    monkeypatch.setattr("lakehouse.definitions.tables._SITE", {})  # as a new process begins
     with lakehouse.open(home) as lake:
         ((movement, action, nurse, moved),) = lake.sql(
             "SELECT movement_id, action, nurse, moved_at FROM bed_movements"

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.batch import ENCODED, conform, seal
+from lakehouse.definitions.tables import load_tables
 from lakehouse.privacy import Secret, load_policy
 from lakehouse.storage import IngestTransaction, Settings, Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.writing import Writer
 
 

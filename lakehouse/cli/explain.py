@@ -27,8 +27,8 @@ def lineage(
     if svg is None:
         typer.echo(drawn(origin))
         return
+    from lakehouse.definitions.tables import load_tables
     from lakehouse.query.picture import lineage_svg
-    from lakehouse.tables import load_tables
 
     save(svg, lineage_svg(origin, load_tables()))
 

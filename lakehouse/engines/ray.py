@@ -25,6 +25,7 @@ from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasink, WriteResult
 
 from lakehouse.batch import CleanBatch, conform
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
@@ -39,7 +40,6 @@ from lakehouse.progress import Progress
 from lakehouse.reports import FileReport, Tally
 from lakehouse.sealed import open_files, seal_files
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile
-from lakehouse.tables import load_tables
 from lakehouse.work import Job, Outcome, Processed, Work
 from lakehouse.writing import Writer
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakehouse.definitions.resources import resource
 from lakehouse.export.elements import fits, values_of
 from lakehouse.export.table import data_rows
 from lakehouse.formats.dicom.devices import is_product
 from lakehouse.formats.dicom.terms import is_term
-from lakehouse.resources import resource
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement

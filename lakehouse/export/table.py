@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
-from lakehouse.resources import resource
 
 RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
 """A choice that depends on the object's definition: the one that is valid for all of them."""

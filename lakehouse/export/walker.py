@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.batch import SEPARATOR
+from lakehouse.definitions.resources import resource
 from lakehouse.export import codes, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private import SafePrivate
@@ -22,7 +23,6 @@ from lakehouse.formats.dicom.harmless import has_form
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
 from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys import Secret
-from lakehouse.resources import resource
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import SEPARATOR
+from lakehouse.definitions.tables import Column, Table
 from lakehouse.privacy import zip3 as postal
 from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, year_of, years_between
 from lakehouse.privacy.columns import (
@@ -34,7 +35,6 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.people import PATIENT, RECORD, People, ages_at, births
 from lakehouse.privacy.shapes import code_shaped, place_shaped
 from lakehouse.privacy.terminology import Terminology
-from lakehouse.tables import Column, Table
 
 LAST_DAY = 2_932_896
 """9999-12-31, the last day that a time may be after a shift: other readers know no later one."""

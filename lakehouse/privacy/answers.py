@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.codesystems import shape_of
+from lakehouse.definitions.code_systems import shape_of
+from lakehouse.definitions.csv_rows import rows as facts
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import Table
 from lakehouse.privacy.actions import Rows
 from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.columns import Bools, distinct, mapped
-from lakehouse.privacy.facts import rows as facts
 from lakehouse.privacy.policy import Policy
-from lakehouse.resources import resource
-from lakehouse.tables import Table
 
 QUESTIONS = ("code", "concept_code")
 """Columns that may name the question of a row."""
@@ -56,7 +56,7 @@ def question_of(definition: Table) -> str | None:
     """Return the column that names what the answers of a table answer, or None.
 
     Examples:
-        >>> from lakehouse.tables import load_tables
+        >>> from lakehouse.definitions.tables import load_tables
         >>> tables = load_tables()
         >>> question_of(tables["observations"]), question_of(tables["orders"])
         ('code', None)

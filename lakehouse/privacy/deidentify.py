@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy.actions import ACTIONS, VALUE_ACTIONS, Rows
 from lakehouse.privacy.answers import answers_settled
@@ -22,7 +23,6 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.people import People, records_of_the_old
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.terminology import Terminology
-from lakehouse.tables import load_tables
 
 DROPPED = "dropped"
 """Ends the name of a count where no action kept the values."""

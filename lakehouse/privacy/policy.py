@@ -7,9 +7,9 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import PHI_CLASSES, phi_class_known
 from lakehouse.errors import DefinitionError, UserError, did_you_mean
-from lakehouse.resources import resource
-from lakehouse.tables import PHI_CLASSES, phi_class_known
 
 DROP = "drop"
 """What happens to a class that no policy lists; any name that is no action does the same."""

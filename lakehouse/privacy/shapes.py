@@ -15,8 +15,8 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.privacy.facts import rows
-from lakehouse.resources import resource
+from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.resources import resource
 
 MAX_CODE = 64
 """Characters of a code."""

@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from lakehouse.codesystems import public_systems, shape_of
+from lakehouse.definitions.code_systems import public_systems, shape_of
+from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
 from lakehouse.privacy.columns import distinct
-from lakehouse.privacy.facts import rows
 from lakehouse.privacy.shapes import text_shaped
-from lakehouse.resources import resource
 
 SITE_FILE = "local_codes.csv"
 """A site's own list: columns ``code_system`` (``local`` speaks for every system that is not

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from lakehouse.privacy.facts import rows
-from lakehouse.resources import resource
+from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.resources import resource
 
 MIN_PEOPLE = 20_000
 """A prefix stays when more people than this live there."""

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 LEVELS = ("record", "row", "warning")
 CHECKS = ("required", "known", "one_of", "not_after", "not_before")

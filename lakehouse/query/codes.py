@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.csv
 
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.quality.rules import rules_of_records
-from lakehouse.resources import resource
 
 if TYPE_CHECKING:
     import duckdb

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.views import View, literal
-from lakehouse.tables import load_tables
 
 
 def column_docs(

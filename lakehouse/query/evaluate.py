@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults
 from lakehouse.query.codes import create_codes
 from lakehouse.query.views import CODES, View, closure, ddl, inlined, load_views
-from lakehouse.tables import load_tables
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
 """An Arrow table, or rows as dictionaries."""

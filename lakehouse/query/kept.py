@@ -28,11 +28,11 @@ from pathlib import Path
 
 import duckdb
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.scans import table_statements
 from lakehouse.query.views import View, closure, literal
 from lakehouse.storage.files import is_local, join
-from lakehouse.tables import load_tables
 
 SUPERSEDED = "superseded_results"
 KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")

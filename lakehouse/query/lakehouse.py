@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 import pyarrow as pa
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
@@ -30,7 +31,6 @@ from lakehouse.query.session import Session
 from lakehouse.query.suppression import suppress
 from lakehouse.query.views import closure
 from lakehouse.storage.files import is_local, normalise
-from lakehouse.tables import load_tables
 
 if TYPE_CHECKING:
     from lakehouse.storage.warehouse import Warehouse

@@ -15,11 +15,11 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.lineage import lineage as follow
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query import library
 from lakehouse.query.comments import column_docs
 from lakehouse.query.views import CODES, DIALECT, View, load_views
-from lakehouse.tables import load_tables
 
 ROWS = "*"
 """Stands for the rows of a relation where a value counts them."""

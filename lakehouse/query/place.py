@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views import View, inlined, load_views
 from lakehouse.storage.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.settings import NAME, Catalog, Settings
-from lakehouse.tables import load_tables
 
 EMPTY = -1
 """In ``Place.pins``: the table had no rows at that time."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import duckdb
 
+from lakehouse.definitions.tables import Table
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.views import literal
 from lakehouse.storage.files import is_local
-from lakehouse.tables import Table
 
 
 def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place) -> list[str]:

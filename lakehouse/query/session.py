@@ -14,6 +14,7 @@ from threading import Lock
 
 import duckdb
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
@@ -26,7 +27,6 @@ from lakehouse.query.place import Place
 from lakehouse.query.scans import table_statements
 from lakehouse.query.stores import secret_statements
 from lakehouse.query.views import CODES, closure, literal
-from lakehouse.tables import load_tables
 
 
 class Session:

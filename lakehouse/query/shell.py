@@ -23,6 +23,8 @@ from urllib.parse import urlencode
 
 import duckdb
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
 from lakehouse.query.codes import code_set_names, create_codes
@@ -40,8 +42,6 @@ from lakehouse.query.views import (
     ddl,
     literal,
 )
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 FOLDER = "shell"
 """Folder of the warehouse that holds both files."""

@@ -33,11 +33,11 @@ from typing import Any
 
 import duckdb
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.query import faults, tree
 from lakehouse.query.guard import TABLE_FUNCTIONS
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 DIALECT = "duckdb"
 PATIENTS = "n_patients"

@@ -21,8 +21,8 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from lakehouse.definitions.tables import Column, Table
 from lakehouse.storage.settings import Settings
-from lakehouse.tables import Column, Table
 
 PARTITION_SOURCE = "patient_id"
 PARTITION_NAME = "patient_bucket"
@@ -115,7 +115,7 @@ def fingerprint(tables: Mapping[str, Table] | Iterable[Table]) -> str:
     """Return a digest of all definitions; another one means that tables may lack a column.
 
     Examples:
-        >>> from lakehouse.tables import load_tables
+        >>> from lakehouse.definitions.tables import load_tables
         >>> fingerprint(load_tables()) == fingerprint(load_tables())
         True
     """

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from lakehouse.definitions.tables import add_site_tables
 from lakehouse.errors import WarehouseError
-from lakehouse.tables import add_site_tables
 
 NAME = "lakehouse.json"
 
@@ -41,7 +41,7 @@ class Settings:
         created_at: Wall clock, ISO 8601.
         software: Version that made it.
         definitions: SHA-256 of the table definitions that the tables have.
-        site_tables: Definitions of the site's own tables (``lakehouse.tables``).
+        site_tables: Definitions of the site's own tables (``lakehouse.definitions.tables``).
     """
 
     profile: str

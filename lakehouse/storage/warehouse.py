@@ -23,6 +23,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table as IcebergTable
 
+from lakehouse.definitions.tables import Table, load_tables, site_tables
 from lakehouse.errors import UserError, WarehouseError, did_you_mean
 from lakehouse.storage import hints, history, schemas
 from lakehouse.storage.catalogs import connect
@@ -30,7 +31,6 @@ from lakehouse.storage.datafiles import FIELD_ID, TableSpec, WriteSpec
 from lakehouse.storage.files import Files, is_local, join, normalise
 from lakehouse.storage.locks import exclusive
 from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
-from lakehouse.tables import Table, load_tables, site_tables
 
 _LEDGER = "ingests"
 """A table that every warehouse has."""

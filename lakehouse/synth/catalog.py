@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lakehouse.resources import resource
+from lakehouse.definitions.resources import resource
 
 Change = tuple[bool, float]
 """A change to a value: (True, 1.4) times 1.4; (False, -2.0) minus 2."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.privacy.keys import MAX_FILE_BYTES, key_id_of
 from lakehouse.storage.inspection import TableState, own_name, relative, strangers, unfinished
 from lakehouse.storage.stored import ledger_rows
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.verify.reading import Reading
 from lakehouse.verify.report import Check
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.codesystems import shape_of
+from lakehouse.definitions.code_systems import shape_of
+from lakehouse.definitions.tables import Column, Table
 from lakehouse.privacy.actions import SHIFTED_FROM
 from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.answers import answer_columns, asked, over_90, question_of, years
@@ -19,7 +20,6 @@ from lakehouse.privacy.columns import whole
 from lakehouse.privacy.policy import Policy
 from lakehouse.privacy.shapes import code_shaped, place_shaped
 from lakehouse.privacy.zip3 import populous
-from lakehouse.tables import Column, Table
 
 Broken = Callable[[pa.Array, pa.Array | None], pa.Array]
 """(values, values of the column that governs them) -> where the rule is broken; null passes."""

@@ -14,6 +14,7 @@ import pytest
 
 import lakehouse
 from lakehouse import synth
+from lakehouse.definitions.tables import load_tables
 from lakehouse.discover import discover
 from lakehouse.errors import InputError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
@@ -22,7 +23,6 @@ from lakehouse.reading import Terms
 from lakehouse.reports import Tally
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.work import Job, Work
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]

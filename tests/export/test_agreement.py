@@ -12,6 +12,7 @@ import pydicom
 import pytest
 
 from lakehouse.batch import Source
+from lakehouse.definitions.tables import load_tables
 from lakehouse.export import Exporter, Options, Refused
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.header import looks_like_dicom
@@ -19,7 +20,6 @@ from lakehouse.formats.dicom.window import Unreadable
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.tables import load_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -22,6 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from small_objects import an_object, exported, save
 
 from lakehouse.batch import Source
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
 from lakehouse.export import Options, export_dicom
 from lakehouse.export.table import data_rows
@@ -30,7 +31,6 @@ from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.resources import resource
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 TOKENS = (b"CANARY", b"1.2.826.77", b"19581231", b"20240229")

@@ -17,10 +17,10 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from lakehouse.definitions.resources import resource
 from lakehouse.export import ObjectDeidentifier, Options
 from lakehouse.privacy.identity import new_uid, offset_days
 from lakehouse.privacy.keys import Secret
-from lakehouse.resources import resource
 
 COLUMNS = {
     "uids": "rtnUIDsOpt",

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.batch import ENCODED, RawBatch, Source, conform, rejects_table
+from lakehouse.definitions.tables import load_tables
 from lakehouse.formats import SNIFF_BYTES, Format, ManyFilesFormat, formats, recognise
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.quality import validate
-from lakehouse.tables import load_tables
 
 N_SAMPLES = 12
 MAX_SAMPLE_BYTES = 300_000

@@ -17,10 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from lakehouse.batch import RawBatch, Source
+from lakehouse.definitions.resources import resource
 from lakehouse.discover import discover
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.privacy.keys import Secret
-from lakehouse.resources import resource
 
 SPEC = tomllib.loads((resource("catalog/dicom") / "imaging_instances.toml").read_text())["columns"]
 

@@ -10,14 +10,14 @@ import pytest
 from pydicom.dataset import Dataset
 
 from lakehouse.batch import BIRTH_DATE, Source
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.export.table import Options, action
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.mapping import mappings
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 FEEDS = [(m.table, f) for m in mappings() for f in m.feeds if f.column != BIRTH_DATE]
 

@@ -15,10 +15,10 @@ from itertools import count
 import pytest
 
 from lakehouse.batch import CleanBatch, Source
+from lakehouse.definitions.tables import load_tables
 from lakehouse.formats import format_named
 from lakehouse.privacy import Deidentifier, Secret, load_policy
 from lakehouse.quality import validate
-from lakehouse.tables import load_tables
 
 MESSAGES = {
     "ADT^A01": "EVN PID PD1 NK1 PV1 PV2 DG1 PR1 DRG AL1 IAM GT1 IN1 IN2 IN3 ACC UB1 ROL ZPD PRB",

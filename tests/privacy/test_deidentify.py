@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.batch import ENCODED, CleanBatch, RawBatch, Reject, qualified
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy import Deidentifier, Secret, load_policy, new_uid, offset_days, pseudonym
-from lakehouse.tables import load_tables
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

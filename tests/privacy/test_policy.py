@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError
 from lakehouse.privacy import load_policy, policies
 from lakehouse.privacy.actions import ACTIONS, VALUE_ACTIONS
 from lakehouse.privacy.policy import DROP
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 TEMPLATE = """doc = "A profile."
 data_use_agreement = false

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.batch import RawBatch, qualified
+from lakehouse.definitions.tables import load_tables
 from lakehouse.privacy import Deidentifier, Secret, load_policy, offset_days, pseudonym
-from lakehouse.tables import load_tables
 
 KEY = hashlib.sha256(b"one").digest()
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

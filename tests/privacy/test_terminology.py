@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lakehouse.codesystems import public_systems, shape_of
+from lakehouse.definitions.code_systems import public_systems, shape_of
+from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
-from lakehouse.privacy.facts import rows
 from lakehouse.privacy.terminology import SITE_FILE, Terminology
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 EXAMPLES = {
     "loinc": "2345-7", "snomed": "386661006", "icd10cm": "E11.9", "icd10": "E11.9",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.privacy.facts import rows
+from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.resources import resource
 from lakehouse.privacy.zip3 import is_us, zip3, zip5
-from lakehouse.resources import resource
 
 SMALL_2010 = {
     *("036", "059", "102", "202", "203", "204", "205", "369", "556", "692", "753", "772"),

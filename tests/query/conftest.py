@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.evaluate import conform_rows
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 Store = Callable[[Path, Rows], str]

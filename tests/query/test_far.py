@@ -10,13 +10,13 @@ import duckdb
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.shell import prepare, shell_command
 from lakehouse.query.stores import secret_statements
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.pins import pinned
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 
 from .conftest import conform_rows, ledger, observations, settings
 

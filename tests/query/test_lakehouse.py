@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.scans import select_list
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 
 from .conftest import Store, observations, settings
 

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
 from lakehouse.query.library import columns
 from lakehouse.query.lineage import Follower, Origin, drawn, lineage
 from lakehouse.query.picture import attrition_svg, lineage_svg
 from lakehouse.query.views import load_views
-from lakehouse.tables import load_tables
 
 views = load_views()
 

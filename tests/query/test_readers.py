@@ -20,12 +20,12 @@ import pyarrow as pa
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.codes import load_codes
 from lakehouse.query.dialects import translate
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views import load_views
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 
 from .conftest import settings, store_rows
 

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.query.evaluate import connect, view_types
 from lakehouse.query.place import Place, locate
 from lakehouse.query.shell import database_url, fill, init_sql, prepare, shell_command
 from lakehouse.query.views import load_views
-from lakehouse.tables import load_tables
 
 from .conftest import Store, observations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError
 from lakehouse.query.codes import code_set_names, load_codes
 from lakehouse.query.comments import column_docs
@@ -20,7 +21,6 @@ from lakehouse.query.views import (
     read_folder,
     validate,
 )
-from lakehouse.tables import load_tables
 
 CASES = Path(__file__).parents[1] / "data" / "views"
 views = load_views()

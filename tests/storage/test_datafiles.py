@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.definitions.tables import PHI_CLASSES, load_tables
 from lakehouse.storage import IngestTransaction, Warehouse, WrittenFile, journal, write_tables
 from lakehouse.storage.datafiles import bucket_of
 from lakehouse.storage.metrics import round_up
 from lakehouse.storage.schemas import BOUNDED
-from lakehouse.tables import PHI_CLASSES, load_tables
 
 from .cases import SETTINGS, ingest, ledger, patient, rows
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lakehouse.definitions.tables import Column, Table, load_tables
 from lakehouse.errors import UserError, WarehouseError
 from lakehouse.storage import Settings, Warehouse, check, hints, history, schemas
 from lakehouse.storage.settings import refuse_secrets
-from lakehouse.tables import Column, Table, load_tables
 
 from .cases import SETTINGS, content, ingest, unreferenced
 

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakehouse
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import UserError
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.storage.leases import machine
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tables import load_tables
 from lakehouse.tombstones import tombstone
 from lakehouse.verify import VerifyReport, verify
 from lakehouse.verify.rules import ANSWERS, RULES, Checker

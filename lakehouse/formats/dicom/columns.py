@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject
+from lakehouse.definitions.tables import load_tables
 from lakehouse.formats.dicom.concepts import is_public
 from lakehouse.formats.dicom.harmless import passes
 from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
@@ -30,7 +31,6 @@ from lakehouse.formats.dicom.values import (
     text,
 )
 from lakehouse.formats.dicom.walk import tag_name
-from lakehouse.tables import load_tables
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from lakehouse.codesystems import shape_of
+from lakehouse.definitions.code_systems import shape_of
 from lakehouse.formats.dicom.mapping import names
 from lakehouse.formats.dicom.terms import is_known_text
 

@@ -11,9 +11,9 @@ import re
 from functools import cache, lru_cache
 from pathlib import Path
 
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
 from lakehouse.formats.dicom.terms import MAX_WORDS, is_known_text
-from lakehouse.resources import resource
 
 LIST = "devices.csv"
 """The list, ours or the one in a site's folder of mappings: ``word``, ``kind``."""

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.formats.dicom.walk import dictionary_vr
-from lakehouse.resources import resource
-from lakehouse.tables import load_tables
 
 SHARED_GROUPS, FIRST_FRAME = 0x52009229, 0x52009230
 FRAME = "Frame"

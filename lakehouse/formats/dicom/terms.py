@@ -6,7 +6,7 @@ import csv
 import re
 from functools import cache, lru_cache
 
-from lakehouse.resources import resource
+from lakehouse.definitions.resources import resource
 
 MAX_TERM = 16
 """Characters of a code string (PS3.5 table 6.2-1)."""

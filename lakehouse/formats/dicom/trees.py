@@ -8,11 +8,11 @@ from functools import cache
 import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE
+from lakehouse.definitions.tables import load_tables
 from lakehouse.formats.dicom import radiotherapy, reports
 from lakehouse.formats.dicom.branches import COMMON, Branch, Row, tag
 from lakehouse.formats.dicom.record import Record
 from lakehouse.formats.dicom.walk import dictionary_vr
-from lakehouse.tables import load_tables
 
 
 @cache

@@ -36,9 +36,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from lakehouse.definitions.resources import resource
+from lakehouse.definitions.tables import (
+    Column,
+    Table,
+    add_site_tables,
+    load_tables,
+    read_site_tables,
+)
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.resources import resource
-from lakehouse.tables import Column, Table, add_site_tables, load_tables, read_site_tables
 
 PREVIOUS = "previous "
 """Before a path: the segment of the same kind before the row's own, in the same message."""

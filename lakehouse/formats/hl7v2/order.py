@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
+from lakehouse.definitions.resources import resource
 from lakehouse.formats.hl7v2.arrays import Ints
 from lakehouse.formats.hl7v2.fields import Fields, Finding
-from lakehouse.resources import resource
 
 
 @cache

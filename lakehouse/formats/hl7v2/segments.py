@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from lakehouse.resources import resource
+from lakehouse.definitions.resources import resource
 
 
 @cache

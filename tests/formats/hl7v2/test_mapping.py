@@ -7,9 +7,9 @@ from pathlib import Path as FilePath
 import pytest
 from reading import MSH, PID, message, rejects, rows
 
+from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
 from lakehouse.formats.hl7v2.mapping import load_mappings, parse_path, read_mapping
-from lakehouse.tables import load_tables
 
 BROKEN = {
     'table = "observations"': "`segment` is missing",

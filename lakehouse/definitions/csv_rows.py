@@ -10,7 +10,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file that may open with lines of ``# key: value``.
 
     Examples:
-        >>> from lakehouse.resources import resource
+        >>> from lakehouse.definitions.resources import resource
         >>> rows(resource("catalog/codes") / "zip3_population.csv")[0]
         {'zip3': '006', 'population': '1214568'}
     """

@@ -7,8 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lakehouse.definitions.tables import (
+    PHI_CLASSES,
+    TYPES,
+    load_tables,
+    phi_class_known,
+    read_table,
+)
 from lakehouse.errors import DefinitionError
-from lakehouse.tables import PHI_CLASSES, TYPES, load_tables, phi_class_known, read_table
 
 GOOD = """doc = "One thing."
 grain = ["thing_id"]

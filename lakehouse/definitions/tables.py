@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.resources import resource
 
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),

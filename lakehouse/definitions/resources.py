@@ -13,6 +13,6 @@ def resource(name: str) -> Path:
     Args:
         name: ``"catalog"`` or ``"sql"``, with any sub-folder (``"catalog/tables"``).
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     packaged = package / "_data" / name
     return packaged if packaged.is_dir() else package.parent / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from functools import cache
 
-from lakehouse.resources import resource
+from lakehouse.definitions.resources import resource
 
 
 @cache

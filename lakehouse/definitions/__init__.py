@@ -1,0 +1,1 @@
+"""What `catalog/` says, read once: tables, code systems, rows of CSV files."""
