@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, seal
 from lakehouse.definitions.tables import load_tables
-from lakehouse.discover import discover
 from lakehouse.engines.ray import Files, PackedDatasink
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import Format, formats, public_name
@@ -25,6 +24,7 @@ from lakehouse.init import PROFILE
 from lakehouse.packing import Made
 from lakehouse.privacy.keys import KEY_FILE, Secret
 from lakehouse.reading import Terms
+from lakehouse.sources.discover import discover
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files, tried_in_vain
 from lakehouse.storage.settings import check

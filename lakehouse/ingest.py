@@ -19,11 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.definitions.tables import add_site_tables, read_site_tables
-from lakehouse.discover import discover
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
-from lakehouse.inputfile import FileToRead
-from lakehouse.longlist import LongList
 from lakehouse.parsed import joined
 from lakehouse.privacy import keyring
 from lakehouse.privacy.deidentify import Deidentifier
@@ -38,6 +35,9 @@ from lakehouse.reports import (
     ledger_of_ingest,
     summed,
 )
+from lakehouse.sources.discover import discover
+from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.files import is_local

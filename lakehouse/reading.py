@@ -18,15 +18,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
-from lakehouse.content import SETTLED_NS, BrokenContent, Content, Opener, buffered, stored_state
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
-from lakehouse.identify import identify
-from lakehouse.inputfile import BROKEN, CUT, FileToRead
 from lakehouse.parsed import Parsed
 from lakehouse.privacy.keys import Secret
 from lakehouse.quality import validate
 from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
+from lakehouse.sources.content import (
+    SETTLED_NS,
+    BrokenContent,
+    Content,
+    Opener,
+    buffered,
+    stored_state,
+)
+from lakehouse.sources.identify import identify
+from lakehouse.sources.input_file import BROKEN, CUT, FileToRead
 
 BUFFER = 1 << 16
 

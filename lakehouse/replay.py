@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, conform, seal
 from lakehouse.definitions.tables import load_tables
-from lakehouse.discover import discover
 from lakehouse.ingest import (
     Paths,
     check_terms,
@@ -32,8 +31,6 @@ from lakehouse.ingest import (
     process,
     store,
 )
-from lakehouse.inputfile import BROKEN
-from lakehouse.longlist import LongList
 from lakehouse.progress import bar
 from lakehouse.reading import Terms
 from lakehouse.reports import (
@@ -44,6 +41,9 @@ from lakehouse.reports import (
     IngestReport,
     summed,
 )
+from lakehouse.sources.discover import discover
+from lakehouse.sources.input_file import BROKEN
+from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.stored import stored_rows

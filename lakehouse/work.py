@@ -19,10 +19,10 @@ from typing import Protocol, cast
 
 from lakehouse.batch import CleanBatch
 from lakehouse.errors import UserError, did_you_mean
-from lakehouse.inputfile import FileToRead
 from lakehouse.progress import Progress
 from lakehouse.reading import Terms
 from lakehouse.reports import FileReport, Tally
+from lakehouse.sources.input_file import FileToRead
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile
 
 AUTO, LOCAL, RAY = "auto", "local", "ray"

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.discover import discover
 from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.reading import Terms, read
 from lakehouse.replay import replay
 from lakehouse.reports import Tally
+from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]

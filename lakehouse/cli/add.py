@@ -148,9 +148,9 @@ def ingest(
 
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
     """Make a warehouse for an ingest, once its input is found and its key, if named, is there."""
-    from lakehouse.discover import listed
     from lakehouse.init import init as init_warehouse
     from lakehouse.privacy.keys import Secret
+    from lakehouse.sources.discover import listed
 
     listed(paths)
     if key_file:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lakehouse.ingest import process
-from lakehouse.longlist import LongList
 from lakehouse.memory import ingest_allocator
 from lakehouse.progress import Progress
 from lakehouse.reports import FileReport
+from lakehouse.sources.packed_list import LongList
 from lakehouse.work import Outcome, Work
 from lakehouse.writing import Writer
 

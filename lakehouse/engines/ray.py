@@ -30,15 +30,15 @@ from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.ingest import (
     process,
 )
-from lakehouse.inputfile import FileToRead
-from lakehouse.longlist import LongList
 from lakehouse.memory import ingest_allocator
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.progress import Progress
 from lakehouse.reports import FileReport, Tally
-from lakehouse.sealed import open_files, seal_files
+from lakehouse.sources.encryption import open_files, seal_files
+from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile
 from lakehouse.work import Job, Outcome, Processed, Work
 from lakehouse.writing import Writer

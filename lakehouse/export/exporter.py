@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.content import BrokenContent, Opener
-from lakehouse.discover import discover
 from lakehouse.errors import InputError, LakehouseError, MissingExtraError
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.streams import strip_riders
@@ -27,9 +25,11 @@ from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet
 from lakehouse.formats.dicom.window import Unreadable
-from lakehouse.inputfile import BROKEN, CUT, FileToRead
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.content import BrokenContent, Opener
+from lakehouse.sources.discover import discover
+from lakehouse.sources.input_file import BROKEN, CUT, FileToRead
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset

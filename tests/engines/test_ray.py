@@ -15,12 +15,12 @@ import pytest
 import lakehouse
 from lakehouse import synth
 from lakehouse.definitions.tables import load_tables
-from lakehouse.discover import discover
 from lakehouse.errors import InputError, UserError, WarehouseError
 from lakehouse.privacy.keys import Secret
 from lakehouse.progress import Quiet
 from lakehouse.reading import Terms
 from lakehouse.reports import Tally
+from lakehouse.sources.discover import discover
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.work import Job, Work

@@ -13,11 +13,11 @@ import pytest
 from lakehouse.batch import seal
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, UserError
-from lakehouse.inputfile import FileToRead
 from lakehouse.packing import Made, pack, unpack
 from lakehouse.privacy.keys import Secret
 from lakehouse.reports import FileReport, Tally
-from lakehouse.sealed import open_files, seal_files
+from lakehouse.sources.encryption import open_files, seal_files
+from lakehouse.sources.input_file import FileToRead
 from lakehouse.work import (
     AUTO_BYTES,
     Processed,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import lakehouse
-from lakehouse.discover import discover
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.discover import discover
 
 
 def test_every_sample_file_is_a_row_or_a_reject_with_a_reason(

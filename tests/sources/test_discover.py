@@ -15,11 +15,11 @@ from types import ModuleType
 
 import pytest
 
-from lakehouse.content import Opener
-from lakehouse.discover import discover
 from lakehouse.errors import InputError
-from lakehouse.inputfile import BROKEN, CUT
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.content import Opener
+from lakehouse.sources.discover import discover
+from lakehouse.sources.input_file import BROKEN, CUT
 
 pytestmark = pytest.mark.usefixtures("plugin")
 

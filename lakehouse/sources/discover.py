@@ -24,13 +24,13 @@ from urllib.parse import quote
 import pyarrow as pa
 from pyarrow import fs
 
-from lakehouse.content import file_system, is_uri, storage_faults
 from lakehouse.errors import InputError
 from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
-from lakehouse.identify import contents_of, extension_of
-from lakehouse.inputfile import FileToRead
-from lakehouse.longlist import LongList
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.content import file_system, is_uri, storage_faults
+from lakehouse.sources.identify import contents_of, extension_of
+from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.settings import NAME as WAREHOUSE
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.inputfile import FileToRead
-from lakehouse.longlist import RUN, LongList
 from lakehouse.reports import FileReport
+from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.packed_list import RUN, LongList
 
 
 @pytest.mark.parametrize("n", [0, 1, RUN - 1, RUN, RUN + 1, 3 * RUN])

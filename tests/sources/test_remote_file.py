@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.content import bounded, file_system
-from lakehouse.discover import discover
 from lakehouse.errors import InputError
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.content import bounded, file_system
+from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 
 BODY = b"LINES\nDOE-1;2024-01-01;1\nDOE-2;2024-01-02;2\n"

@@ -21,10 +21,10 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 
 from pyarrow import fs
 
-from lakehouse.archives import Archive, open_archive
 from lakehouse.errors import InputError
-from lakehouse.farfile import FIRST_REQUEST, FarFile
-from lakehouse.inputfile import CUT, GZIP, PLAIN, FileToRead
+from lakehouse.sources.archives import Archive, open_archive
+from lakehouse.sources.input_file import CUT, GZIP, PLAIN, FileToRead
+from lakehouse.sources.remote_file import FIRST_REQUEST, FarFile
 
 ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""

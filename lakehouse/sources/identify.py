@@ -6,8 +6,11 @@ import os
 from dataclasses import replace
 from typing import BinaryIO
 
-from lakehouse.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
-from lakehouse.content import (
+from lakehouse.errors import LakehouseError
+from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
+from lakehouse.privacy.keys import Secret
+from lakehouse.sources.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
+from lakehouse.sources.content import (
     ARCHIVE_DEPTH,
     BrokenContent,
     CutContent,
@@ -16,10 +19,7 @@ from lakehouse.content import (
     packing_faults,
     storage_faults,
 )
-from lakehouse.errors import LakehouseError
-from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
-from lakehouse.inputfile import BROKEN, CUT, GZIP, PLAIN, FileToRead
-from lakehouse.privacy.keys import Secret
+from lakehouse.sources.input_file import BROKEN, CUT, GZIP, PLAIN, FileToRead
 
 
 def extension_of(name: str) -> str:

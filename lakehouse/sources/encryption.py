@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lakehouse.errors import EngineError
-from lakehouse.inputfile import FileToRead
 from lakehouse.privacy.keys import Secret
+from lakehouse.sources.input_file import FileToRead
 
 _NONCE = 16
 _TAG = 32
