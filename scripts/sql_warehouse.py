@@ -18,7 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.storage import IngestTransaction, Settings, Warehouse, WrittenFile, write_tables
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import WrittenFile, write_tables
+from lakehouse.storage.settings import Settings
+from lakehouse.storage.warehouse import Warehouse
 
 ROUNDS = 5
 VITALS = (  # LOINC, unit, mean, spread, lowest, highest; or LOINC and the codes of the answer

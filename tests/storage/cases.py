@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from lakehouse.storage import IngestTransaction, Settings, Warehouse, write_tables
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.integrity import references
+from lakehouse.storage.settings import Settings
+from lakehouse.storage.warehouse import Warehouse
 
 SETTINGS = Settings("safe_harbor", key_id="0123456789abcdef", policy_sha256="ab" * 32)
 

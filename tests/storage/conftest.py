@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.storage import Warehouse
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS
 

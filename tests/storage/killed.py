@@ -14,10 +14,13 @@ import pyiceberg.catalog
 from cases import ingest, ledger, patient, rows
 from pyiceberg.utils.config import Config
 
-from lakehouse.storage import IngestTransaction, Warehouse, known_files, recover, write_tables
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.erasure import erase
+from lakehouse.storage.ledger import known_files
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.warehouse import Warehouse
 
 # Read when it was imported, before the environment was set.
 pyiceberg.catalog._ENV_CONFIG = Config()

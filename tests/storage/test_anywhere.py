@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import WarehouseError
-from lakehouse.storage import Warehouse, hints, known_files, recover
+from lakehouse.storage import hints
+from lakehouse.storage.commit import recover
+from lakehouse.storage.ledger import known_files
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
 from .processes import start

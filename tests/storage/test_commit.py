@@ -5,16 +5,13 @@ import os
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import (
-    IngestTransaction,
-    Warehouse,
-    hints,
-    known_files,
-    recover,
-    write_tables,
-)
+from lakehouse.storage import hints
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.files import join
 from lakehouse.storage.integrity import references
+from lakehouse.storage.ledger import known_files
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows
 

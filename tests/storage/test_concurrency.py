@@ -12,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 import lakehouse
 from lakehouse.errors import CommitError
-from lakehouse.storage import Warehouse, commit, hints, leases, recover, retry
+from lakehouse.storage import commit, hints, leases, retry
+from lakehouse.storage.commit import recover
 from lakehouse.storage.files import join
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced
 from .processes import start
@@ -164,7 +166,8 @@ def test_a_number_that_a_later_process_got_is_no_sign_of_life() -> None:
 
 
 def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse) -> None:
-    from lakehouse.storage import IngestTransaction, write_tables
+    from lakehouse.storage.commit import IngestTransaction
+    from lakehouse.storage.datafiles import write_tables
 
     from .cases import ledger, rows
 

@@ -6,9 +6,11 @@ import signal
 
 import pytest
 
-from lakehouse.storage import Warehouse, hints, recover
+from lakehouse.storage import hints
+from lakehouse.storage.commit import recover
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
 from .processes import run

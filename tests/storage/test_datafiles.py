@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.definitions.tables import PHI_CLASSES, load_tables
-from lakehouse.storage import IngestTransaction, Warehouse, WrittenFile, journal, write_tables
-from lakehouse.storage.datafiles import bucket_of
+from lakehouse.storage import journal
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import WrittenFile, bucket_of, write_tables
 from lakehouse.storage.metrics import round_up
 from lakehouse.storage.schemas import BOUNDED
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, ingest, ledger, patient, rows
 

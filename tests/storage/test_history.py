@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.storage import IngestTransaction, Warehouse, history, journal, write_tables
+from lakehouse.storage import history, journal
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows, unreferenced
 

@@ -7,9 +7,12 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import UserError
-from lakehouse.storage import IngestTransaction, Warehouse, hints, write_tables
+from lakehouse.storage import hints
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows, unreferenced
 

@@ -23,8 +23,11 @@ from pyiceberg.table.update.snapshot import (
     _OverwriteFiles,
 )
 
-from lakehouse.storage import IngestTransaction, Warehouse, pyiceberg_private, write_tables
+from lakehouse.storage import pyiceberg_private
+from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, rows
 

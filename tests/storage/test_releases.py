@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from lakehouse.errors import UserError
-from lakehouse.storage import Warehouse
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import (
     create_release,
@@ -12,6 +11,7 @@ from lakehouse.storage.releases import (
     list_releases,
     release_named,
 )
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import ingest
 

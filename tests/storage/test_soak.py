@@ -26,8 +26,10 @@ import pytest
 
 import lakehouse
 from lakehouse.privacy.keys import Secret
-from lakehouse.storage import Warehouse, maintain, rollforward
+from lakehouse.storage import rollforward
 from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import unreferenced
 

@@ -10,8 +10,9 @@ import pytest
 
 from lakehouse.definitions.tables import Column, Table, load_tables
 from lakehouse.errors import UserError, WarehouseError
-from lakehouse.storage import Settings, Warehouse, check, hints, history, schemas
-from lakehouse.storage.settings import refuse_secrets
+from lakehouse.storage import hints, history, schemas
+from lakehouse.storage.settings import Settings, check, refuse_secrets
+from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
 
