@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.export import export_dicom as export_dicom
-    from lakehouse.forget import forget as forget
-    from lakehouse.ingest import ingest as ingest
-    from lakehouse.init import Made as Made
-    from lakehouse.init import init as init
+    from lakehouse.pipeline.create import Made as Made
+    from lakehouse.pipeline.create import init as init
+    from lakehouse.pipeline.erasure import forget as forget
+    from lakehouse.pipeline.ingest import ingest as ingest
+    from lakehouse.pipeline.replay import replay as replay
+    from lakehouse.pipeline.reports import IngestReport as IngestReport
     from lakehouse.query.evaluate import evaluate_view as evaluate_view
     from lakehouse.query.lakehouse import Lakehouse as Lakehouse
     from lakehouse.query.lakehouse import open as open
-    from lakehouse.replay import replay as replay
-    from lakehouse.reports import IngestReport as IngestReport
     from lakehouse.verify import verify as verify
 
 _HOME = {

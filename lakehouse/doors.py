@@ -19,18 +19,25 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.engines.ray import Files, PackedDatasink
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import Format, formats, public_name
-from lakehouse.ingest import Paths, checked_zone, contents, fitting_secret, new_ingest_id, store
-from lakehouse.init import PROFILE
-from lakehouse.packing import Made
+from lakehouse.pipeline.blocks import Made
+from lakehouse.pipeline.create import PROFILE
+from lakehouse.pipeline.engine import Job, Outcome
+from lakehouse.pipeline.ingest import (
+    Paths,
+    checked_zone,
+    contents,
+    fitting_secret,
+    new_ingest_id,
+    store,
+)
+from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys import KEY_FILE, Secret
-from lakehouse.reading import Terms
 from lakehouse.sources.discover import discover
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files, tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import read_tombstones, without_erased
-from lakehouse.work import Job, Outcome
 
 
 class FormatDatasource(Files):

@@ -109,7 +109,7 @@ def parse(folder: Path) -> dict[str, Any]:
     """Ours, parse alone: every mapped column as Arrow, validated."""
     from lakehouse.batch import Source
     from lakehouse.formats.hl7v2 import FORMAT
-    from lakehouse.memory import ingest_allocator
+    from lakehouse.pipeline.arrow_memory import ingest_allocator
     from lakehouse.quality import validate
 
     files = sorted(folder.glob("*.hl7"))
@@ -207,7 +207,7 @@ def workers_watched() -> Iterator[list[int]]:
 
 def stages(folder: Path) -> dict[str, Any]:
     """Where the processor time of a whole ingest goes, stage by stage."""
-    import lakehouse.writing as writing
+    import lakehouse.pipeline.writing as writing
     from lakehouse.formats.hl7v2 import HL7v2
     from lakehouse.privacy.deidentify import Deidentifier
     from lakehouse.storage.commit import IngestTransaction

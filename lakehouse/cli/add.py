@@ -20,8 +20,8 @@ from lakehouse.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from lakehouse.init import Made
-    from lakehouse.reports import IngestReport
+    from lakehouse.pipeline.create import Made
+    from lakehouse.pipeline.reports import IngestReport
 
 TimeZone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times that state none.")]
 Authority = Annotated[
@@ -66,7 +66,7 @@ def init(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Make a warehouse, and its key."""
-    from lakehouse.init import init as init_warehouse
+    from lakehouse.pipeline.create import init as init_warehouse
 
     made = init_warehouse(
         warehouse if path is None else path,
@@ -123,8 +123,8 @@ def ingest(
 
     Running it again with the same files changes nothing.
     """
-    from lakehouse.ingest import check_terms
-    from lakehouse.ingest import ingest as run
+    from lakehouse.pipeline.ingest import check_terms
+    from lakehouse.pipeline.ingest import ingest as run
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     if not Opened.exists(warehouse, catalog):
@@ -148,7 +148,7 @@ def ingest(
 
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
     """Make a warehouse for an ingest, once its input is found and its key, if named, is there."""
-    from lakehouse.init import init as init_warehouse
+    from lakehouse.pipeline.create import init as init_warehouse
     from lakehouse.privacy.keys import Secret
     from lakehouse.sources.discover import listed
 
@@ -246,7 +246,7 @@ def rejects(
 ) -> None:
     """Count what is not stored, by rule; --replay tries those files and records again."""
     if replay:
-        from lakehouse.replay import replay as run
+        from lakehouse.pipeline.replay import replay as run
         from lakehouse.storage.warehouse import Warehouse as Opened
 
         with Opened.open(warehouse, catalog) as opened:

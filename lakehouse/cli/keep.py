@@ -119,7 +119,7 @@ def forget(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Erase a patient from every table, snapshot and file, and keep them from coming back."""
-    from lakehouse.forget import forget as erase
+    from lakehouse.pipeline.erasure import forget as erase
 
     if record_number == "-":
         asks = sys.stdin.isatty()

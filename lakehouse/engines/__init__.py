@@ -1,4 +1,4 @@
 """Who drives the core: each module is an engine, and exposes ``run(work, progress)``.
 
-Nothing lists them; ``lakehouse.work`` finds them by name. All give the same tables.
+Nothing lists them; ``lakehouse.pipeline.engine`` finds them by name. All give the same tables.
 """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lakehouse.ingest import process
-from lakehouse.memory import ingest_allocator
-from lakehouse.progress import Progress
-from lakehouse.reports import FileReport
+from lakehouse.pipeline.arrow_memory import ingest_allocator
+from lakehouse.pipeline.engine import Outcome, Work
+from lakehouse.pipeline.ingest import process
+from lakehouse.pipeline.progress import Progress
+from lakehouse.pipeline.reports import FileReport
+from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.packed_list import LongList
-from lakehouse.work import Outcome, Work
-from lakehouse.writing import Writer
 
 
 def run(work: Work, progress: Progress) -> Outcome:

@@ -27,21 +27,19 @@ from ray.data.datasource import Datasink, WriteResult
 from lakehouse.batch import CleanBatch, conform
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, LakehouseError
-from lakehouse.ingest import (
-    process,
-)
-from lakehouse.memory import ingest_allocator
-from lakehouse.packing import Made, pack, unpack
+from lakehouse.pipeline.arrow_memory import ingest_allocator
+from lakehouse.pipeline.blocks import Made, pack, unpack
+from lakehouse.pipeline.engine import Job, Outcome, Processed, Work
+from lakehouse.pipeline.ingest import process
+from lakehouse.pipeline.progress import Progress
+from lakehouse.pipeline.reports import FileReport, Tally
+from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.progress import Progress
-from lakehouse.reports import FileReport, Tally
 from lakehouse.sources.encryption import open_files, seal_files
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile
-from lakehouse.work import Job, Outcome, Processed, Work
-from lakehouse.writing import Writer
 
 TASK_BYTES = 32 << 20
 """Unpacked content that one read task takes on; a larger file is a task of its own. At 250 MB on

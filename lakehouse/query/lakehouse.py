@@ -253,7 +253,7 @@ class Lakehouse:
 
         What is read afterwards includes them, unless ``as_of`` was given.
         """
-        from lakehouse import ingest
+        from lakehouse.pipeline import ingest
 
         return ingest(paths, self.warehouse, **options)
 

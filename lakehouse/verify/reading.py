@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lakehouse.definitions.tables import Table, load_tables
+from lakehouse.pipeline.tombstones import erased, read_tombstones
 from lakehouse.storage.inspection import Stated, TableState, own_name, relative
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import erased, read_tombstones
 from lakehouse.verify.pages import bloom_filters
 from lakehouse.verify.rules import Checker
 

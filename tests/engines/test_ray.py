@@ -16,14 +16,14 @@ import lakehouse
 from lakehouse import synth
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import InputError, UserError, WarehouseError
+from lakehouse.pipeline.engine import Job, Work
+from lakehouse.pipeline.progress import Quiet
+from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reports import Tally
 from lakehouse.privacy.keys import Secret
-from lakehouse.progress import Quiet
-from lakehouse.reading import Terms
-from lakehouse.reports import Tally
 from lakehouse.sources.discover import discover
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.work import Job, Work
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.reports import FileReport
+from lakehouse.pipeline.reports import FileReport
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import RUN, LongList
 

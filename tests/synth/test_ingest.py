@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import lakehouse
+from lakehouse.pipeline.reports import IngestReport
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views import load_views
-from lakehouse.reports import IngestReport
 
 from .conftest import PATIENTS
 

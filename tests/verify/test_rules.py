@@ -20,11 +20,11 @@ import pytest
 import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import UserError
+from lakehouse.pipeline.tombstones import tombstone
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.storage.leases import machine
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import tombstone
 from lakehouse.verify import VerifyReport, verify
 from lakehouse.verify.rules import ANSWERS, RULES, Checker
 

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import CleanBatch, conform, seal
 from lakehouse.definitions.tables import load_tables
-from lakehouse.ingest import (
+from lakehouse.pipeline.engine import LOCAL, Job, Outcome
+from lakehouse.pipeline.ingest import (
     Paths,
     check_terms,
     contents,
@@ -31,9 +32,9 @@ from lakehouse.ingest import (
     process,
     store,
 )
-from lakehouse.progress import bar
-from lakehouse.reading import Terms
-from lakehouse.reports import (
+from lakehouse.pipeline.progress import bar
+from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reports import (
     DONE,
     NOT_RECOGNISED,
     UNREADABLE,
@@ -41,6 +42,8 @@ from lakehouse.reports import (
     IngestReport,
     summed,
 )
+from lakehouse.pipeline.tombstones import read_tombstones
+from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import BROKEN
 from lakehouse.sources.packed_list import LongList
@@ -48,9 +51,6 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.stored import stored_rows
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import read_tombstones
-from lakehouse.work import LOCAL, Job, Outcome
-from lakehouse.writing import Writer
 
 SETTLED = "settled"
 """Level of the note that a reject was not met again."""

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, seal
 from lakehouse.errors import UserError
-from lakehouse.reports import FileReport, from_table, to_table
-from lakehouse.work import Processed
+from lakehouse.pipeline.engine import Processed
+from lakehouse.pipeline.reports import FileReport, from_table, to_table
 
 SCHEMA = pa.schema([("table", pa.string()), ("rows", pa.large_binary()), ("made", pa.string())])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lakehouse.batch import seal
-from lakehouse.packing import Made, pack, unpack
-from lakehouse.work import Processed
+from lakehouse.pipeline.blocks import Made, pack, unpack
+from lakehouse.pipeline.engine import Processed
 
 MADE = Made("0" * 16, "1" * 64, "UTC")
 

@@ -18,11 +18,11 @@ import pytest
 
 import lakehouse
 from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
+from lakehouse.pipeline.reading import Terms, read
+from lakehouse.pipeline.replay import replay
+from lakehouse.pipeline.reports import Tally
 from lakehouse.privacy.keys import Secret
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.reading import Terms, read
-from lakehouse.replay import replay
-from lakehouse.reports import Tally
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 

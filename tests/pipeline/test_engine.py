@@ -13,12 +13,8 @@ import pytest
 from lakehouse.batch import seal
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, UserError
-from lakehouse.packing import Made, pack, unpack
-from lakehouse.privacy.keys import Secret
-from lakehouse.reports import FileReport, Tally
-from lakehouse.sources.encryption import open_files, seal_files
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.work import (
+from lakehouse.pipeline.blocks import Made, pack, unpack
+from lakehouse.pipeline.engine import (
     AUTO_BYTES,
     Processed,
     check_engine,
@@ -27,6 +23,10 @@ from lakehouse.work import (
     engines,
     uninterrupted,
 )
+from lakehouse.pipeline.reports import FileReport, Tally
+from lakehouse.privacy.keys import Secret
+from lakehouse.sources.encryption import open_files, seal_files
+from lakehouse.sources.input_file import FileToRead
 
 SMALL = FileToRead("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
 LARGE = replace(SMALL, content_size=AUTO_BYTES)

@@ -21,31 +21,7 @@ from typing import Any
 from lakehouse.definitions.tables import add_site_tables, read_site_tables
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
-from lakehouse.parsed import joined
-from lakehouse.privacy import keyring
-from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
-from lakehouse.progress import bar
-from lakehouse.reading import Terms, read
-from lakehouse.reports import (
-    NOT_RECOGNISED,
-    IngestReport,
-    ledger_of_files,
-    ledger_of_ingest,
-    summed,
-)
-from lakehouse.sources.discover import discover
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.sources.packed_list import LongList
-from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.files import is_local
-from lakehouse.storage.ledger import tried_in_vain
-from lakehouse.storage.settings import check
-from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import read_tombstones, without_erased
-from lakehouse.work import (
+from lakehouse.pipeline.engine import (
     AUTO,
     Job,
     Outcome,
@@ -56,6 +32,30 @@ from lakehouse.work import (
     driver,
     uninterrupted,
 )
+from lakehouse.pipeline.progress import bar
+from lakehouse.pipeline.reading import Terms, read
+from lakehouse.pipeline.rebatch import joined
+from lakehouse.pipeline.reports import (
+    NOT_RECOGNISED,
+    IngestReport,
+    ledger_of_files,
+    ledger_of_ingest,
+    summed,
+)
+from lakehouse.pipeline.tombstones import read_tombstones, without_erased
+from lakehouse.privacy import keyring
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.policy import load_policy
+from lakehouse.sources.discover import discover
+from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.packed_list import LongList
+from lakehouse.storage.commit import IngestTransaction, recover
+from lakehouse.storage.crashpoints import reached
+from lakehouse.storage.files import is_local
+from lakehouse.storage.ledger import tried_in_vain
+from lakehouse.storage.settings import check
+from lakehouse.storage.warehouse import Warehouse
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 

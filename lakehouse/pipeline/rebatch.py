@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from lakehouse.batch import RawBatch
-from lakehouse.reports import FileReport, Tally
+from lakehouse.pipeline.reports import FileReport, Tally
 
 JOINED_BYTES = 6 << 20
 JOINED_PIECES = 512

@@ -11,9 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from lakehouse import reading
+from lakehouse.pipeline import reading
+from lakehouse.pipeline.reading import Terms, read
 from lakehouse.privacy.keys import Secret
-from lakehouse.reading import Terms, read
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.synth.writers.dicom.encode import part10

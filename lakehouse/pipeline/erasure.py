@@ -21,9 +21,10 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
-from lakehouse.ingest import fitting_secret, new_ingest_id
+from lakehouse.pipeline.ingest import fitting_secret, new_ingest_id
+from lakehouse.pipeline.reports import ledger_of_ingest
+from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity import pseudonym
-from lakehouse.reports import ledger_of_ingest
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
@@ -31,7 +32,6 @@ from lakehouse.storage.ledger import completed
 from lakehouse.storage.settings import Catalog
 from lakehouse.storage.stored import rows_of_patients
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.tombstones import read_tombstones, tombstone
 
 PATIENT_COLUMNS = ("patient_id", "old_patient_id")
 

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
-from lakehouse.parsed import Parsed
+from lakehouse.pipeline.rebatch import Parsed
+from lakehouse.pipeline.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 from lakehouse.privacy.keys import Secret
 from lakehouse.quality import validate
-from lakehouse.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 from lakehouse.sources.content import (
     SETTLED_NS,
     BrokenContent,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lakehouse.reports import Tally
+from lakehouse.pipeline.reports import Tally
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -15,7 +15,7 @@ import pytest
 import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
-from lakehouse.packing import unpack
+from lakehouse.pipeline.blocks import unpack
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.privacy.keys import Secret
 from lakehouse.storage.commit import IngestTransaction

@@ -19,9 +19,9 @@ from typing import Protocol, cast
 
 from lakehouse.batch import CleanBatch
 from lakehouse.errors import UserError, did_you_mean
-from lakehouse.progress import Progress
-from lakehouse.reading import Terms
-from lakehouse.reports import FileReport, Tally
+from lakehouse.pipeline.progress import Progress
+from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.storage.datafiles import WriteSpec, WrittenFile
 
@@ -102,7 +102,7 @@ def engines() -> list[str]:
         >>> engines()
         ['local', 'ray']
     """
-    folder = Path(__file__).parent / "engines"
+    folder = Path(__file__).parents[1] / "engines"
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]))
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from lakehouse.batch import ENCODED, conform, seal
 from lakehouse.definitions.tables import load_tables
+from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy import Secret, load_policy
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.writing import Writer
 
 
 @pytest.fixture
