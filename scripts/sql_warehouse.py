@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import WrittenFile, write_tables
+from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 

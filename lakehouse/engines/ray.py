@@ -39,7 +39,7 @@ from lakehouse.privacy.policy import load_policy
 from lakehouse.sources.encryption import open_files, seal_files
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
-from lakehouse.storage.datafiles import WriteSpec, WrittenFile
+from lakehouse.storage.io.data_files import WriteSpec, WrittenFile
 
 TASK_BYTES = 32 << 20
 """Unpacked content that one read task takes on; a larger file is a task of its own. At 250 MB on

@@ -23,7 +23,7 @@ from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.sources.input_file import FileToRead
-from lakehouse.storage.datafiles import WriteSpec, WrittenFile
+from lakehouse.storage.io.data_files import WriteSpec, WrittenFile
 
 AUTO, LOCAL, RAY = "auto", "local", "ray"
 

@@ -26,8 +26,8 @@ from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.crashpoints import reached
 from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
+from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.ledger import completed
 from lakehouse.storage.settings import Catalog
 from lakehouse.storage.stored import rows_of_patients

@@ -51,8 +51,8 @@ from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.files import is_local
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import is_local
 from lakehouse.storage.ledger import tried_in_vain
 from lakehouse.storage.settings import check
 from lakehouse.storage.warehouse import Warehouse

@@ -10,7 +10,7 @@ from typing import Self
 import pyarrow as pa
 
 from lakehouse.batch import ENCODED, CleanBatch
-from lakehouse.storage.datafiles import WriteSpec, WrittenFile, write_tables
+from lakehouse.storage.io.data_files import WriteSpec, WrittenFile, write_tables
 
 HELD_BYTES = 24 << 20
 """Arrow bytes held before the largest tables are written."""

@@ -27,7 +27,7 @@ from lakehouse.query.place import EMPTY
 from lakehouse.query.result import Result
 from lakehouse.query.tree import parse, references
 from lakehouse.query.views import View, closure
-from lakehouse.storage.files import Files, is_local, join
+from lakehouse.storage.io.files import Files, is_local, join
 from lakehouse.storage.settings import COHORTS
 
 if TYPE_CHECKING:

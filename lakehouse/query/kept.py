@@ -32,7 +32,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.scans import table_statements
 from lakehouse.query.views import View, closure, literal
-from lakehouse.storage.files import is_local, join
+from lakehouse.storage.io.files import is_local, join
 
 SUPERSEDED = "superseded_results"
 KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")

@@ -30,7 +30,7 @@ from lakehouse.query.result import Result
 from lakehouse.query.session import Session
 from lakehouse.query.suppression import suppress
 from lakehouse.query.views import closure
-from lakehouse.storage.files import is_local, normalise
+from lakehouse.storage.io.files import is_local, normalise
 
 if TYPE_CHECKING:
     from lakehouse.storage.warehouse import Warehouse

@@ -16,7 +16,7 @@ import pyarrow as pa
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views import View, inlined, load_views
-from lakehouse.storage.files import Files, environment, is_local, join, normalise
+from lakehouse.storage.io.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.settings import NAME, Catalog, Settings
 
 EMPTY = -1

@@ -11,7 +11,7 @@ import duckdb
 from lakehouse.definitions.tables import Table
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.views import literal
-from lakehouse.storage.files import is_local
+from lakehouse.storage.io.files import is_local
 
 
 def table_statements(con: duckdb.DuckDBPyConnection, table: Table, place: Place) -> list[str]:

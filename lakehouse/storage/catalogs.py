@@ -14,8 +14,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from lakehouse.errors import WarehouseError, did_you_mean
-from lakehouse.storage.durable import IMPLEMENTATION
-from lakehouse.storage.files import environment, is_local, join
+from lakehouse.storage.io.durable_io import IMPLEMENTATION
+from lakehouse.storage.io.files import environment, is_local, join
 from lakehouse.storage.settings import Catalog
 
 EMBEDDED = "catalog.db"

@@ -13,9 +13,9 @@ import time
 from collections.abc import Collection, Iterable
 
 from lakehouse.storage import leases
-from lakehouse.storage.files import is_local, join
+from lakehouse.storage.io.files import is_local, join
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.ledger import TAKEN, known_files
-from lakehouse.storage.locks import exclusive
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLE_SECONDS = 2.0

@@ -20,13 +20,13 @@ from lakehouse.errors import CommitError
 from lakehouse.storage import journal, leases, pins
 from lakehouse.storage.claims import claim
 from lakehouse.storage.compact import compact
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import TARGET_BYTES, WrittenFile, write_tables
-from lakehouse.storage.faults import told
-from lakehouse.storage.files import join
+from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import join
+from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.io.storage_errors import told
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS, TAKEN, completed
-from lakehouse.storage.locks import exclusive
 from lakehouse.storage.rollforward import roll_forward
 from lakehouse.storage.sweep import clear_data, sweep_metadata
 from lakehouse.storage.warehouse import Warehouse

@@ -10,11 +10,11 @@ from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import hints, pyiceberg_private, retry, rewrite
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import WrittenFile, write_tables
-from lakehouse.storage.files import is_local
 from lakehouse.storage.history import ATTEMPT
-from lakehouse.storage.locks import exclusive
+from lakehouse.storage.io.data_files import WrittenFile, write_tables
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import is_local
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 

@@ -23,12 +23,12 @@ from lakehouse.errors import CommitError
 from lakehouse.storage import garbage, hints, pins, pyiceberg_private, retry, rewrite
 from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compact import OPERATION
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import WrittenFile, write_tables
-from lakehouse.storage.files import Entry, is_local, join
 from lakehouse.storage.history import ATTEMPT
 from lakehouse.storage.integrity import references
-from lakehouse.storage.locks import exclusive
+from lakehouse.storage.io.data_files import WrittenFile, write_tables
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import Entry, is_local, join
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 

@@ -13,9 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lakehouse.storage import leases
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.files import Entry, Files, join
 from lakehouse.storage.integrity import references
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import Entry, Files, join
 from lakehouse.storage.warehouse import Warehouse
 
 CLOCKS_APART_SECONDS = 600.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pyiceberg.table import Table
 
-from lakehouse.storage.files import Files, join
+from lakehouse.storage.io.files import Files, join
 
 _SUFFIX = ".metadata.json"
 

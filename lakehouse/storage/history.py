@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from lakehouse.storage.files import Files
+from lakehouse.storage.io.files import Files
 
 KEPT = 50
 """Snapshots that a table keeps without being asked; a release keeps its own for ever."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.datafiles import WrittenFile
-from lakehouse.storage.files import Files, join
+from lakehouse.storage.io.column_metrics import Metrics
+from lakehouse.storage.io.data_files import WrittenFile
+from lakehouse.storage.io.files import Files, join
 from lakehouse.storage.leases import JOURNAL
-from lakehouse.storage.metrics import Metrics
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lakehouse.storage.files import Files, join
+from lakehouse.storage.io.files import Files, join
 
 BEAT_SECONDS = 30.0
 DEAD_AFTER_SECONDS = 600.0

@@ -12,12 +12,12 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from lakehouse.errors import UserError
 from lakehouse.storage import compact, garbage, hints, leases, pyiceberg_private, retry, rewrite
 from lakehouse.storage.commit import leased, recover
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import TARGET_BYTES
-from lakehouse.storage.files import is_local
 from lakehouse.storage.history import ATTEMPT
 from lakehouse.storage.integrity import references
-from lakehouse.storage.locks import exclusive
+from lakehouse.storage.io.data_files import TARGET_BYTES
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import is_local
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.pins import pinned
 from lakehouse.storage.warehouse import Warehouse
 

@@ -15,8 +15,8 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.storage import hints, pyiceberg_private, retry
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.files import is_local, join
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.settings import COHORTS
 from lakehouse.storage.warehouse import Warehouse
 

@@ -16,8 +16,8 @@ from pyiceberg.table.update import _apply_table_update, _TableMetadataUpdateCont
 from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots, _OverwriteFiles
 from pyiceberg.typedef import Record
 
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import WrittenFile
+from lakehouse.storage.io.data_files import WrittenFile
+from lakehouse.storage.io.failpoints import reached
 
 
 def data_file(file: WrittenFile) -> DataFile:

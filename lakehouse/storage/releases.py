@@ -10,8 +10,8 @@ from lakehouse.errors import UserError, did_you_mean
 from lakehouse.storage import pins
 from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compare import differences
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.locks import exclusive
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.pins import Release
 from lakehouse.storage.pins import list_releases as list_releases
 from lakehouse.storage.warehouse import Warehouse

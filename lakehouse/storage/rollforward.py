@@ -8,10 +8,10 @@ from copy import copy
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.storage import hints, history, leases, pyiceberg_private
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.datafiles import WrittenFile
-from lakehouse.storage.files import is_local
 from lakehouse.storage.history import INGEST_ID
+from lakehouse.storage.io.data_files import WrittenFile
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import is_local
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS
 from lakehouse.storage.retry import commit

@@ -7,8 +7,8 @@ import secrets
 import uuid
 from collections.abc import Collection
 
-from lakehouse.storage.files import is_local, join
 from lakehouse.storage.integrity import references
+from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.warehouse import Warehouse
 
 _VERSION = re.compile(r"/(\d+)-[0-9a-f-]{36}\.metadata\.json$")

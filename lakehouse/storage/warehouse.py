@@ -27,9 +27,9 @@ from lakehouse.definitions.tables import Table, load_tables, site_tables
 from lakehouse.errors import UserError, WarehouseError, did_you_mean
 from lakehouse.storage import hints, history, schemas
 from lakehouse.storage.catalogs import connect
-from lakehouse.storage.datafiles import FIELD_ID, TableSpec, WriteSpec
-from lakehouse.storage.files import Files, is_local, join, normalise
-from lakehouse.storage.locks import exclusive
+from lakehouse.storage.io.data_files import FIELD_ID, TableSpec, WriteSpec
+from lakehouse.storage.io.files import Files, is_local, join, normalise
+from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
 
 _LEDGER = "ingests"

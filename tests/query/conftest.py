@@ -15,7 +15,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.query.evaluate import conform_rows
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import write_tables
+from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 

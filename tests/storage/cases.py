@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.integrity import references
+from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 

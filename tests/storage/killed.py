@@ -15,8 +15,8 @@ from cases import ingest, ledger, patient, rows
 from pyiceberg.utils.config import Config
 
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.datafiles import write_tables
 from lakehouse.storage.erasure import erase
+from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases

@@ -7,9 +7,9 @@ import pytest
 from lakehouse.errors import CommitError
 from lakehouse.storage import hints
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.datafiles import write_tables
-from lakehouse.storage.files import join
 from lakehouse.storage.integrity import references
+from lakehouse.storage.io.data_files import write_tables
+from lakehouse.storage.io.files import join
 from lakehouse.storage.ledger import known_files
 from lakehouse.storage.warehouse import Warehouse
 

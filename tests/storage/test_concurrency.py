@@ -14,7 +14,7 @@ import lakehouse
 from lakehouse.errors import CommitError
 from lakehouse.storage import commit, hints, leases, retry
 from lakehouse.storage.commit import recover
-from lakehouse.storage.files import join
+from lakehouse.storage.io.files import join
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced
@@ -167,7 +167,7 @@ def test_a_number_that_a_later_process_got_is_no_sign_of_life() -> None:
 
 def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse) -> None:
     from lakehouse.storage.commit import IngestTransaction
-    from lakehouse.storage.datafiles import write_tables
+    from lakehouse.storage.io.data_files import write_tables
 
     from .cases import ledger, rows
 

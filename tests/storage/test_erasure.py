@@ -7,8 +7,8 @@ import pytest
 
 from lakehouse.errors import CommitError
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import WrittenFile, write_tables
 from lakehouse.storage.erasure import erase
+from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
 from lakehouse.storage.warehouse import Warehouse

@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.storage import history, journal
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import write_tables
+from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release
 from lakehouse.storage.warehouse import Warehouse

@@ -25,7 +25,7 @@ from pyiceberg.table.update.snapshot import (
 
 from lakehouse.storage import pyiceberg_private
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import write_tables
+from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.warehouse import Warehouse
 

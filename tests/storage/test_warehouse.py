@@ -218,7 +218,7 @@ def test_a_new_column_and_a_new_table_are_added_on_opening(
     def definitions() -> dict[str, Table]:
         return {**known, "patients": grown, "shoes": novel}
 
-    for module in ("lakehouse.storage.warehouse", "lakehouse.storage.datafiles"):
+    for module in ("lakehouse.storage.warehouse", "lakehouse.storage.io.data_files"):
         if hasattr(__import__(module, fromlist=["x"]), "load_tables"):
             monkeypatch.setattr(f"{module}.load_tables", definitions)
     with Warehouse.open(warehouse.path) as opened:

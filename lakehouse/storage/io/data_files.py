@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from lakehouse.batch import ENCODED, compacted, conform
 from lakehouse.errors import CommitError
-from lakehouse.storage.crashpoints import reached
-from lakehouse.storage.faults import told
-from lakehouse.storage.files import Files, join
-from lakehouse.storage.metrics import Metrics, metrics
+from lakehouse.storage.io.column_metrics import Metrics, metrics
+from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.files import Files, join
+from lakehouse.storage.io.storage_errors import told
 
 FIELD_ID = b"PARQUET:field_id"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
-from lakehouse.storage.files import is_local, normalise, sync
+from lakehouse.storage.io.files import is_local, normalise, sync
 
 IMPLEMENTATION = f"{__name__}.DurableFileIO"
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from lakehouse.definitions.tables import PHI_CLASSES, load_tables
 from lakehouse.storage import journal
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.datafiles import WrittenFile, bucket_of, write_tables
-from lakehouse.storage.metrics import round_up
+from lakehouse.storage.io.column_metrics import round_up
+from lakehouse.storage.io.data_files import WrittenFile, bucket_of, write_tables
 from lakehouse.storage.schemas import BOUNDED
 from lakehouse.storage.warehouse import Warehouse
 
@@ -114,7 +114,7 @@ def test_a_file_is_closed_at_its_target_size(warehouse: Warehouse) -> None:
 def test_the_dictionary_of_a_row_group_has_no_value_of_another(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lakehouse.storage.datafiles.ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr("lakehouse.storage.io.data_files.ROW_GROUP_ROWS", 100)
     who = [f"{i // 10:032x}" for i in range(1_000)]
     table = pa.table({"patient_id": who, "ordinal": list(range(1_000))})
     with IngestTransaction(warehouse, "one") as transaction:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.storage.files import is_local, join, normalise
+from lakehouse.storage.io.files import is_local, join, normalise
 
 
 @contextmanager
