@@ -36,7 +36,7 @@ from lakehouse.privacy.keys import KEY_FILE, Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.ledger import known_files, tried_in_vain
-from lakehouse.storage.settings import check
+from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.warehouse import Warehouse
 
 

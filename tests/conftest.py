@@ -22,7 +22,7 @@ from hypothesis import settings
 from lakehouse.formats import formats
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.storage.settings import Settings
+from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[1]

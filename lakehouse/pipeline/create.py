@@ -10,7 +10,7 @@ from lakehouse.errors import WarehouseError
 from lakehouse.privacy.keyring import obtain
 from lakehouse.privacy.policy import load_policy
 from lakehouse.storage.io.files import is_local, normalise
-from lakehouse.storage.settings import Catalog, Settings, check
+from lakehouse.storage.metadata.settings import Catalog, Settings, check
 from lakehouse.storage.warehouse import Warehouse
 
 PROFILE = "safe_harbor"

@@ -29,7 +29,7 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.ledger import completed
-from lakehouse.storage.settings import Catalog
+from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.stored import rows_of_patients
 from lakehouse.storage.warehouse import Warehouse
 

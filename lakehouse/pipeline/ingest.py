@@ -54,7 +54,7 @@ from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.ledger import tried_in_vain
-from lakehouse.storage.settings import check
+from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.warehouse import Warehouse
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

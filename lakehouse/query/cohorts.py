@@ -28,7 +28,7 @@ from lakehouse.query.result import Result
 from lakehouse.query.tree import parse, references
 from lakehouse.query.views import View, closure
 from lakehouse.storage.io.files import Files, is_local, join
-from lakehouse.storage.settings import COHORTS
+from lakehouse.storage.metadata.settings import COHORTS
 
 if TYPE_CHECKING:
     from lakehouse.query.lakehouse import Lakehouse

@@ -17,7 +17,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views import View, inlined, load_views
 from lakehouse.storage.io.files import Files, environment, is_local, join, normalise
-from lakehouse.storage.settings import NAME, Catalog, Settings
+from lakehouse.storage.metadata.settings import NAME, Catalog, Settings
 
 EMPTY = -1
 """In ``Place.pins``: the table had no rows at that time."""

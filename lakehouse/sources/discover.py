@@ -31,7 +31,7 @@ from lakehouse.sources.content import file_system, is_uri, storage_faults
 from lakehouse.sources.identify import contents_of, extension_of
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
-from lakehouse.storage.settings import NAME as WAREHOUSE
+from lakehouse.storage.metadata.settings import NAME as WAREHOUSE
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Readers that digest files side by side; hashing and unpacking release the interpreter."""

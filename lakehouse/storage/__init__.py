@@ -7,6 +7,6 @@ process began.
 
 from __future__ import annotations
 
-from lakehouse.storage.configuration import check_configuration
+from lakehouse.storage.metadata.pyiceberg_config import check_configuration
 
 check_configuration()

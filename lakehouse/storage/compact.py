@@ -9,12 +9,13 @@ from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import LakehouseError
-from lakehouse.storage import hints, pyiceberg_private, retry, rewrite
-from lakehouse.storage.history import ATTEMPT
+from lakehouse.storage import pyiceberg_private, retry, rewrite
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 
@@ -118,7 +119,7 @@ def compact(warehouse: Warehouse, name: str, attempt: str, target_bytes: int) ->
         with exclusive(warehouse.state, "commit"):
             table = retry.commit(warehouse, name, attempt, change, done)
             reached(f"maintain-committed:{name}")
-            hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+            version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
     except _Overtaken:
         for file in added:
             warehouse.files.delete(file.location)

@@ -20,15 +20,16 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import garbage, hints, pins, pyiceberg_private, retry, rewrite
+from lakehouse.storage import garbage, pins, pyiceberg_private, retry, rewrite
 from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compact import OPERATION
-from lakehouse.storage.history import ATTEMPT
 from lakehouse.storage.integrity import references
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 
@@ -232,7 +233,7 @@ def _commit(
         lambda now: pyiceberg_private.erase(now, changes, summary, lambda: commit_id(attempt)),
         lambda now: not {s.snapshot_id for s in now.metadata.snapshots} & (old - kept),
     )
-    hints.refresh(warehouse.files, done, locked=is_local(warehouse.path))
+    version_hints.refresh(warehouse.files, done, locked=is_local(warehouse.path))
     return done
 
 

@@ -10,9 +10,10 @@ from posixpath import dirname
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.storage import garbage, hints, leases
+from lakehouse.storage import garbage, leases
 from lakehouse.storage.erasure import plan_location
 from lakehouse.storage.integrity import References
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 
 
@@ -80,7 +81,8 @@ def inspect_table(warehouse: Warehouse, name: str) -> TableState:
         tuple(sorted(missing)),
         tuple(sorted(unread - missing)),
         tuple(sorted(orphans)),
-        hints.current(warehouse.files, table.location()) == hints.stem(table.metadata_location),
+        version_hints.current(warehouse.files, table.location())
+        == version_hints.stem(table.metadata_location),
         dict(table.properties),
     )
 
@@ -90,7 +92,7 @@ def _reachable(table: IcebergTable) -> tuple[References, dict[str, Stated], set[
     found, stated, unread = References(), dict[str, Stated](), set[str]()
     found.metadata.add(table.metadata_location)
     found.metadata.update(e.metadata_file for e in table.metadata.metadata_log)
-    found.metadata.add(hints.hint_location(table.location()))
+    found.metadata.add(version_hints.hint_location(table.location()))
     for snapshot in table.metadata.snapshots:
         current = snapshot.snapshot_id == table.metadata.current_snapshot_id
         found.lists.add(snapshot.manifest_list)

@@ -9,7 +9,7 @@ from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.storage import hints
+from lakehouse.storage.metadata import version_hints
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def references(table: Table, snapshots: Iterable[Snapshot] | None = None) -> Ref
     found = References()
     found.metadata.add(table.metadata_location)
     found.metadata.update(e.metadata_file for e in table.metadata.metadata_log)
-    found.metadata.add(hints.hint_location(table.location()))
+    found.metadata.add(version_hints.hint_location(table.location()))
     manifests: dict[str, ManifestFile] = {}
     for snapshot in table.metadata.snapshots if snapshots is None else snapshots:
         found.lists.add(snapshot.manifest_list)

@@ -10,14 +10,15 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import UserError
-from lakehouse.storage import compact, garbage, hints, leases, pyiceberg_private, retry, rewrite
+from lakehouse.storage import compact, garbage, leases, pyiceberg_private, retry, rewrite
 from lakehouse.storage.commit import leased, recover
-from lakehouse.storage.history import ATTEMPT
 from lakehouse.storage.integrity import references
 from lakehouse.storage.io.data_files import TARGET_BYTES
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.pins import pinned
 from lakehouse.storage.warehouse import Warehouse
 
@@ -132,7 +133,7 @@ def _table(
     warehouse: Warehouse, name: str, attempt: str, keep: int, target: int, grace: timedelta
 ) -> TableReport:
     table = warehouse.iceberg(name)
-    stale = hints.refresh(warehouse.files, table)
+    stale = version_hints.refresh(warehouse.files, table)
     before = figures(table)
     if before.snapshots:
         compact.compact(warehouse, name, attempt, target)
@@ -197,7 +198,7 @@ def _expire(warehouse: Warehouse, name: str, attempt: str, keep: int) -> Iceberg
             lambda now: not expirable(warehouse, now, keep),
         )
         reached(f"maintain-expired:{name}")
-        hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+        version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
     return table
 
 
@@ -222,7 +223,7 @@ def _expected(
     # what was removed.
     passing = 2 * (planned.groups != () and keep == 1)
     at_once = grace == timedelta()
-    stem = hints.stem(table.metadata_location)
+    stem = version_hints.stem(table.metadata_location)
     return TableReport(
         name,
         before,
@@ -230,7 +231,7 @@ def _expected(
         len(found.due) + passing * at_once,
         sum(e.size for e in found.due),
         len(found.waiting) - len(found.due) + passing * (not at_once),
-        hints.current(warehouse.files, table.location()) != stem,
+        version_hints.current(warehouse.files, table.location()) != stem,
     )
 
 

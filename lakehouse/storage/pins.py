@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.storage import hints, pyiceberg_private, retry
+from lakehouse.storage import pyiceberg_private, retry
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local, join
-from lakehouse.storage.settings import COHORTS
+from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.metadata.settings import COHORTS
 from lakehouse.storage.warehouse import Warehouse
 
 
@@ -115,7 +116,7 @@ def point(warehouse: Warehouse, name: str, label: str, snapshot: int | None, att
         lambda now: pyiceberg_private.tag(now, label, snapshot),
         done,
     )
-    hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+    version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
 
 
 def write(warehouse: Warehouse, release: Release) -> None:

@@ -7,13 +7,14 @@ from copy import copy
 
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.storage import hints, history, leases, pyiceberg_private
-from lakehouse.storage.history import INGEST_ID
+from lakehouse.storage import leases, pyiceberg_private
 from lakehouse.storage.io.data_files import WrittenFile
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS
+from lakehouse.storage.metadata import snapshots, version_hints
+from lakehouse.storage.metadata.snapshots import INGEST_ID
 from lakehouse.storage.retry import commit
 from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
@@ -32,7 +33,7 @@ def roll_forward(warehouse: Warehouse, entry: Journal) -> None:
         reached(f"committed:{name}")
     reached("before-hint")
     for table in tables:
-        hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
+        version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
         reached(f"hint:{table.name()[-1]}")
 
 
@@ -59,16 +60,16 @@ def commit_table(
     Raises:
         CommitError: Other writers were faster every time, or the catalog failed.
     """
-    summary = {INGEST_ID: entry.ingest_id, history.ATTEMPT: entry.attempt}
+    summary = {INGEST_ID: entry.ingest_id, snapshots.ATTEMPT: entry.attempt}
 
     def done(table: IcebergTable) -> bool:
         return has_ingest(table, entry.ingest_id)
 
     def change(table: IcebergTable) -> None:
-        before, drop = copy(table), history.surplus(table, unfinished)
+        before, drop = copy(table), snapshots.surplus(table, unfinished)
         pyiceberg_private.append(table, files, summary, commit_id(entry.attempt), drop)
         if drop:
-            history.clear(warehouse.files, before, drop)
+            snapshots.clear(warehouse.files, before, drop)
 
     return commit(warehouse, name, entry.attempt, change, done)
 

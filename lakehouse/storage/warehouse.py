@@ -25,12 +25,12 @@ from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.definitions.tables import Table, load_tables, site_tables
 from lakehouse.errors import UserError, WarehouseError, did_you_mean
-from lakehouse.storage import hints, history, schemas
-from lakehouse.storage.catalogs import connect
 from lakehouse.storage.io.data_files import FIELD_ID, TableSpec, WriteSpec
 from lakehouse.storage.io.files import Files, is_local, join, normalise
 from lakehouse.storage.io.locks import exclusive
-from lakehouse.storage.settings import NAME, Catalog, Settings, refuse_secrets
+from lakehouse.storage.metadata import schemas, snapshots, version_hints
+from lakehouse.storage.metadata.catalogs import connect
+from lakehouse.storage.metadata.settings import NAME, Catalog, Settings, refuse_secrets
 
 _LEDGER = "ingests"
 """A table that every warehouse has."""
@@ -215,7 +215,7 @@ class Warehouse:
             The tables whose hint was stale.
         """
         names = self.tables() if tables is None else list(tables)
-        return [n for n in names if hints.refresh(self.files, self.iceberg(n))]
+        return [n for n in names if version_hints.refresh(self.files, self.iceberg(n))]
 
     def snapshots(self, table: str) -> pa.Table:
         """Return the snapshots of a table, oldest first; the last one is the current.
@@ -227,7 +227,7 @@ class Warehouse:
             ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
             ``ingest_id`` (null for maintenance) and ``release`` (names, with commas between).
         """
-        return history.listed(self.iceberg(table))
+        return snapshots.listed(self.iceberg(table))
 
     def _not_held(self) -> WarehouseError:
         return WarehouseError(
@@ -270,7 +270,7 @@ class Warehouse:
             there = table.name in present
             made = self.iceberg(table.name) if there else self._create_table(table)
             self._own(made, table)
-            hints.refresh(self.files, made)
+            version_hints.refresh(self.files, made)
 
     def _create_table(self, table: Table) -> IcebergTable:
         name = (self.settings.namespace, table.name)
@@ -340,7 +340,7 @@ class Warehouse:
                     transaction.set_properties(schemas.properties(table, self.settings))
             except CommitFailedException:
                 continue  # another process did the same, or an ingest landed: look again
-            hints.refresh(self.files, iceberg)
+            version_hints.refresh(self.files, iceberg)
             return
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from lakehouse.errors import UserError
 from lakehouse.privacy.policy import load_policy
 from lakehouse.storage.inspection import inspect_table
-from lakehouse.storage.settings import Catalog
-from lakehouse.storage.settings import check as same_policy
+from lakehouse.storage.metadata.settings import Catalog
+from lakehouse.storage.metadata.settings import check as same_policy
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify.integrity import checks
 from lakehouse.verify.reading import Reading

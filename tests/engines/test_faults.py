@@ -17,7 +17,7 @@ import lakehouse
 from lakehouse.errors import CommitError, LakehouseError
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.storage.settings import Settings
+from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 
 from .command import MAIN, finish, ingest, leftovers, start, without_runs

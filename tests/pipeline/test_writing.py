@@ -14,7 +14,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy import Secret, load_policy
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.settings import Settings
+from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 
 

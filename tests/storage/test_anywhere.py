@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import WarehouseError
-from lakehouse.storage import hints
 from lakehouse.storage.commit import recover
 from lakehouse.storage.ledger import known_files
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
@@ -36,8 +36,8 @@ def check(warehouse: Warehouse) -> None:
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
     for table in warehouse.tables():
-        held = hints.current(warehouse.files, warehouse.location(table))
-        assert held == hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.current(warehouse.files, warehouse.location(table))
+        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
 
 
 def test_a_warehouse_is_reached_by_its_place_alone(made: Warehouse, somewhere: Any) -> None:

@@ -5,12 +5,12 @@ import os
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import hints
 from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.integrity import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.io.files import join
 from lakehouse.storage.ledger import known_files
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows
@@ -31,8 +31,8 @@ def test_hints_follow_every_commit(warehouse: Warehouse) -> None:
         ingest(warehouse, name)
         for table in warehouse.tables():
             iceberg = warehouse.iceberg(table)
-            held = hints.current(warehouse.files, warehouse.location(table))
-            assert held == hints.stem(iceberg.metadata_location)
+            held = version_hints.current(warehouse.files, warehouse.location(table))
+            assert held == version_hints.stem(iceberg.metadata_location)
 
 
 def test_an_aborted_ingest_leaves_nothing(warehouse: Warehouse) -> None:

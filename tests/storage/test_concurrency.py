@@ -12,9 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 import lakehouse
 from lakehouse.errors import CommitError
-from lakehouse.storage import commit, hints, leases, retry
+from lakehouse.storage import commit, leases, retry
 from lakehouse.storage.commit import recover
 from lakehouse.storage.io.files import join
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced
@@ -31,8 +32,8 @@ def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:
     assert len(ids) == len(set(ids)) == 2 * 4 * 3
     assert warehouse.iceberg("ingests").scan().to_arrow().num_rows == 8
     for table in warehouse.tables():
-        held = hints.current(warehouse.files, warehouse.location(table))
-        assert held == hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.current(warehouse.files, warehouse.location(table))
+        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
     assert warehouse.files.list(warehouse.attempts) == []
 
 

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from lakehouse.storage import hints
 from lakehouse.storage.commit import recover
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.releases import create_release, list_releases
 from lakehouse.storage.warehouse import Warehouse
 
@@ -49,8 +49,8 @@ def test_a_kill_and_a_second_run_equal_one_clean_run(
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
     for table in warehouse.tables():
-        held = hints.current(warehouse.files, warehouse.location(table))
-        assert held == hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.current(warehouse.files, warehouse.location(table))
+        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
 
 
 @pytest.mark.slow
@@ -68,9 +68,13 @@ def test_a_second_kill_while_recovering_loses_nothing(
 
 
 def test_readers_see_nothing_of_a_commit_that_died_half_way(warehouse: Warehouse) -> None:
-    before = {t: hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()}
+    before = {
+        t: version_hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()
+    }
     assert run(warehouse.path, crash_at="committed:observations") == -signal.SIGKILL
-    after = {t: hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()}
+    after = {
+        t: version_hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()
+    }
     assert after == before
     assert recover(warehouse) == ["one"]
     assert len(content(warehouse, "patients")) == 3

@@ -18,7 +18,7 @@ from lakehouse.storage import journal
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.column_metrics import round_up
 from lakehouse.storage.io.data_files import WrittenFile, bucket_of, write_tables
-from lakehouse.storage.schemas import BOUNDED
+from lakehouse.storage.metadata.schemas import BOUNDED
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, ingest, ledger, patient, rows

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import UserError
-from lakehouse.storage import hints
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.releases import create_release
 from lakehouse.storage.warehouse import Warehouse
 
@@ -106,12 +106,12 @@ def test_a_release_outlives_expiry(warehouse: Warehouse) -> None:
 def test_a_stale_hint_is_mended(warehouse: Warehouse) -> None:
     ingest(warehouse, "one")
     location = warehouse.location("patients")
-    warehouse.files.replace(hints.hint_location(location), b"00000-stale")
+    warehouse.files.replace(version_hints.hint_location(location), b"00000-stale")
     report = {t.table: t.hint_was_stale for t in maintain(warehouse).tables}
     assert report["patients"]
     assert not report["orders"]
-    current = hints.stem(warehouse.iceberg("patients").metadata_location)
-    assert hints.current(warehouse.files, location) == current
+    current = version_hints.stem(warehouse.iceberg("patients").metadata_location)
+    assert version_hints.current(warehouse.files, location) == current
 
 
 def test_rows_of_one_bucket_stay_in_it(tmp_path: Path) -> None:

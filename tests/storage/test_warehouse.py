@@ -10,8 +10,8 @@ import pytest
 
 from lakehouse.definitions.tables import Column, Table, load_tables
 from lakehouse.errors import UserError, WarehouseError
-from lakehouse.storage import hints, history, schemas
-from lakehouse.storage.settings import Settings, check, refuse_secrets
+from lakehouse.storage.metadata import schemas, snapshots, version_hints
+from lakehouse.storage.metadata.settings import Settings, check, refuse_secrets
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
@@ -29,7 +29,9 @@ def test_every_definition_is_a_table_with_its_docs_and_promises(warehouse: Wareh
         assert not made.sort_order().fields
         fields = {f.name: f.doc for f in made.schema().fields}
         assert fields == {c.name: c.doc for c in table.columns.values()}
-        assert hints.current(warehouse.files, made.location()) == hints.stem(made.metadata_location)
+        assert version_hints.current(warehouse.files, made.location()) == version_hints.stem(
+            made.metadata_location
+        )
 
 
 def test_the_settings_are_read_back_and_hold_no_secret(tmp_path: Path) -> None:
@@ -226,8 +228,8 @@ def test_a_new_column_and_a_new_table_are_added_on_opening(
         schema = opened.iceberg("patients").schema()
         assert schema.find_field("shoe_size").doc == "Size of the shoe."
         assert schema.find_field("sex").doc == "Said otherwise."
-        held = hints.current(opened.files, opened.location("patients"))
-        assert held == hints.stem(opened.iceberg("patients").metadata_location)
+        held = version_hints.current(opened.files, opened.location("patients"))
+        assert held == version_hints.stem(opened.iceberg("patients").metadata_location)
         ingest(opened, "two")
         rows = opened.iceberg("patients").scan().to_arrow()
         assert rows.num_rows == 6
@@ -258,4 +260,4 @@ def test_the_representation_shows_no_properties(tmp_path: Path) -> None:
     catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "s3.region": "canary"}
     with Warehouse.create(tmp_path / "w", SETTINGS, catalog) as made:
         assert "canary" not in repr(made) + repr(made.files) + repr(made.write_spec())
-    assert history.INGEST_ID == "lakehouse.ingest-id"
+    assert snapshots.INGEST_ID == "lakehouse.ingest-id"

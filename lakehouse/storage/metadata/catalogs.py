@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lakehouse.errors import WarehouseError, did_you_mean
 from lakehouse.storage.io.durable_io import IMPLEMENTATION
 from lakehouse.storage.io.files import environment, is_local, join
-from lakehouse.storage.settings import Catalog
+from lakehouse.storage.metadata.settings import Catalog
 
 EMBEDDED = "catalog.db"
 """The embedded catalog: one SQLite file at the root of the warehouse."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.storage import history, journal
+from lakehouse.storage import journal
 from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.metadata import snapshots
 from lakehouse.storage.releases import create_release
 from lakehouse.storage.warehouse import Warehouse
 
@@ -17,8 +18,8 @@ from .cases import content, ingest, ledger, rows, unreferenced
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules with smaller numbers."""
-    monkeypatch.setattr(history, "KEPT", 6)
-    monkeypatch.setattr(history, "BATCH", 4)
+    monkeypatch.setattr(snapshots, "KEPT", 6)
+    monkeypatch.setattr(snapshots, "BATCH", 4)
 
 
 def few(name: str) -> dict[str, object]:

@@ -22,7 +22,7 @@ from pyiceberg.types import (
 )
 
 from lakehouse.definitions.tables import Column, Table
-from lakehouse.storage.settings import Settings
+from lakehouse.storage.metadata.settings import Settings
 
 PARTITION_SOURCE = "patient_id"
 PARTITION_NAME = "patient_bucket"

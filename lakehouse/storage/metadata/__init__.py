@@ -1,0 +1,1 @@
+"""What is known of a warehouse: settings, catalogs, schemas, snapshots, version hints."""
