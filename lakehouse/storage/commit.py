@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from lakehouse.errors import CommitError
 from lakehouse.storage import journal, leases, pins
 from lakehouse.storage.claims import claim
-from lakehouse.storage.compact import compact
+from lakehouse.storage.commits.cleanup import clear_data, sweep_metadata
+from lakehouse.storage.commits.compaction import compact
 from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import join
@@ -28,7 +29,6 @@ from lakehouse.storage.io.storage_errors import told
 from lakehouse.storage.journal import Journal
 from lakehouse.storage.ledger import FILES, INGESTS, TAKEN, completed
 from lakehouse.storage.rollforward import roll_forward
-from lakehouse.storage.sweep import clear_data, sweep_metadata
 from lakehouse.storage.warehouse import Warehouse
 
 LEDGER_FILES = 50

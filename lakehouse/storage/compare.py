@@ -7,7 +7,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.storage import rewrite
+from lakehouse.storage.commits import file_scans
 from lakehouse.storage.warehouse import Warehouse
 
 
@@ -25,10 +25,10 @@ def differences(
         after: The later one.
     """
     iceberg = warehouse.iceberg(table)
-    old = {} if before is None else {t.file.file_path: t for t in rewrite.plan(iceberg, before)}
-    new = {} if after is None else {t.file.file_path: t for t in rewrite.plan(iceberg, after)}
-    added = _count(rewrite.read(iceberg, [t for p, t in new.items() if p not in old]))
-    removed = _count(rewrite.read(iceberg, [t for p, t in old.items() if p not in new]))
+    old = {} if before is None else {t.file.file_path: t for t in file_scans.plan(iceberg, before)}
+    new = {} if after is None else {t.file.file_path: t for t in file_scans.plan(iceberg, after)}
+    added = _count(file_scans.read(iceberg, [t for p, t in new.items() if p not in old]))
+    removed = _count(file_scans.read(iceberg, [t for p, t in old.items() if p not in new]))
     return (added - removed).total(), (removed - added).total()
 
 

@@ -20,17 +20,18 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import garbage, pins, pyiceberg_private, retry, rewrite
+from lakehouse.storage import garbage, pins
 from lakehouse.storage.commit import leased, recover
-from lakehouse.storage.compact import OPERATION
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
+from lakehouse.storage.commits.cleanup import commit_id
+from lakehouse.storage.commits.compaction import OPERATION
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
-from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 
 Key = str | tuple[str, ...]
@@ -172,7 +173,7 @@ class _Work:
         for task in tasks:
             path = task.file.file_path
             if path not in self.matches:
-                rows = rewrite.read(self._table, [task])
+                rows = file_scans.read(self._table, [task])
                 self.matches[path] = pc.sum(matching(rows, self._keys)).as_py() or 0
             if self.matches[path]:
                 held.append(task)
@@ -184,7 +185,7 @@ class _Work:
         for task in tasks:
             path = task.file.file_path
             if path not in self.rewritten:
-                rows = rewrite.read(self._table, [task])
+                rows = file_scans.read(self._table, [task])
                 kept = rows.filter(pc.invert(matching(rows, self._keys)))
                 self.rewritten[path] = write_tables(
                     self._warehouse.write_spec(),

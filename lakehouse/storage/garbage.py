@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lakehouse.storage import leases
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, Files, join
 from lakehouse.storage.warehouse import Warehouse

@@ -11,8 +11,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.storage import garbage, leases
+from lakehouse.storage.commits.references import References
 from lakehouse.storage.erasure import plan_location
-from lakehouse.storage.integrity import References
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 

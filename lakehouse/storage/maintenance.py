@@ -10,9 +10,10 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import UserError
-from lakehouse.storage import compact, garbage, leases, pyiceberg_private, retry, rewrite
+from lakehouse.storage import garbage, leases
 from lakehouse.storage.commit import leased, recover
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits import compaction, file_scans, pyiceberg_private, retry
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import TARGET_BYTES
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
@@ -136,7 +137,7 @@ def _table(
     stale = version_hints.refresh(warehouse.files, table)
     before = figures(table)
     if before.snapshots:
-        compact.compact(warehouse, name, attempt, target)
+        compaction.compact(warehouse, name, attempt, target)
         table = _expire(warehouse, name, attempt, keep)
     noted = garbage.noted(warehouse)
     found = garbage.find(warehouse, name, noted, grace.total_seconds(), attempt)
@@ -153,7 +154,7 @@ def _table(
 
 def figures(table: IcebergTable) -> Figures:
     """Return what a table consists of."""
-    files = [t.file for t in rewrite.plan(table)]
+    files = [t.file for t in file_scans.plan(table)]
     return Figures(
         len(files),
         sum(f.file_size_in_bytes for f in files),
@@ -207,7 +208,7 @@ def _expected(
 ) -> TableReport:
     table = warehouse.iceberg(name)
     before = figures(table)
-    planned = compact.plan(table, target)
+    planned = compaction.plan(table, target)
     coming = min(keep, 2) if planned.groups else 0  # a replacement makes two snapshots
     expired = expirable(warehouse, table, keep, coming) if before.snapshots else []
     after = Figures(
@@ -235,7 +236,7 @@ def _expected(
     )
 
 
-def _used_then(table: IcebergTable, expired: Collection[int], planned: compact.Plan) -> set[str]:
+def _used_then(table: IcebergTable, expired: Collection[int], planned: compaction.Plan) -> set[str]:
     """Return what the table will refer to of the files it has now."""
     kept = [s for s in table.metadata.snapshots if s.snapshot_id not in expired]
     used = references(table, kept).all()

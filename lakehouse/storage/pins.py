@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.storage import pyiceberg_private, retry
+from lakehouse.storage.commits import pyiceberg_private, retry
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.metadata import version_hints

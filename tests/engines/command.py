@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.warehouse import Warehouse
 
 MAIN = "import sys; from lakehouse.cli import run; sys.exit(run(sys.argv[1:]))"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from lakehouse.storage.commit import IngestTransaction
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse

@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.errors import CommitError
 from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.io.files import join
 from lakehouse.storage.ledger import known_files

@@ -12,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 import lakehouse
 from lakehouse.errors import CommitError
-from lakehouse.storage import commit, leases, retry
+from lakehouse.storage import commit, leases
 from lakehouse.storage.commit import recover
+from lakehouse.storage.commits import retry
 from lakehouse.storage.io.files import join
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse

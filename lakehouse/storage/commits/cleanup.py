@@ -7,7 +7,7 @@ import secrets
 import uuid
 from collections.abc import Collection
 
-from lakehouse.storage.integrity import references
+from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.warehouse import Warehouse
 

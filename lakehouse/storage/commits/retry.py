@@ -10,7 +10,7 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import CommitError, LakehouseError
-from lakehouse.storage.sweep import sweep_metadata
+from lakehouse.storage.commits.cleanup import sweep_metadata
 from lakehouse.storage.warehouse import Warehouse
 
 RACES = 12

@@ -9,14 +9,14 @@ from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 
 from lakehouse.errors import LakehouseError
-from lakehouse.storage import pyiceberg_private, retry, rewrite
+from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
+from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
-from lakehouse.storage.sweep import commit_id
 from lakehouse.storage.warehouse import Warehouse
 
 SMALL = 0.75
@@ -49,9 +49,9 @@ def plan(table: IcebergTable, target_bytes: int) -> Plan:
     size; memory is bounded by a group. A group of one file is left as it is.
     """
     by_partition: dict[tuple[int, tuple[object, ...]], list[FileScanTask]] = {}
-    for task in rewrite.plan(table):
+    for task in file_scans.plan(table):
         if task.file.file_size_in_bytes < SMALL * target_bytes or task.delete_files:
-            by_partition.setdefault(rewrite.partition_of(task), []).append(task)
+            by_partition.setdefault(file_scans.partition_of(task), []).append(task)
     return Plan(tuple(g for tasks in by_partition.values() for g in _packed(tasks, target_bytes)))
 
 
@@ -94,7 +94,7 @@ def compact(warehouse: Warehouse, name: str, attempt: str, target_bytes: int) ->
     spec = replace(warehouse.write_spec(), target_bytes=target_bytes)
     added: list[WrittenFile] = []
     for number, group in enumerate(planned.groups):
-        rows = {name: rewrite.read(table, group)}
+        rows = {name: file_scans.read(table, group)}
         added += write_tables(spec, rows, attempt, number)
     reached(f"maintain-written:{name}")
     removed = [task.file for group in planned.groups for task in group]
@@ -111,7 +111,7 @@ def compact(warehouse: Warehouse, name: str, attempt: str, target_bytes: int) ->
         )
 
     def change(now: IcebergTable) -> None:
-        if not gone <= {t.file.file_path for t in rewrite.plan(now)}:
+        if not gone <= {t.file.file_path for t in file_scans.plan(now)}:
             raise _Overtaken(f"The files of {name} were replaced meanwhile.")
         pyiceberg_private.replace(now, removed, added, summary, commit_id(attempt))
 

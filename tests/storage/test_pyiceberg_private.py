@@ -23,8 +23,8 @@ from pyiceberg.table.update.snapshot import (
     _OverwriteFiles,
 )
 
-from lakehouse.storage import pyiceberg_private
 from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.commits import pyiceberg_private
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.warehouse import Warehouse
@@ -34,7 +34,7 @@ from .cases import content, ingest, rows
 
 def test_the_version_is_the_one_that_was_read() -> None:
     assert version("pyiceberg").startswith("0.12."), (
-        "Read lakehouse/storage/pyiceberg_private.py against the new release, then widen this."
+        "Read lakehouse/storage/commits/pyiceberg_private.py against the new release, then widen this."
     )
 
 
@@ -75,7 +75,7 @@ def test_signatures_are_as_they_were() -> None:
 
 def test_the_id_of_a_commit_is_in_the_names_of_its_manifests(warehouse: Warehouse) -> None:
     with IngestTransaction(warehouse, "one") as transaction:
-        from lakehouse.storage.sweep import commit_id
+        from lakehouse.storage.commits.cleanup import commit_id
 
         spec = warehouse.write_spec()
         written = write_tables(spec, {"patients": rows("one")["patients"]}, transaction.attempt, 0)
@@ -126,7 +126,7 @@ def test_the_summary_adds_up(warehouse: Warehouse) -> None:
 def test_a_commit_to_a_table_that_moved_on_fails_and_cleans_up(warehouse: Warehouse) -> None:
     from pyiceberg.exceptions import CommitFailedException
 
-    from lakehouse.storage.sweep import commit_id
+    from lakehouse.storage.commits.cleanup import commit_id
 
     with IngestTransaction(warehouse, "one") as transaction:
         spec = warehouse.write_spec()

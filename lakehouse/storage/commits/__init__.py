@@ -1,0 +1,1 @@
+"""One table: commits with retry, compaction, scans of data files, clean-up."""
