@@ -34,9 +34,9 @@ from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys import KEY_FILE, Secret
 from lakehouse.sources.discover import discover
-from lakehouse.storage.commit import IngestTransaction, recover
-from lakehouse.storage.ledger import known_files, tried_in_vain
 from lakehouse.storage.metadata.settings import check
+from lakehouse.storage.transactions.ledger import known_files, tried_in_vain
+from lakehouse.storage.transactions.transaction import IngestTransaction, recover
 from lakehouse.storage.warehouse import Warehouse
 
 

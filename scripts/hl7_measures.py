@@ -210,7 +210,7 @@ def stages(folder: Path) -> dict[str, Any]:
     import lakehouse.pipeline.writing as writing
     from lakehouse.formats.hl7v2 import HL7v2
     from lakehouse.privacy.deidentify import Deidentifier
-    from lakehouse.storage.commit import IngestTransaction
+    from lakehouse.storage.transactions.transaction import IngestTransaction
 
     spent: dict[str, float] = {}
 

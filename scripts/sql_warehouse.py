@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.metadata.settings import Settings
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 ROUNDS = 5

@@ -25,12 +25,12 @@ from lakehouse.pipeline.ingest import fitting_secret, new_ingest_id
 from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity import pseudonym
-from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
 from lakehouse.storage.io.failpoints import reached
-from lakehouse.storage.ledger import completed
 from lakehouse.storage.metadata.settings import Catalog
-from lakehouse.storage.stored import rows_of_patients
+from lakehouse.storage.transactions.ledger import completed
+from lakehouse.storage.transactions.stored_rows import rows_of_patients
+from lakehouse.storage.transactions.transaction import IngestTransaction, recover
 from lakehouse.storage.warehouse import Warehouse
 
 PATIENT_COLUMNS = ("patient_id", "old_patient_id")

@@ -50,11 +50,11 @@ from lakehouse.privacy.policy import load_policy
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
-from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
-from lakehouse.storage.ledger import tried_in_vain
 from lakehouse.storage.metadata.settings import check
+from lakehouse.storage.transactions.ledger import tried_in_vain
+from lakehouse.storage.transactions.transaction import IngestTransaction, recover
 from lakehouse.storage.warehouse import Warehouse
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

@@ -21,7 +21,6 @@ from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import CommitError
 from lakehouse.storage import garbage, pins
-from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.compaction import OPERATION
@@ -32,6 +31,7 @@ from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
+from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 Key = str | tuple[str, ...]

@@ -12,10 +12,10 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lakehouse.storage import leases
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, Files, join
+from lakehouse.storage.transactions import leases
 from lakehouse.storage.warehouse import Warehouse
 
 CLOCKS_APART_SECONDS = 600.0

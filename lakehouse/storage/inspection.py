@@ -10,10 +10,11 @@ from posixpath import dirname
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.storage import garbage, leases
+from lakehouse.storage import garbage
 from lakehouse.storage.commits.references import References
 from lakehouse.storage.erasure import plan_location
 from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.transactions import leases
 from lakehouse.storage.warehouse import Warehouse
 
 

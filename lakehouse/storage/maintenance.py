@@ -10,8 +10,7 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import UserError
-from lakehouse.storage import garbage, leases
-from lakehouse.storage.commit import leased, recover
+from lakehouse.storage import garbage
 from lakehouse.storage.commits import compaction, file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import TARGET_BYTES
@@ -21,6 +20,8 @@ from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.pins import pinned
+from lakehouse.storage.transactions import leases
+from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 KEEP = 20

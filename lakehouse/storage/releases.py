@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.storage import pins
-from lakehouse.storage.commit import leased, recover
 from lakehouse.storage.compare import differences
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.pins import Release
 from lakehouse.storage.pins import list_releases as list_releases
+from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

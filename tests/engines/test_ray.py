@@ -22,7 +22,7 @@ from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.reports import Tally
 from lakehouse.privacy.keys import Secret
 from lakehouse.sources.discover import discover
-from lakehouse.storage.commit import IngestTransaction
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]

@@ -13,8 +13,8 @@ from lakehouse.batch import ENCODED, conform, seal
 from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy import Secret, load_policy
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.metadata.settings import Settings
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 

@@ -14,9 +14,9 @@ import pytest
 from lakehouse.definitions.tables import load_tables
 from lakehouse.query.evaluate import conform_rows
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -13,9 +13,9 @@ import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.query.shell import prepare, shell_command
 from lakehouse.query.stores import secret_statements
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.pins import pinned
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import conform_rows, ledger, observations, settings

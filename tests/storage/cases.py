@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 SETTINGS = Settings("safe_harbor", key_id="0123456789abcdef", policy_sha256="ab" * 32)

@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 
 import lakehouse
 from lakehouse.errors import CommitError
-from lakehouse.storage import commit, leases
-from lakehouse.storage.commit import recover
 from lakehouse.storage.commits import retry
 from lakehouse.storage.io.files import join
 from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.transactions import leases, transaction
+from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced
@@ -168,8 +168,8 @@ def test_a_number_that_a_later_process_got_is_no_sign_of_life() -> None:
 
 
 def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse) -> None:
-    from lakehouse.storage.commit import IngestTransaction
     from lakehouse.storage.io.data_files import write_tables
+    from lakehouse.storage.transactions.transaction import IngestTransaction
 
     from .cases import ledger, rows
 
@@ -186,7 +186,7 @@ def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse)
 def test_the_ledger_stays_in_few_files(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit, "LEDGER_FILES", 2)
+    monkeypatch.setattr(transaction, "LEDGER_FILES", 2)
     for i in range(6):
         ingest(warehouse, f"ingest-{i}")
     for table in ("ingests", "ingest_files"):

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from lakehouse.storage.commit import recover
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced

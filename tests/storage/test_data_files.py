@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.definitions.tables import PHI_CLASSES, load_tables
-from lakehouse.storage import journal
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.column_metrics import round_up
 from lakehouse.storage.io.data_files import WrittenFile, bucket_of, write_tables
 from lakehouse.storage.metadata.schemas import BOUNDED
+from lakehouse.storage.transactions import journal
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, ingest, ledger, patient, rows

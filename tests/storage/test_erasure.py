@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.erasure import erase
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, patient, rows, unreferenced

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import UserError
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.releases import create_release
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows, unreferenced

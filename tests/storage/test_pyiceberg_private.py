@@ -23,10 +23,10 @@ from pyiceberg.table.update.snapshot import (
     _OverwriteFiles,
 )
 
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.commits import pyiceberg_private
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, rows

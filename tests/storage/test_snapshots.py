@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.storage import journal
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance import maintain
 from lakehouse.storage.metadata import snapshots
 from lakehouse.storage.releases import create_release
+from lakehouse.storage.transactions import journal
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows, unreferenced
@@ -78,7 +78,7 @@ def test_the_traces_of_an_ingest_in_progress_stay(warehouse: Warehouse) -> None:
             warehouse.attempts,
             journal.Journal("slow", slow.attempt, tuple(written)),
         )
-        from lakehouse.storage.rollforward import commit_table
+        from lakehouse.storage.transactions.roll_forward import commit_table
 
         entry = journal.Journal("slow", slow.attempt, tuple(written))
         commit_table(warehouse, "patients", written, entry, {slow.attempt})

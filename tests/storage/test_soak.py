@@ -26,9 +26,9 @@ import pytest
 
 import lakehouse
 from lakehouse.privacy.keys import Secret
-from lakehouse.storage import rollforward
-from lakehouse.storage.commit import IngestTransaction
 from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.transactions import roll_forward
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import unreferenced
@@ -97,7 +97,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Times, Times]]:
     """Times of whole commits, and of the commits to single tables."""
     whole, single = Times(), Times()
     monkeypatch.setattr(IngestTransaction, "commit", whole.of(IngestTransaction.commit))
-    monkeypatch.setattr(rollforward, "commit_table", single.of(rollforward.commit_table))
+    monkeypatch.setattr(roll_forward, "commit_table", single.of(roll_forward.commit_table))
     yield whole, single
 
 

@@ -23,7 +23,7 @@ from lakehouse.errors import UserError
 from lakehouse.pipeline.tombstones import tombstone
 from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
-from lakehouse.storage.leases import machine
+from lakehouse.storage.transactions.leases import machine
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify import VerifyReport, verify
 from lakehouse.verify.rules import ANSWERS, RULES, Checker
@@ -360,7 +360,7 @@ def test_a_number_that_equals_a_token_is_noted(site: Site) -> None:
 
 
 def test_an_ingest_at_work_is_noted(site: Site) -> None:
-    from lakehouse.storage.commit import IngestTransaction
+    from lakehouse.storage.transactions.transaction import IngestTransaction
 
     with Warehouse.open(site.root) as warehouse, IngestTransaction(warehouse, "running"):
         report = site.report()

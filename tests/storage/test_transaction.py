@@ -5,12 +5,12 @@ import os
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.commit import IngestTransaction, recover
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.io.files import join
-from lakehouse.storage.ledger import known_files
 from lakehouse.storage.metadata import version_hints
+from lakehouse.storage.transactions.ledger import known_files
+from lakehouse.storage.transactions.transaction import IngestTransaction, recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows

@@ -7,17 +7,17 @@ from copy import copy
 
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.storage import leases
 from lakehouse.storage.commits import pyiceberg_private
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.retry import commit
 from lakehouse.storage.io.data_files import WrittenFile
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
-from lakehouse.storage.journal import Journal
-from lakehouse.storage.ledger import FILES, INGESTS
 from lakehouse.storage.metadata import snapshots, version_hints
 from lakehouse.storage.metadata.snapshots import INGEST_ID
+from lakehouse.storage.transactions import leases
+from lakehouse.storage.transactions.journal import Journal
+from lakehouse.storage.transactions.ledger import FILES, INGESTS
 from lakehouse.storage.warehouse import Warehouse
 
 

@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import journal, leases, pins
-from lakehouse.storage.claims import claim
+from lakehouse.storage import pins
 from lakehouse.storage.commits.cleanup import clear_data, sweep_metadata
 from lakehouse.storage.commits.compaction import compact
 from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
@@ -26,9 +25,11 @@ from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.io.storage_errors import told
-from lakehouse.storage.journal import Journal
-from lakehouse.storage.ledger import FILES, INGESTS, TAKEN, completed
-from lakehouse.storage.rollforward import roll_forward
+from lakehouse.storage.transactions import journal, leases
+from lakehouse.storage.transactions.claims import claim
+from lakehouse.storage.transactions.journal import Journal
+from lakehouse.storage.transactions.ledger import FILES, INGESTS, TAKEN, completed
+from lakehouse.storage.transactions.roll_forward import roll_forward
 from lakehouse.storage.warehouse import Warehouse
 
 LEDGER_FILES = 50

@@ -16,7 +16,7 @@ from lakehouse.errors import CommitError
 from lakehouse.storage.io.column_metrics import Metrics
 from lakehouse.storage.io.data_files import WrittenFile
 from lakehouse.storage.io.files import Files, join
-from lakehouse.storage.leases import JOURNAL
+from lakehouse.storage.transactions.leases import JOURNAL
 
 
 @dataclass(frozen=True)

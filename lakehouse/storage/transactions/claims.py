@@ -12,10 +12,10 @@ import json
 import time
 from collections.abc import Collection, Iterable
 
-from lakehouse.storage import leases
 from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.io.locks import exclusive
-from lakehouse.storage.ledger import TAKEN, known_files
+from lakehouse.storage.transactions import leases
+from lakehouse.storage.transactions.ledger import TAKEN, known_files
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLE_SECONDS = 2.0
