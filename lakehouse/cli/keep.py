@@ -163,7 +163,7 @@ def maintain(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Compact small files, expire old snapshots, delete what nothing uses any more."""
-    from lakehouse.storage.maintenance import maintain as run
+    from lakehouse.storage.maintenance.maintain import maintain as run
 
     with _open(warehouse, catalog) as opened:
         report = run(
@@ -214,8 +214,8 @@ def release(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Pin one snapshot of every table under a name, list releases, or compare two."""
-    from lakehouse.storage import releases
-    from lakehouse.storage.pins import list_releases
+    from lakehouse.storage.maintenance import releases
+    from lakehouse.storage.maintenance.release_records import list_releases
 
     if drop and name is None:
         raise UserError("--drop needs the name of a release.")

@@ -25,8 +25,14 @@ from lakehouse.pipeline.ingest import fitting_secret, new_ingest_id
 from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity import pseudonym
-from lakehouse.storage.erasure import Erased, Unwanted, erase, plan_location, refuse_company
 from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.maintenance.row_erasure import (
+    Erased,
+    Unwanted,
+    erase,
+    plan_location,
+    refuse_company,
+)
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.transactions.ledger import completed
 from lakehouse.storage.transactions.stored_rows import rows_of_patients

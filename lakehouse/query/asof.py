@@ -40,7 +40,7 @@ def pins(warehouse: Warehouse, as_of: int | str | datetime) -> dict[str, int]:
     Raises:
         QueryError: There is no such release or snapshot, or the text is no time.
     """
-    from lakehouse.storage.pins import list_releases
+    from lakehouse.storage.maintenance.release_records import list_releases
 
     known = _known(warehouse)
     if isinstance(as_of, datetime):

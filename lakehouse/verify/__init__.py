@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lakehouse.errors import UserError
 from lakehouse.privacy.policy import load_policy
-from lakehouse.storage.inspection import inspect_table
+from lakehouse.storage.maintenance.inspection import inspect_table
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.metadata.settings import check as same_policy
 from lakehouse.storage.warehouse import Warehouse

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.privacy.keys import MAX_FILE_BYTES, key_id_of
-from lakehouse.storage.inspection import TableState, own_name, relative, strangers, unfinished
+from lakehouse.storage.maintenance.inspection import (
+    TableState,
+    own_name,
+    relative,
+    strangers,
+    unfinished,
+)
 from lakehouse.storage.transactions.stored_rows import ledger_rows
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify.reading import Reading

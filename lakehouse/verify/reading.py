@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.definitions.tables import Table, load_tables
 from lakehouse.pipeline.tombstones import erased, read_tombstones
-from lakehouse.storage.inspection import Stated, TableState, own_name, relative
+from lakehouse.storage.maintenance.inspection import Stated, TableState, own_name, relative
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify.pages import bloom_filters
 from lakehouse.verify.rules import Checker

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lakehouse.errors import InputError
-from lakehouse.storage.inspection import contents, own_name
+from lakehouse.storage.maintenance.inspection import contents, own_name
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify.decode import NUMBERS, VALUES, Undecodable, decoded
 from lakehouse.verify.report import Check

@@ -18,7 +18,7 @@ from lakehouse.errors import CommitError, UserError
 from lakehouse.pipeline.blocks import unpack
 from lakehouse.privacy.identity import pseudonym
 from lakehouse.privacy.keys import Secret
-from lakehouse.storage.inspection import contents
+from lakehouse.storage.maintenance.inspection import contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verify.decode import decoded

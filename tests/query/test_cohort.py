@@ -12,7 +12,7 @@ import pytest
 import lakehouse
 from lakehouse.errors import QueryError
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import settings, store_rows

@@ -14,7 +14,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.query.shell import prepare, shell_command
 from lakehouse.query.stores import secret_statements
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.pins import pinned
+from lakehouse.storage.maintenance.release_records import pinned
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 

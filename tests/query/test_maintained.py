@@ -9,8 +9,8 @@ import duckdb
 
 import lakehouse
 from lakehouse.query.extensions import load_statements
-from lakehouse.storage.maintenance import maintain
-from lakehouse.storage.releases import create_release
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import Store, observations

@@ -14,10 +14,10 @@ import pyiceberg.catalog
 from cases import ingest, ledger, patient, rows
 from pyiceberg.utils.config import Config
 
-from lakehouse.storage.erasure import erase
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.maintenance import maintain
-from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release, list_releases
+from lakehouse.storage.maintenance.row_erasure import erase
 from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.transaction import IngestTransaction, recover
 from lakehouse.storage.warehouse import Warehouse

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release, list_releases
 from lakehouse.storage.metadata import version_hints
-from lakehouse.storage.releases import create_release, list_releases
 from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 

@@ -8,9 +8,9 @@ import pytest
 
 from lakehouse.errors import UserError
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release
 from lakehouse.storage.metadata import version_hints
-from lakehouse.storage.releases import create_release
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 

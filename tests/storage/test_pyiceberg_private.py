@@ -25,7 +25,7 @@ from pyiceberg.table.update.snapshot import (
 
 from lakehouse.storage.commits import pyiceberg_private
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 

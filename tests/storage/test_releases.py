@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lakehouse.errors import UserError
-from lakehouse.storage.maintenance import maintain
-from lakehouse.storage.releases import (
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import (
     create_release,
     diff_releases,
     drop_release,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release
 from lakehouse.storage.metadata import snapshots
-from lakehouse.storage.releases import create_release
 from lakehouse.storage.transactions import journal
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse

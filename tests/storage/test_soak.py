@@ -26,7 +26,7 @@ import pytest
 
 import lakehouse
 from lakehouse.privacy.keys import Secret
-from lakehouse.storage.maintenance import maintain
+from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.transactions import roll_forward
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import pins
 from lakehouse.storage.commits.cleanup import clear_data, sweep_metadata
 from lakehouse.storage.commits.compaction import compact
 from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
@@ -25,6 +24,7 @@ from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.io.storage_errors import told
+from lakehouse.storage.maintenance import release_records
 from lakehouse.storage.transactions import journal, leases
 from lakehouse.storage.transactions.claims import claim
 from lakehouse.storage.transactions.journal import Journal
@@ -221,7 +221,7 @@ def recover(warehouse: Warehouse) -> list[str]:
                 if not completed(warehouse, [entry.ingest_id]):
                     roll_forward(warehouse, entry)
                 rolled.append(entry.ingest_id)
-            pins.complete(warehouse, attempt.id)
+            release_records.complete(warehouse, attempt.id)
             for table in warehouse.tables():
                 sweep_metadata(warehouse, table, attempt.id)
             warehouse.refresh_hints()

@@ -10,9 +10,9 @@ from posixpath import dirname
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 
-from lakehouse.storage import garbage
 from lakehouse.storage.commits.references import References
-from lakehouse.storage.erasure import plan_location
+from lakehouse.storage.maintenance import orphan_files
+from lakehouse.storage.maintenance.row_erasure import plan_location
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.transactions import leases
 from lakehouse.storage.warehouse import Warehouse
@@ -70,8 +70,8 @@ def inspect_table(warehouse: Warehouse, name: str) -> TableState:
     missing = used.all() - listed
     orphans: list[str] = []
     if not unread and not missing & (used.lists | used.manifests):
-        known = garbage.noted(warehouse)
-        unused = garbage.find(warehouse, name, known, float("inf")).waiting
+        known = orphan_files.noted(warehouse)
+        unused = orphan_files.find(warehouse, name, known, float("inf")).waiting
         orphans = [e.location for e in unused if e.location not in known]
     snapshot = table.current_snapshot()
     summary = snapshot.summary if snapshot is not None else None

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.erasure import erase
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
-from lakehouse.storage.maintenance import maintain
-from lakehouse.storage.releases import create_release, list_releases
+from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.releases import create_release, list_releases
+from lakehouse.storage.maintenance.row_erasure import erase
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 

@@ -10,16 +10,16 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import UserError
-from lakehouse.storage import garbage
 from lakehouse.storage.commits import compaction, file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import TARGET_BYTES
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.maintenance import orphan_files
+from lakehouse.storage.maintenance.release_records import pinned
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
-from lakehouse.storage.pins import pinned
 from lakehouse.storage.transactions import leases
 from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
@@ -140,15 +140,15 @@ def _table(
     if before.snapshots:
         compaction.compact(warehouse, name, attempt, target)
         table = _expire(warehouse, name, attempt, keep)
-    noted = garbage.noted(warehouse)
-    found = garbage.find(warehouse, name, noted, grace.total_seconds(), attempt)
+    noted = orphan_files.noted(warehouse)
+    found = orphan_files.find(warehouse, name, noted, grace.total_seconds(), attempt)
     folder = warehouse.location(name) + "/"
-    garbage.note(
+    orphan_files.note(
         warehouse,
         [n for n in noted if not n.startswith(folder)] + [e.location for e in found.waiting],
     )
     reached(f"maintain-noted:{name}")
-    freed = garbage.delete(warehouse.files, found.due)
+    freed = orphan_files.delete(warehouse.files, found.due)
     waiting = len(found.waiting) - len(found.due)
     return TableReport(name, before, figures(table), len(found.due), freed, waiting, stale)
 
@@ -219,8 +219,8 @@ def _expected(
         before.snapshots + coming - len(expired),
     )
     used = _used_then(table, expired, planned)
-    noted = garbage.noted(warehouse)
-    found = garbage.find(warehouse, name, noted, grace.total_seconds(), used=used)
+    noted = orphan_files.noted(warehouse)
+    found = orphan_files.find(warehouse, name, noted, grace.total_seconds(), used=used)
     # With one snapshot to keep, the first of the two goes again: its list, and its manifest of
     # what was removed.
     passing = 2 * (planned.groups != () and keep == 1)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lakehouse.errors import UserError, did_you_mean
-from lakehouse.storage import pins
-from lakehouse.storage.compare import differences
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.locks import exclusive
-from lakehouse.storage.pins import Release
-from lakehouse.storage.pins import list_releases as list_releases
+from lakehouse.storage.maintenance import release_records
+from lakehouse.storage.maintenance.release_records import Release
+from lakehouse.storage.maintenance.release_records import list_releases as list_releases
+from lakehouse.storage.maintenance.snapshot_diff import differences
 from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
@@ -65,11 +65,11 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             name,
             datetime.now(UTC).isoformat(timespec="seconds"),
             {n: s.snapshot_id if s else None for n, s in current.items()},
-            {n: pins.rows_in(s) for n, s in current.items()},
+            {n: release_records.rows_in(s) for n, s in current.items()},
         )
-        pins.write(warehouse, release)
+        release_records.write(warehouse, release)
         reached("release-recorded")
-        pins.tag(warehouse, release, attempt)
+        release_records.tag(warehouse, release, attempt)
     return release
 
 
@@ -97,9 +97,9 @@ def drop_release(warehouse: Warehouse, name: str) -> None:
     release = release_named(warehouse, name)
     with leased(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
         # The record goes first: what is left of the tags then pins too much, never too little.
-        warehouse.files.delete(pins.location(warehouse, name))
+        warehouse.files.delete(release_records.location(warehouse, name))
         for table in release.snapshots:
-            pins.point(warehouse, table, name, None, attempt)
+            release_records.point(warehouse, table, name, None, attempt)
 
 
 def diff_releases(warehouse: Warehouse, earlier: str, later: str) -> list[Change]:

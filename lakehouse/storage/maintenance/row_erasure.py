@@ -20,7 +20,6 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from lakehouse.errors import CommitError
-from lakehouse.storage import garbage, pins
 from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.compaction import OPERATION
@@ -29,6 +28,7 @@ from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.maintenance import orphan_files, release_records
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.transactions.transaction import leased, recover
@@ -94,7 +94,7 @@ def erase(
         wanted = unwanted() if callable(unwanted) else unwanted
         reports = [_erase(warehouse, name, wanted, attempt, listed[name]) for name in names]
         reached("erase-before-releases")
-        pins.complete(warehouse, attempt)
+        release_records.complete(warehouse, attempt)
     return [r for r in reports if r.rewritten or r.deleted]
 
 
@@ -113,7 +113,7 @@ def refuse_company(warehouse: Warehouse, attempt: str = "") -> None:
     Raises:
         CommitError: An ingest or maintenance is running.
     """
-    if garbage.at_work(warehouse, without=attempt)[0]:
+    if orphan_files.at_work(warehouse, without=attempt)[0]:
         raise CommitError(
             "An ingest or maintenance is running in this warehouse.",
             "Wait for it to end, then run the same command again.",
@@ -242,7 +242,7 @@ def _delete_unused(warehouse: Warehouse, table: IcebergTable, listed: Sequence[E
     """Delete what was there at the beginning and is of no use now."""
     used = references(table).all()
     unused = tuple(e for e in listed if e.location not in used)
-    garbage.delete(warehouse.files, unused)
+    orphan_files.delete(warehouse.files, unused)
     gone = {e.location for e in unused}
-    garbage.note(warehouse, [n for n in garbage.noted(warehouse) if n not in gone])
+    orphan_files.note(warehouse, [n for n in orphan_files.noted(warehouse) if n not in gone])
     return len(unused)
