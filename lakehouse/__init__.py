@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from lakehouse.pipeline.ingest import ingest as ingest
     from lakehouse.pipeline.replay import replay as replay
     from lakehouse.pipeline.reports import IngestReport as IngestReport
-    from lakehouse.query.evaluate import evaluate_view as evaluate_view
     from lakehouse.query.lakehouse import Lakehouse as Lakehouse
     from lakehouse.query.lakehouse import open as open
+    from lakehouse.query.views.evaluate import evaluate_view as evaluate_view
     from lakehouse.verify import verify as verify
 
 _HOME = {

@@ -62,12 +62,12 @@ def over_parquet(warehouse: Path, view: str) -> Any:
     It keeps the rows that a session keeps, too: the ratio is that of the formats.
     """
     from lakehouse.definitions.tables import load_tables
-    from lakehouse.query.codes import create_codes
-    from lakehouse.query.evaluate import connect
     from lakehouse.query.kept import KEPT, SHARED, ways
     from lakehouse.query.place import locate
     from lakehouse.query.scans import select_list
-    from lakehouse.query.views import closure, ddl
+    from lakehouse.query.views.code_sets import create_codes
+    from lakehouse.query.views.evaluate import connect
+    from lakehouse.query.views.view import closure, ddl
 
     place = locate(warehouse)
     con = connect()
@@ -125,7 +125,7 @@ def measure_operators(warehouse: Path, view: str) -> dict[str, Any]:
 
 def every_value(view: str) -> str:
     """Return the query that needs every column of every row of a view."""
-    from lakehouse.query.views import load_views
+    from lakehouse.query.views.view import load_views
 
     call = f"{view}(TIMESTAMPTZ '{AT}')" if load_views()[view].parameters else view
     return f"SELECT count(*), bit_xor(hash(r)) FROM {call} AS r"
@@ -205,7 +205,7 @@ def polars_charlson(warehouse: Path) -> int:
     """Return the sum of all patients' Charlson indices, 1987 weights."""
     import polars as pl
 
-    from lakehouse.query.codes import load_codes
+    from lakehouse.query.views.code_sets import load_codes
 
     c = pl.col
     prefixes = pl.from_arrow(load_codes("charlson_quan_codes").rows).filter(c("system") == "icd10")
@@ -322,7 +322,7 @@ def measured(warehouse: Path, view: str) -> dict[str, Any]:
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
-    from lakehouse.query.views import load_views
+    from lakehouse.query.views.view import load_views
 
     names = options.views or sorted(load_views())
     print(

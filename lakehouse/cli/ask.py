@@ -26,7 +26,7 @@ from lakehouse.errors import QueryError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from lakehouse.query.lakehouse import Lakehouse
-    from lakehouse.query.views import View
+    from lakehouse.query.views.view import View
 
 
 def _open(
@@ -203,7 +203,7 @@ def views(
     folders: Views = None,
 ) -> None:
     """List the views by topic, or what one shows: grain, source, columns, SQL."""
-    from lakehouse.query.views import load_views
+    from lakehouse.query.views.view import load_views
 
     library = load_views(folders or ())
     if name is not None:
@@ -215,7 +215,7 @@ def views(
         if not listed:
             raise UserError(f"There is no topic {topic}.", f"Known: {', '.join(topics)}.")
     if dialect is not None:
-        from lakehouse.query.dialects import script
+        from lakehouse.query.views.dialects import script
 
         roots = (name,) if name else tuple(v.name for v in listed)
         for part in script(dialect, roots, namespace=schema, folders=tuple(folders or ())):
@@ -237,7 +237,7 @@ def views(
 
 
 def _about(view: View, library: dict[str, View]) -> None:
-    from lakehouse.query.comments import column_docs
+    from lakehouse.query.views.docs import column_docs
 
     docs = column_docs(view, library)
     call = f"{view.name}({', '.join(view.parameters)})" if view.parameters else view.name

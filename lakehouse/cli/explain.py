@@ -20,8 +20,8 @@ def lineage(
     folders: Views = None,
 ) -> None:
     """Show where a column of a view comes from, down to the tables."""
-    from lakehouse.query.lineage import drawn
-    from lakehouse.query.lineage import lineage as follow
+    from lakehouse.query.views.lineage import drawn
+    from lakehouse.query.views.lineage import lineage as follow
 
     origin = follow(column, tuple(folders or ()))
     if svg is None:

@@ -21,7 +21,7 @@ from lakehouse.errors import QueryError
 from lakehouse.query.criteria import Criterion, criteria, days
 from lakehouse.query.picture import attrition_svg
 from lakehouse.query.result import Result
-from lakehouse.query.views import DIALECT
+from lakehouse.query.views.view import DIALECT
 
 
 class Home(Protocol):

@@ -20,13 +20,13 @@ import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.asof import newest
-from lakehouse.query.codes import is_number, load_codes
 from lakehouse.query.cohort import Cohort
 from lakehouse.query.picture import attrition_svg
 from lakehouse.query.place import EMPTY
 from lakehouse.query.result import Result
-from lakehouse.query.tree import parse, references
-from lakehouse.query.views import View, closure
+from lakehouse.query.views.code_sets import is_number, load_codes
+from lakehouse.query.views.syntax import parse, references
+from lakehouse.query.views.view import View, closure
 from lakehouse.storage.io.files import Files, is_local, join
 from lakehouse.storage.metadata.settings import COHORTS
 

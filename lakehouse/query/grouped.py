@@ -21,7 +21,7 @@ from lakehouse.query.judged import (
     refuse,
     same,
 )
-from lakehouse.query.views import DIALECT
+from lakehouse.query.views.view import DIALECT
 
 _FIGURES = (exp.Sum, exp.Avg, exp.Median, exp.Stddev, exp.StddevSamp)
 

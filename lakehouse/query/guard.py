@@ -13,8 +13,9 @@ from typing import Any
 import duckdb
 
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query import faults, tree
-from lakehouse.query.tree import Reference
+from lakehouse.query import faults
+from lakehouse.query.views import syntax
+from lakehouse.query.views.syntax import Reference
 
 TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
@@ -64,14 +65,14 @@ def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
         >>> sorted(check("SELECT count(*) FROM patients", {"patients"}).names)
         ['patients']
     """
-    statements = tree.parse(sql)
+    statements = syntax.parse(sql)
     if statements is None:
         raise _refusal(sql)
     if len(statements) != 1:
         raise _many() if statements else QueryError("There is no SQL to run.", "Give one SELECT.")
     (statement,) = statements
-    reads = Reads(parameters=tree.parameters(statement), describes=tree.describes(statement))
-    for reference in tree.references(statement):
+    reads = Reads(parameters=syntax.parameters(statement), describes=syntax.describes(statement))
+    for reference in syntax.references(statement):
         _judge(reference, reads, known, codes)
     return reads
 
@@ -83,7 +84,7 @@ def _many() -> QueryError:
 def _refusal(sql: str) -> QueryError:
     """Return why a statement has no tree: it does not parse, or is no SELECT."""
     try:
-        kinds = tree.statement_kinds(sql)
+        kinds = syntax.statement_kinds(sql)
     except duckdb.Error as error:
         return faults.query_error(error)
     if kinds[-2:] == ["CREATE", "SELECT"]:
@@ -134,15 +135,15 @@ def check_parameters(named: Set[str], given: Sequence[Any] | Mapping[str, Any] |
 
 
 def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
-    if reference.kind == tree.TABLE:
+    if reference.kind == syntax.TABLE:
         _table(reference, reads, known, codes)
-    elif reference.kind == tree.LISTING:
+    elif reference.kind == syntax.LISTING:
         reads.everything = True
-    elif reference.kind == tree.SCALAR and reference.name in BARRED_FUNCTIONS:
+    elif reference.kind == syntax.SCALAR and reference.name in BARRED_FUNCTIONS:
         raise QueryError(f"The function {reference.name} is not available in a query.")
-    elif reference.kind == tree.FUNCTION and reference.name in known:
+    elif reference.kind == syntax.FUNCTION and reference.name in known:
         reads.names.add(reference.name)
-    elif reference.kind == tree.FUNCTION and reference.name not in TABLE_FUNCTIONS:
+    elif reference.kind == syntax.FUNCTION and reference.name not in TABLE_FUNCTIONS:
         raise QueryError(
             f"The table function {reference.name} is not available in a query.",
             "A query names tables and views of the warehouse; it reads no file.",

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
-from lakehouse.query.views import CODES, DIALECT, PATIENTS
+from lakehouse.query.views.view import CODES, DIALECT, PATIENTS
 
 COUNT, LEVEL, KEPT, BEHIND, VALUES = "_cell_n", "_cell_level", "_cell_kept", "_cell_n", "_cell_v"
 """Columns that a plan adds; the last two get a number, one for each figure."""

@@ -31,7 +31,7 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.query.place import EMPTY, Place
 from lakehouse.query.scans import table_statements
-from lakehouse.query.views import View, closure, literal
+from lakehouse.query.views.view import View, closure, literal
 from lakehouse.storage.io.files import is_local, join
 
 SUPERSEDED = "superseded_results"
@@ -159,7 +159,7 @@ def ways(name: str, to: str, views: Mapping[str, View]) -> int:
     """Return how many times a query of one view comes to another.
 
     Examples:
-        >>> from lakehouse.query.views import inlined, load_views
+        >>> from lakehouse.query.views.view import inlined, load_views
         >>> views = inlined(load_views())
         >>> [ways(n, "suspected_infections", views) for n in ("sofa", "cohort_sepsis")]
         [0, 2]

@@ -21,15 +21,15 @@ from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
 from lakehouse.query.asof import pins
 from lakehouse.query.cohorts import Cohorts
-from lakehouse.query.comments import column_docs
-from lakehouse.query.evaluate import calendar_error
 from lakehouse.query.guard import check_parameters
 from lakehouse.query.judged import Known
 from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
 from lakehouse.query.session import Session
 from lakehouse.query.suppression import suppress
-from lakehouse.query.views import closure
+from lakehouse.query.views.docs import column_docs
+from lakehouse.query.views.evaluate import calendar_error
+from lakehouse.query.views.view import closure
 from lakehouse.storage.io.files import is_local, normalise
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from lakehouse.query.lineage import Origin
+from lakehouse.query.views.lineage import Origin
 
 FONT = "font-family='ui-sans-serif, Helvetica, Arial, sans-serif'"
 ROW, WIDTH, GAP, HEIGHT, MARGIN = 40, 250, 70, 30, 20

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
-from lakehouse.query.views import View, inlined, load_views
+from lakehouse.query.views.view import View, inlined, load_views
 from lakehouse.storage.io.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.metadata.settings import NAME, Catalog, Settings
 

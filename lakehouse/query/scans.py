@@ -10,7 +10,7 @@ import duckdb
 
 from lakehouse.definitions.tables import Table
 from lakehouse.query.place import EMPTY, Place
-from lakehouse.query.views import literal
+from lakehouse.query.views.view import literal
 from lakehouse.storage.io.files import is_local
 
 

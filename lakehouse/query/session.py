@@ -17,16 +17,16 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query import faults
-from lakehouse.query.codes import code_set_names, create_codes
-from lakehouse.query.evaluate import calendar_error, connect
 from lakehouse.query.extensions import load_statements
 from lakehouse.query.guard import Reads, check
 from lakehouse.query.kept import Kept
-from lakehouse.query.library import fill_empty
 from lakehouse.query.place import Place
 from lakehouse.query.scans import table_statements
 from lakehouse.query.stores import secret_statements
-from lakehouse.query.views import CODES, closure, literal
+from lakehouse.query.views.code_sets import code_set_names, create_codes
+from lakehouse.query.views.evaluate import calendar_error, connect
+from lakehouse.query.views.relations import fill_empty
+from lakehouse.query.views.view import CODES, closure, literal
 
 
 class Session:

@@ -27,21 +27,15 @@ from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
-from lakehouse.query.codes import code_set_names, create_codes
-from lakehouse.query.comments import column_docs, comment_on, comments
-from lakehouse.query.evaluate import SETTLED, calendar_error
 from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
-from lakehouse.query.library import fill_empty
 from lakehouse.query.place import EMPTY, Place, cache_folder
 from lakehouse.query.scans import table_statements
 from lakehouse.query.stores import secret_statements
-from lakehouse.query.views import (
-    View,
-    closure,
-    create,
-    ddl,
-    literal,
-)
+from lakehouse.query.views.code_sets import code_set_names, create_codes
+from lakehouse.query.views.docs import column_docs, comment_on, comments
+from lakehouse.query.views.evaluate import SETTLED, calendar_error
+from lakehouse.query.views.relations import fill_empty
+from lakehouse.query.views.view import View, closure, create, ddl, literal
 
 FOLDER = "shell"
 """Folder of the warehouse that holds both files."""

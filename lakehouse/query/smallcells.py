@@ -39,7 +39,7 @@ from lakehouse.query.judged import (
     refuse,
     same,
 )
-from lakehouse.query.views import DIALECT, PATIENTS
+from lakehouse.query.views.view import DIALECT, PATIENTS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from lakehouse.query.views import literal
+from lakehouse.query.views.view import literal
 
 CREDENTIALS = {
     "KEY_ID": ("s3.access-key-id", "AWS_ACCESS_KEY_ID"),

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.evaluate import conform_rows
 from lakehouse.query.lakehouse import Lakehouse
+from lakehouse.query.views.evaluate import conform_rows
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.transactions.transaction import IngestTransaction

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.codes import load_codes
-from lakehouse.query.evaluate import evaluate_view
+from lakehouse.query.views.code_sets import load_codes
+from lakehouse.query.views.evaluate import evaluate_view
 
 CODES = load_codes("ahrq_elixhauser_2025_codes").rows.to_pylist()
 MEASURES = {

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.evaluate import evaluate_view
 from lakehouse.query.kept import KEPT, SCHEMA, SHARED, SUPERSEDED
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
-from lakehouse.query.views import closure, load_views
+from lakehouse.query.views.evaluate import evaluate_view
+from lakehouse.query.views.view import closure, load_views
 
 from .conftest import Store, observations
 

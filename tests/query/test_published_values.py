@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.evaluate import evaluate_view
+from lakehouse.query.views.evaluate import evaluate_view
 
 AT = datetime(2130, 6, 1, 8, tzinfo=UTC)
 Rows = dict[str, list[dict[str, Any]]]

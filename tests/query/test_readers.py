@@ -21,10 +21,10 @@ import pytest
 
 import lakehouse
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.codes import load_codes
-from lakehouse.query.dialects import translate
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.views import load_views
+from lakehouse.query.views.code_sets import load_codes
+from lakehouse.query.views.dialects import translate
+from lakehouse.query.views.view import load_views
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import settings, store_rows

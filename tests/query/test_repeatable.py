@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.evaluate import evaluate_view
+from lakehouse.query.views.evaluate import evaluate_view
 
 AT = datetime(2130, 1, 1, 8, tzinfo=UTC)
 VALUES = [0.1, 0.2, 0.3, 0.7, 1.1, 100_000.1]

@@ -9,10 +9,10 @@ import pytest
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError
-from lakehouse.query.codes import code_set_names, load_codes
-from lakehouse.query.comments import column_docs
-from lakehouse.query.evaluate import evaluate_view, view_types
-from lakehouse.query.views import (
+from lakehouse.query.views.code_sets import code_set_names, load_codes
+from lakehouse.query.views.docs import column_docs
+from lakehouse.query.views.evaluate import evaluate_view, view_types
+from lakehouse.query.views.view import (
     CODES,
     closure,
     inlined,

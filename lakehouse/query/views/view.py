@@ -36,8 +36,9 @@ import duckdb
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.query import faults, tree
+from lakehouse.query import faults
 from lakehouse.query.guard import TABLE_FUNCTIONS
+from lakehouse.query.views import syntax
 
 DIALECT = "duckdb"
 PATIENTS = "n_patients"
@@ -107,10 +108,10 @@ class View:
         Raises:
             DefinitionError: The file does not hold exactly one SELECT.
         """
-        statements = tree.parse(self.sql)
+        statements = syntax.parse(self.sql)
         if statements is None:
             try:
-                tree.statement_kinds(self.sql)
+                syntax.statement_kinds(self.sql)
             except duckdb.Error as error:
                 said = faults.text_of(error)
                 raise DefinitionError(f"{self.where}: the SQL does not parse: {said}") from None
@@ -133,12 +134,12 @@ class View:
     @cached_property
     def inputs(self) -> frozenset[str]:
         """Names the file's SELECT reads, those of views that ``sql`` has in itself among them."""
-        return frozenset(sources((tree.parse(self.written) or [self.tree])[0]))
+        return frozenset(sources((syntax.parse(self.written) or [self.tree])[0]))
 
     @cached_property
     def columns(self) -> list[str]:
         """Names of the result's columns, in order."""
-        return tree.columns(self.tree)
+        return syntax.columns(self.tree)
 
     def available(self, profile: str) -> bool:
         """Return whether the view can exist under a de-identification profile."""
@@ -154,10 +155,10 @@ def sources(statement: Any) -> set[str]:
         ['codes.units', 't']
     """
     found = set()
-    for reference in tree.references(statement):
-        if reference.kind == tree.TABLE:
+    for reference in syntax.references(statement):
+        if reference.kind == syntax.TABLE:
             found.add(".".join(filter(None, (reference.schema, reference.name))))
-        elif reference.kind == tree.FUNCTION and reference.name not in TABLE_FUNCTIONS:
+        elif reference.kind == syntax.FUNCTION and reference.name not in TABLE_FUNCTIONS:
             found.add(reference.name)
     return found
 

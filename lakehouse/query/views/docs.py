@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.views import View, literal
+from lakehouse.query.views.view import View, literal
 
 
 def column_docs(

@@ -11,10 +11,10 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
 from lakehouse.query import faults
-from lakehouse.query.codes import code_set_names, create_codes
-from lakehouse.query.evaluate import connect
 from lakehouse.query.scans import select_list
-from lakehouse.query.views import CODES, View, closure, ddl, load_views
+from lakehouse.query.views.code_sets import code_set_names, create_codes
+from lakehouse.query.views.evaluate import connect
+from lakehouse.query.views.view import CODES, View, closure, ddl, load_views
 
 MAIN = "main"
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults
-from lakehouse.query.codes import create_codes
-from lakehouse.query.views import CODES, View, closure, ddl, inlined, load_views
+from lakehouse.query.views.code_sets import create_codes
+from lakehouse.query.views.view import CODES, View, closure, ddl, inlined, load_views
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
 """An Arrow table, or rows as dictionaries."""

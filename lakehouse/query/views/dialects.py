@@ -18,8 +18,8 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query import library
-from lakehouse.query.views import DIALECT, View, closure, load_views
+from lakehouse.query.views import relations
+from lakehouse.query.views.view import DIALECT, View, closure, load_views
 
 DIALECTS = ("trino", "spark", "snowflake", "postgres")
 
@@ -85,7 +85,7 @@ def _translated(
         return Translated(view, "", "a table macro of DuckDB")
     query = _qualified(view.name, roots, folders).copy()
     for table in query.find_all(exp.Table):
-        if table.db == library.MAIN:
+        if table.db == relations.MAIN:
             table.set("db", exp.to_identifier(namespace) if namespace else None)
     query = query.transform(_double).transform(_percentile, dialect)
     try:
@@ -123,13 +123,13 @@ def _percentile(node: Any, dialect: str) -> Any:
 @cache
 def _qualified(name: str, roots: tuple[str, ...], folders: tuple[Path, ...]) -> Any:
     """Return a view's query with every column and table qualified and every type known."""
-    view, schema = load_views(folders)[name], library.columns(roots, folders)
+    view, schema = load_views(folders)[name], relations.columns(roots, folders)
     try:
         query = qualify(
             view.query.copy(),
             schema=schema,
             dialect=DIALECT,
-            db=library.MAIN,
+            db=relations.MAIN,
             identify=False,
             quote_identifiers=False,
         )

@@ -17,9 +17,9 @@ from sqlglot.lineage import lineage as follow
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query import library
-from lakehouse.query.comments import column_docs
-from lakehouse.query.views import CODES, DIALECT, View, load_views
+from lakehouse.query.views import relations
+from lakehouse.query.views.docs import column_docs
+from lakehouse.query.views.view import CODES, DIALECT, View, load_views
 
 ROWS = "*"
 """Stands for the rows of a relation where a value counts them."""
@@ -80,7 +80,7 @@ def lineage(name: str, folders: tuple[Path, ...] = ()) -> Origin:
             f"The view {relation} has no column named {column}.",
             did_you_mean(column, views[relation].columns),
         )
-    return Follower(views, library.columns((relation,), folders)).origin(relation, column)
+    return Follower(views, relations.columns((relation,), folders)).origin(relation, column)
 
 
 class Follower:
@@ -91,7 +91,7 @@ class Follower:
         schema: Columns of what they read.
     """
 
-    def __init__(self, views: Mapping[str, View], schema: library.Columns) -> None:
+    def __init__(self, views: Mapping[str, View], schema: relations.Columns) -> None:
         self._views = views
         self._schema = schema
         self._docs: dict[str, dict[str, str]] = {}
@@ -124,7 +124,7 @@ class Follower:
             _with_parameters(view),
             schema=self._schema,
             dialect=DIALECT,
-            db=library.MAIN,
+            db=relations.MAIN,
         )
         found = set()
         for node in tree.walk():
