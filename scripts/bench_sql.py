@@ -48,8 +48,8 @@ AT = "2023-01-01 00:00:00+00"
 
 def through_iceberg(warehouse: Path, view: str) -> Any:
     """Return a connection as a query of a user gets it, with what a session keeps."""
-    from lakehouse.query.place import locate
-    from lakehouse.query.session import Session
+    from lakehouse.query.connection.location import locate
+    from lakehouse.query.connection.session import Session
 
     session = Session(locate(warehouse))
     session.check(every_value(view))
@@ -62,9 +62,9 @@ def over_parquet(warehouse: Path, view: str) -> Any:
     It keeps the rows that a session keeps, too: the ratio is that of the formats.
     """
     from lakehouse.definitions.tables import load_tables
-    from lakehouse.query.kept import KEPT, SHARED, ways
-    from lakehouse.query.place import locate
-    from lakehouse.query.scans import select_list
+    from lakehouse.query.connection.location import locate
+    from lakehouse.query.connection.materialized import KEPT, SHARED, ways
+    from lakehouse.query.connection.table_views import select_list
     from lakehouse.query.views.code_sets import create_codes
     from lakehouse.query.views.evaluate import connect
     from lakehouse.query.views.view import closure, ddl
@@ -135,7 +135,7 @@ def table_scan(warehouse: Path, table: str) -> Any:
     """Return a polars scan of a table's data files."""
     import polars as pl
 
-    from lakehouse.query.place import locate
+    from lakehouse.query.connection.location import locate
 
     return pl.scan_parquet(str(Path(locate(warehouse).locations[table]) / "data/**/*.parquet"))
 

@@ -615,7 +615,7 @@ def test_the_address_of_a_pinned_shell_stays_what_it_was(
 ) -> None:
     """Each release has a folder of its own, which goes when nothing can answer for it any more."""
     from lakehouse import open as open_lake
-    from lakehouse.query.shell import shell_command
+    from lakehouse.query.connection.shell_database import shell_command
 
     def pinned(name: str) -> Path:
         ran = filled("shell", "--as-of", name, "--init-file")

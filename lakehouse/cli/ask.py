@@ -131,14 +131,14 @@ def shell(
 
     The same works in any DuckDB of this version: duckdb -init INIT_FILE
     """
-    from lakehouse.query.asof import snapshots
-    from lakehouse.query.shell import (
+    from lakehouse.query.connection.shell_database import (
         database_url,
         folder_of,
         keep_pins,
         prepare,
         shell_command,
     )
+    from lakehouse.query.connection.time_travel import snapshots
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         init = prepare(lake.place, lake.folder(folder_of(lake.place)))

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query.asof import newest
 from lakehouse.query.cohort import Cohort
+from lakehouse.query.connection.location import EMPTY
+from lakehouse.query.connection.time_travel import newest
 from lakehouse.query.picture import attrition_svg
-from lakehouse.query.place import EMPTY
 from lakehouse.query.result import Result
 from lakehouse.query.views.code_sets import is_number, load_codes
 from lakehouse.query.views.syntax import parse, references

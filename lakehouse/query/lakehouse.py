@@ -19,13 +19,13 @@ import pyarrow as pa
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import faults, smallcells
-from lakehouse.query.asof import pins
 from lakehouse.query.cohorts import Cohorts
-from lakehouse.query.guard import check_parameters
+from lakehouse.query.connection.guard import check_parameters
+from lakehouse.query.connection.location import Place, cache_folder, locate
+from lakehouse.query.connection.session import Session
+from lakehouse.query.connection.time_travel import pins
 from lakehouse.query.judged import Known
-from lakehouse.query.place import Place, cache_folder, locate
 from lakehouse.query.result import Result
-from lakehouse.query.session import Session
 from lakehouse.query.suppression import suppress
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import calendar_error

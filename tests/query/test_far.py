@@ -11,8 +11,8 @@ import pytest
 
 import lakehouse
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.shell import prepare, shell_command
-from lakehouse.query.stores import secret_statements
+from lakehouse.query.connection.shell_database import prepare, shell_command
+from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance.release_records import pinned
 from lakehouse.storage.transactions.transaction import IngestTransaction

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import QueryError
-from lakehouse.query.guard import check
+from lakehouse.query.connection.guard import check
 from lakehouse.query.lakehouse import Lakehouse
 
 KNOWN = frozenset({"patients", "observations", "news2_at"})

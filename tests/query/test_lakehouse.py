@@ -16,8 +16,8 @@ import pytest
 import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
+from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.scans import select_list
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import Store, observations, settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 import lakehouse
-from lakehouse.query.extensions import load_statements
+from lakehouse.query.connection.extensions import load_statements
 from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.maintenance.releases import create_release
 from lakehouse.storage.warehouse import Warehouse

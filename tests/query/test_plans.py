@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from lakehouse.query.connection.location import locate
+from lakehouse.query.connection.shell_database import prepare
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.place import locate
-from lakehouse.query.shell import prepare
 
 from .conftest import Store, observations
 

@@ -12,8 +12,14 @@ from sqlalchemy import create_engine, inspect, text
 
 import lakehouse
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.place import Place, locate
-from lakehouse.query.shell import database_url, fill, init_sql, prepare, shell_command
+from lakehouse.query.connection.location import Place, locate
+from lakehouse.query.connection.shell_database import (
+    database_url,
+    fill,
+    init_sql,
+    prepare,
+    shell_command,
+)
 from lakehouse.query.views.evaluate import connect, view_types
 from lakehouse.query.views.view import load_views
 

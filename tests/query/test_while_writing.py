@@ -11,8 +11,8 @@ import pytest
 
 import lakehouse
 from lakehouse.privacy.keys import Secret
-from lakehouse.query.place import locate
-from lakehouse.query.shell import prepare, shell_command
+from lakehouse.query.connection.location import locate
+from lakehouse.query.connection.shell_database import prepare, shell_command
 from lakehouse.synth import tutorial
 
 INGESTS = 15

@@ -11,7 +11,7 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
 from lakehouse.query import faults
-from lakehouse.query.scans import select_list
+from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import connect
 from lakehouse.query.views.view import CODES, View, closure, ddl, load_views

@@ -37,7 +37,7 @@ from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.query import faults
-from lakehouse.query.guard import TABLE_FUNCTIONS
+from lakehouse.query.connection.guard import TABLE_FUNCTIONS
 from lakehouse.query.views import syntax
 
 DIALECT = "duckdb"

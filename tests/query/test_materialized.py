@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.kept import KEPT, SCHEMA, SHARED, SUPERSEDED
+from lakehouse.query.connection.materialized import KEPT, SCHEMA, SHARED, SUPERSEDED
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
 from lakehouse.query.views.evaluate import evaluate_view

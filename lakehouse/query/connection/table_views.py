@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.definitions.tables import Table
-from lakehouse.query.place import EMPTY, Place
+from lakehouse.query.connection.location import EMPTY, Place
 from lakehouse.query.views.view import literal
 from lakehouse.storage.io.files import is_local
 

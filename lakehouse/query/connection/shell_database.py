@@ -27,10 +27,10 @@ from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import faults
-from lakehouse.query.extensions import EXTENSIONS, extension_path, load_statements
-from lakehouse.query.place import EMPTY, Place, cache_folder
-from lakehouse.query.scans import table_statements
-from lakehouse.query.stores import secret_statements
+from lakehouse.query.connection.extensions import EXTENSIONS, extension_path, load_statements
+from lakehouse.query.connection.location import EMPTY, Place, cache_folder
+from lakehouse.query.connection.store_secrets import secret_statements
+from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.docs import column_docs, comment_on, comments
 from lakehouse.query.views.evaluate import SETTLED, calendar_error

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query.place import EMPTY
+from lakehouse.query.connection.location import EMPTY
 
 if TYPE_CHECKING:
     from lakehouse.storage.warehouse import Warehouse

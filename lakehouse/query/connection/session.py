@@ -17,12 +17,12 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query import faults
-from lakehouse.query.extensions import load_statements
-from lakehouse.query.guard import Reads, check
-from lakehouse.query.kept import Kept
-from lakehouse.query.place import Place
-from lakehouse.query.scans import table_statements
-from lakehouse.query.stores import secret_statements
+from lakehouse.query.connection.extensions import load_statements
+from lakehouse.query.connection.guard import Reads, check
+from lakehouse.query.connection.location import Place
+from lakehouse.query.connection.materialized import Kept
+from lakehouse.query.connection.store_secrets import secret_statements
+from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import calendar_error, connect
 from lakehouse.query.views.relations import fill_empty

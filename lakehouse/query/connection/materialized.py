@@ -29,8 +29,8 @@ from pathlib import Path
 import duckdb
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.place import EMPTY, Place
-from lakehouse.query.scans import table_statements
+from lakehouse.query.connection.location import EMPTY, Place
+from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.view import View, closure, literal
 from lakehouse.storage.io.files import is_local, join
 
