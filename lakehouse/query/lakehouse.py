@@ -18,15 +18,16 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query import faults, smallcells
+from lakehouse.query import faults
 from lakehouse.query.cohorts import Cohorts
 from lakehouse.query.connection.guard import check_parameters
 from lakehouse.query.connection.location import Place, cache_folder, locate
 from lakehouse.query.connection.session import Session
 from lakehouse.query.connection.time_travel import pins
-from lakehouse.query.judged import Known
+from lakehouse.query.disclosure import plan
+from lakehouse.query.disclosure.eligible import Known
+from lakehouse.query.disclosure.suppress import suppress
 from lakehouse.query.result import Result
-from lakehouse.query.suppression import suppress
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import calendar_error
 from lakehouse.query.views.view import closure
@@ -145,7 +146,7 @@ class Lakehouse:
         if min_cell < 1:
             raise QueryError("A minimum cell size is at least 1; 11 is usual.")
         views = self._session.views.values()
-        how = smallcells.plan(
+        how = plan.plan(
             query,
             Known(
                 self._session.columns_of,

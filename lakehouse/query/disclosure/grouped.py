@@ -7,7 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from lakehouse.errors import QueryError
-from lakehouse.query.judged import (
+from lakehouse.query.disclosure.eligible import (
     BEHIND,
     COUNT,
     LEVEL,

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import lakehouse
 from lakehouse.errors import QueryError
+from lakehouse.query.disclosure.suppress import Layout, hidden
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.suppression import Layout, hidden
 from lakehouse.query.views.view import load_views
 from lakehouse.storage.warehouse import Warehouse
 

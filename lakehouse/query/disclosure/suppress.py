@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import QueryError
-from lakehouse.query.judged import COUNT, KEPT, LEVEL
+from lakehouse.query.disclosure.eligible import COUNT, KEPT, LEVEL
 
 if TYPE_CHECKING:
-    from lakehouse.query.smallcells import Plan
+    from lakehouse.query.disclosure.plan import Plan
 
 SUPPRESSED = "suppressed"
 """Column that says what of a row is blanked: ``small``, all of it, or the names of figures."""

@@ -25,8 +25,7 @@ import sqlglot
 from sqlglot import exp
 
 from lakehouse.errors import QueryError
-from lakehouse.query.grouped import Grouped
-from lakehouse.query.judged import (
+from lakehouse.query.disclosure.eligible import (
     ADVICE,
     BEHIND,
     COUNT,
@@ -39,6 +38,7 @@ from lakehouse.query.judged import (
     refuse,
     same,
 )
+from lakehouse.query.disclosure.grouped import Grouped
 from lakehouse.query.views.view import DIALECT, PATIENTS
 
 

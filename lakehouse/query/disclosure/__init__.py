@@ -1,0 +1,1 @@
+"""Small cells: which queries can be judged, and which cells a result must hide."""
