@@ -24,8 +24,8 @@ from lakehouse.cli.explain import save as save_text
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
-    from lakehouse.query.cohort import Cohort
-    from lakehouse.query.cohorts import SavedCohort
+    from lakehouse.query.cohorts.cohort import Cohort
+    from lakehouse.query.cohorts.saved import SavedCohort
     from lakehouse.query.lakehouse import Lakehouse
 
 Many = list[str] | None
@@ -118,7 +118,7 @@ def cohort(
 
 
 def _to_save(found: Cohort | SavedCohort) -> Cohort:
-    from lakehouse.query.cohort import Cohort
+    from lakehouse.query.cohorts.cohort import Cohort
 
     return found if isinstance(found, Cohort) else found.now()
 

@@ -28,7 +28,7 @@ def lineage(
         typer.echo(drawn(origin))
         return
     from lakehouse.definitions.tables import load_tables
-    from lakehouse.query.picture import lineage_svg
+    from lakehouse.query.svg import lineage_svg
 
     save(svg, lineage_svg(origin, load_tables()))
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query import faults
-from lakehouse.query.cohorts import Cohorts
+from lakehouse.query import errors
+from lakehouse.query.cohorts.saved import Cohorts
 from lakehouse.query.connection.guard import check_parameters
 from lakehouse.query.connection.location import Place, cache_folder, locate
 from lakehouse.query.connection.session import Session
@@ -170,7 +170,7 @@ class Lakehouse:
             columns = dict.fromkeys(
                 c for name in sorted(reads.names) for c in self._session.columns_of(name)
             )
-            raise faults.query_error(error, self._session.known, columns) from None
+            raise errors.query_error(error, self._session.known, columns) from None
 
     def tables(self) -> list[str]:
         """Return the names of the tables; the clinical ones first, bookkeeping last."""

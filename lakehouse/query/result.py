@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
-from lakehouse.query import faults
+from lakehouse.query import errors
 
 if TYPE_CHECKING:
     import polars
@@ -54,7 +54,7 @@ class Result:
         try:
             return call()
         except duckdb.Error as error:
-            raise faults.query_error(error) from None
+            raise errors.query_error(error) from None
 
     @property
     def columns(self) -> list[str]:
@@ -102,7 +102,7 @@ class Result:
             try:
                 batch = next(reader, None)
             except (OSError, pa.ArrowException) as error:
-                raise faults.stream_error(error) from None
+                raise errors.stream_error(error) from None
             if batch is None:
                 return
             yield batch

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
-from lakehouse.query.picture import attrition_svg, lineage_svg
+from lakehouse.query.svg import attrition_svg, lineage_svg
 from lakehouse.query.views.lineage import Follower, Origin, drawn, lineage
 from lakehouse.query.views.relations import columns
 from lakehouse.query.views.view import load_views

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.errors import QueryError, did_you_mean
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.views import syntax
 from lakehouse.query.views.syntax import Reference
 
@@ -86,7 +86,7 @@ def _refusal(sql: str) -> QueryError:
     try:
         kinds = syntax.statement_kinds(sql)
     except duckdb.Error as error:
-        return faults.query_error(error)
+        return errors.query_error(error)
     if kinds[-2:] == ["CREATE", "SELECT"]:
         return QueryError(
             "PIVOT needs the values it makes columns of.", "Write PIVOT ... ON x IN ('a', 'b')."

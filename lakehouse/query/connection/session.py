@@ -16,7 +16,7 @@ import duckdb
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.connection.extensions import load_statements
 from lakehouse.query.connection.guard import Reads, check
 from lakehouse.query.connection.location import Place
@@ -64,7 +64,7 @@ class Session:
             QueryError: The statement may not run, or the session is closed.
         """
         if self.closed:
-            raise faults.query_error(duckdb.ConnectionException())
+            raise errors.query_error(duckdb.ConnectionException())
         reads = check(sql, self.known, frozenset(code_set_names(self.place.codes)))
         if reads.everything:
             profile = self.place.profile
@@ -81,7 +81,7 @@ class Session:
             try:
                 self._kept.renew(reads.names)
             except duckdb.Error as error:
-                raise faults.query_error(error, self.known) from None
+                raise errors.query_error(error, self.known) from None
 
     def ensure(self, names: Iterable[str], codes: Iterable[str] = ()) -> None:
         """Make tables, views and code sets exist, with all that they stand on.
@@ -117,7 +117,7 @@ class Session:
         except BaseException as error:
             self.con.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
-                raise faults.query_error(error, self.known) from None
+                raise errors.query_error(error, self.known) from None
             raise
         self._made.update(order, tables)
 

@@ -26,7 +26,7 @@ import duckdb
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.connection.extensions import EXTENSIONS, extension_path, load_statements
 from lakehouse.query.connection.location import EMPTY, Place, cache_folder
 from lakehouse.query.connection.store_secrets import secret_statements
@@ -208,7 +208,7 @@ def _define(con: duckdb.DuckDBPyConnection, view: View, statement: str) -> None:
     try:
         con.execute(statement)
     except duckdb.Error as error:
-        raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
+        raise DefinitionError(f"{view.where}: {errors.text_of(error)}") from None
 
 
 def _stub(view: View, barred: str, types: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.views.code_sets import create_codes
 from lakehouse.query.views.view import CODES, View, closure, ddl, inlined, load_views
 
@@ -137,7 +137,7 @@ def _stage(
         try:
             con.execute(ddl(views[name]))
         except duckdb.Error as error:
-            raise DefinitionError(f"{views[name].where}: {faults.text_of(error)}") from None
+            raise DefinitionError(f"{views[name].where}: {errors.text_of(error)}") from None
 
 
 def _run(
@@ -154,7 +154,7 @@ def _run(
     try:
         return con.execute(query, dict(parameters) or None).to_arrow_table()
     except duckdb.Error as error:
-        raise faults.query_error(error, views) from None
+        raise errors.query_error(error, views) from None
 
 
 def _fill(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:

@@ -10,7 +10,7 @@ import duckdb
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import connect
@@ -76,4 +76,4 @@ def fill_empty(
         try:
             con.execute(ddl(view))
         except duckdb.Error as error:
-            raise DefinitionError(f"{view.where}: {faults.text_of(error)}") from None
+            raise DefinitionError(f"{view.where}: {errors.text_of(error)}") from None

@@ -36,7 +36,7 @@ import duckdb
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.query import faults
+from lakehouse.query import errors
 from lakehouse.query.connection.guard import TABLE_FUNCTIONS
 from lakehouse.query.views import syntax
 
@@ -113,7 +113,7 @@ class View:
             try:
                 syntax.statement_kinds(self.sql)
             except duckdb.Error as error:
-                said = faults.text_of(error)
+                said = errors.text_of(error)
                 raise DefinitionError(f"{self.where}: the SQL does not parse: {said}") from None
         if statements is None or len(statements) != 1:
             raise DefinitionError(f"{self.where}: a view is exactly one SELECT.")

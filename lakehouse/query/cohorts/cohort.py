@@ -18,9 +18,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from lakehouse.errors import QueryError
-from lakehouse.query.criteria import Criterion, criteria, days
-from lakehouse.query.picture import attrition_svg
+from lakehouse.query.cohorts.criteria import Criterion, criteria, days
 from lakehouse.query.result import Result
+from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.view import DIALECT
 
 

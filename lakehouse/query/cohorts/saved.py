@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query.cohort import Cohort
+from lakehouse.query.cohorts.cohort import Cohort
 from lakehouse.query.connection.location import EMPTY
 from lakehouse.query.connection.time_travel import newest
-from lakehouse.query.picture import attrition_svg
 from lakehouse.query.result import Result
+from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.code_sets import is_number, load_codes
 from lakehouse.query.views.syntax import parse, references
 from lakehouse.query.views.view import View, closure

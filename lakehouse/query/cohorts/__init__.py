@@ -1,0 +1,1 @@
+"""Cohorts: built from criteria, saved by name and repeated."""
