@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse.query.lakehouse import Lakehouse as Lakehouse
     from lakehouse.query.lakehouse import open as open
     from lakehouse.query.views.evaluate import evaluate_view as evaluate_view
-    from lakehouse.verify import verify as verify
+    from lakehouse.verification import verify as verify
 
 _HOME = {
     "IngestReport": "reports",

@@ -60,7 +60,7 @@ def verify(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Prove that the warehouse is whole and that nothing identifying is stored; exit 1 if not."""
-    from lakehouse.verify import verify as prove
+    from lakehouse.verification import verify as prove
 
     if output is not None and output.suffix not in REPORTS:
         raise UserError(

@@ -21,7 +21,7 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.storage.maintenance.inspection import contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify.decode import decoded
+from lakehouse.verification.decode import decoded
 
 
 def message(number: int, control: str, kind: str = "ORU^R01", extra: str = "") -> str:

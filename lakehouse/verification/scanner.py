@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import ahocorasick
 
 from lakehouse.errors import InputError
-from lakehouse.verify.forms import (
+from lakehouse.verification.token_forms import (
     SHORTEST,
     bare,
     exact_forms,

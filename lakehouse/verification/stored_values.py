@@ -13,8 +13,8 @@ from lakehouse.definitions.tables import Table, load_tables
 from lakehouse.pipeline.tombstones import erased, read_tombstones
 from lakehouse.storage.maintenance.inspection import Stated, TableState, own_name, relative
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify.pages import bloom_filters
-from lakehouse.verify.rules import Checker
+from lakehouse.verification.parquet_pages import bloom_filters
+from lakehouse.verification.rules import Checker
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, EOFError)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from lakehouse.errors import InputError
-from lakehouse.verify.tokens import Scanner, read_tokens
+from lakehouse.verification.scanner import Scanner, read_tokens
 
 NAMES = ["José Müller", "O'Brien-Smith", "Łukasz Żółć", "MÜLLER-Lüdenscheidt", "李小龍王五"]
 

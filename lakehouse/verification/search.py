@@ -10,9 +10,9 @@ from pathlib import Path
 from lakehouse.errors import InputError
 from lakehouse.storage.maintenance.inspection import contents, own_name
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify.decode import NUMBERS, VALUES, Undecodable, decoded
-from lakehouse.verify.report import Check
-from lakehouse.verify.tokens import Hit, Scanner, read_tokens
+from lakehouse.verification.decode import NUMBERS, VALUES, Undecodable, decoded
+from lakehouse.verification.report import Check
+from lakehouse.verification.scanner import Hit, Scanner, read_tokens
 
 Place = str | os.PathLike[str]
 Named = tuple[str, str, bytes]

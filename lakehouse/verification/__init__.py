@@ -14,11 +14,11 @@ from lakehouse.storage.maintenance.inspection import inspect_table
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.metadata.settings import check as same_policy
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify.integrity import checks
-from lakehouse.verify.reading import Reading
-from lakehouse.verify.report import Check, VerifyReport
-from lakehouse.verify.rules import Checker
-from lakehouse.verify.search import search
+from lakehouse.verification.integrity import checks
+from lakehouse.verification.report import Check, VerifyReport
+from lakehouse.verification.rules import Checker
+from lakehouse.verification.search import search
+from lakehouse.verification.stored_values import Reading
 
 __all__ = ["Check", "VerifyReport", "verify"]
 

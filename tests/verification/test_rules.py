@@ -25,8 +25,8 @@ from lakehouse.privacy.keys import Secret
 from lakehouse.privacy.policy import load_policy
 from lakehouse.storage.transactions.leases import machine
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify import VerifyReport, verify
-from lakehouse.verify.rules import ANSWERS, RULES, Checker
+from lakehouse.verification import VerifyReport, verify
+from lakehouse.verification.rules import ANSWERS, RULES, Checker
 
 # ------------------------------------------------------------------ rules of a profile
 
@@ -252,7 +252,7 @@ def other_key(site: Site) -> Iterator[None]:
 def erased(site: Site) -> Iterator[None]:
     with Warehouse.open(site.root) as warehouse:
         patients = warehouse.iceberg("patients").scan().to_arrow()["patient_id"].to_pylist()
-    reading = import_module("lakehouse.verify.reading")
+    reading = import_module("lakehouse.verification.stored_values")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "read_tombstones", lambda _: {tombstone(patients[0])})
         yield

@@ -11,7 +11,7 @@ import pytest
 from canary import build
 
 from lakehouse.privacy.keys import Secret
-from lakehouse.verify import VerifyReport, verify
+from lakehouse.verification import VerifyReport, verify
 
 
 class Site:

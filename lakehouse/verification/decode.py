@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.verify.pages import bloom_filters, pages, salvaged
+from lakehouse.verification.parquet_pages import bloom_filters, pages, salvaged
 
 Piece = tuple[str, bytes]
 """Part of a file, and its decoded bytes."""

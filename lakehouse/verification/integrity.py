@@ -16,8 +16,8 @@ from lakehouse.storage.maintenance.inspection import (
 )
 from lakehouse.storage.transactions.stored_rows import ledger_rows
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verify.reading import Reading
-from lakehouse.verify.report import Check
+from lakehouse.verification.report import Check
+from lakehouse.verification.stored_values import Reading
 
 States = Sequence[TableState]
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lakehouse.verify.rules import Checked
+from lakehouse.verification.rules import Checked
 
 
 @dataclass(frozen=True)
