@@ -12,9 +12,9 @@ makes what stands in a value's place, ``pixels`` decides whether pixels may show
 from __future__ import annotations
 
 from lakehouse.export.exporter import Exporter, ExportReport, export_dicom
+from lakehouse.export.object_deidentifier import ObjectDeidentifier
 from lakehouse.export.pixels import Refused, Regions
-from lakehouse.export.table import Options
-from lakehouse.export.walker import ObjectDeidentifier
+from lakehouse.export.profile import Options
 
 __all__ = [
     "ExportReport",

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from lakehouse.definitions.resources import resource
-from lakehouse.export.table import data_rows
+from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom.values import age_years
 from lakehouse.privacy.ages import MAX_AGE, TOP_AGE
 

@@ -109,7 +109,7 @@ def stays(dataset: Dataset, element: DataElement, depth: int) -> bool:
     if rule is None:
         return False
     if vr in _BYTES:
-        from lakehouse.export.lengths import stated_lengths
+        from lakehouse.export.byte_lengths import stated_lengths
 
         return len(element.value) in stated_lengths(dataset, number, rule, depth)
     known = [passes(rule, _text(v)) for v in values]

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InputError, LakehouseError, MissingExtraError
+from lakehouse.export.compressed_frames import strip_riders
+from lakehouse.export.object_deidentifier import ObjectDeidentifier, identity
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
-from lakehouse.export.streams import strip_riders
-from lakehouse.export.table import Options
+from lakehouse.export.profile import Options
 from lakehouse.export.unused_bits import clear_unused_bits
-from lakehouse.export.walker import ObjectDeidentifier, identity
 from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet

@@ -25,7 +25,7 @@ from lakehouse.batch import Source
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
 from lakehouse.export import Options, export_dicom
-from lakehouse.export.table import data_rows
+from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity import new_uid, offset_days, pseudonym

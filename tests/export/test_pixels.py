@@ -25,7 +25,7 @@ from small_objects import an_object, exported, save
 
 from lakehouse.errors import DefinitionError
 from lakehouse.export import Exporter, Refused, Regions, export_dicom
-from lakehouse.export.streams import strip_riders
+from lakehouse.export.compressed_frames import strip_riders
 from lakehouse.privacy.keys import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from lakehouse.export import ObjectDeidentifier, Options
 from lakehouse.export.dummies import cleaned_text
 from lakehouse.export.elements import is_known
-from lakehouse.export.table import row_of
+from lakehouse.export.profile import row_of
 from lakehouse.privacy.keys import Secret
 
 TEXT = {"AE", "CS", "SH", "LO", "ST", "LT", "UC", "UR", "UT", "PN"}

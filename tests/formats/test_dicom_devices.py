@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from lakehouse.batch import Source
 from lakehouse.errors import DefinitionError
-from lakehouse.export.walker import ObjectDeidentifier
+from lakehouse.export.object_deidentifier import ObjectDeidentifier
 from lakehouse.formats.dicom import FORMAT, devices
 from lakehouse.formats.dicom.devices import add_site_devices, is_maker, is_model
 from lakehouse.privacy.keys import Secret

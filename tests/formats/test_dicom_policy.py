@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from lakehouse.batch import BIRTH_DATE, Source
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
-from lakehouse.export.table import Options, action
+from lakehouse.export.profile import Options, action
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.mapping import mappings
 from lakehouse.privacy.deidentify import Deidentifier

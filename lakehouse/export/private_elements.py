@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.definitions.resources import resource
 from lakehouse.export.elements import fits, values_of
-from lakehouse.export.table import data_rows
+from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom.devices import is_product
 from lakehouse.formats.dicom.terms import is_term
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakehouse.export.lengths import pixel_bytes
+from lakehouse.export.byte_lengths import pixel_bytes
 from lakehouse.export.pixels import Refused
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.batch import SEPARATOR
 from lakehouse.definitions.resources import resource
-from lakehouse.export import codes, dummies
+from lakehouse.export import code_items, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
-from lakehouse.export.private import SafePrivate
-from lakehouse.export.table import Options, action, data_rows
+from lakehouse.export.private_elements import SafePrivate
+from lakehouse.export.profile import Options, action, data_rows
 from lakehouse.formats.dicom.harmless import has_form
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
 from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
@@ -97,7 +97,7 @@ class ObjectDeidentifier:
         if depth > MAX_DEPTH:
             raise RecursionError
         safe = SafePrivate(dataset) if self.options.safe_private else None
-        codes.settle(dataset)
+        code_items.settle(dataset)
         for tag in sorted(dataset.keys()):
             number = int(tag)
             letter = action(number, self.options)
