@@ -32,7 +32,7 @@ from lakehouse.pipeline.ingest import (
 )
 from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
-from lakehouse.privacy.keys import KEY_FILE, Secret
+from lakehouse.privacy.keys.secret import KEY_FILE, Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.transactions.ledger import known_files, tried_in_vain

@@ -155,7 +155,7 @@ def ingest(folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         os.environ["LAKEHOUSE_KEY_FILE"] = f"{place}/key"
         os.environ["XDG_CONFIG_HOME"] = place
-        from lakehouse.privacy.keys import Secret
+        from lakehouse.privacy.keys.secret import Secret
 
         Secret.create(Path(place, "key"))
         lakehouse.init(f"{place}/warehouse")

@@ -136,7 +136,7 @@ def ingest(
     ``before`` and ``after`` are called with the warehouse, around what is timed.
     """
     import lakehouse
-    from lakehouse.privacy.keys import Secret
+    from lakehouse.privacy.keys.secret import Secret
     from lakehouse.synth import tutorial
 
     with tempfile.TemporaryDirectory() as place, workers_watched() as workers:

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import settings
 
 from lakehouse.formats import formats
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 

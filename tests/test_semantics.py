@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.privacy.identity import pseudonym
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import pseudonym
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.query.lakehouse import Lakehouse
 
 NUMBERS = count(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.synth import tutorial
 
 

@@ -149,7 +149,7 @@ def ingest(
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
     """Make a warehouse for an ingest, once its input is found and its key, if named, is there."""
     from lakehouse.pipeline.create import init as init_warehouse
-    from lakehouse.privacy.keys import Secret
+    from lakehouse.privacy.keys.secret import Secret
     from lakehouse.sources.discover import listed
 
     listed(paths)

@@ -34,8 +34,8 @@ from lakehouse.pipeline.ingest import process
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.pipeline.writing import Writer
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.encryption import open_files, seal_files
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList

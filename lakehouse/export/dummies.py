@@ -10,7 +10,7 @@ from typing import Any
 from lakehouse.definitions.resources import resource
 from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom.values import age_years
-from lakehouse.privacy.ages import MAX_AGE, TOP_AGE
+from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE
 
 REMOVED = "REMOVED"
 LOCAL_SCHEME = "99REMOVED"

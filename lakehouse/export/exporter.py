@@ -25,8 +25,8 @@ from lakehouse.formats.dicom.directory import DIRECTORY
 from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
 from lakehouse.formats.dicom.values import quiet
 from lakehouse.formats.dicom.window import Unreadable
-from lakehouse.privacy.identity import pseudonym
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import pseudonym
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import BrokenContent, Opener
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import BROKEN, CUT, FileToRead

@@ -21,8 +21,8 @@ from lakehouse.export.private_elements import SafePrivate
 from lakehouse.export.profile import Options, action, data_rows
 from lakehouse.formats.dicom.harmless import has_form
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
-from lakehouse.privacy.identity import new_uid, normal_text, offset_days, pseudonym
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import new_uid, normal_text, offset_days, pseudonym
+from lakehouse.privacy.keys.secret import Secret
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement

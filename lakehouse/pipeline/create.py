@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.errors import WarehouseError
-from lakehouse.privacy.keyring import obtain
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.keyring import obtain
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.io.files import is_local, normalise
 from lakehouse.storage.metadata.settings import Catalog, Settings, check
 from lakehouse.storage.warehouse import Warehouse

@@ -24,7 +24,7 @@ from lakehouse.errors import CommitError, UserError
 from lakehouse.pipeline.ingest import fitting_secret, new_ingest_id
 from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
-from lakehouse.privacy.identity import pseudonym
+from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.maintenance.row_erasure import (
     Erased,

@@ -43,10 +43,10 @@ from lakehouse.pipeline.reports import (
     summed,
 )
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
-from lakehouse.privacy import keyring
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys import keyring
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList

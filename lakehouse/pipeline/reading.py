@@ -22,7 +22,7 @@ from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
 from lakehouse.pipeline.rebatch import Parsed
 from lakehouse.pipeline.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.quality import validate
 from lakehouse.sources.content import (
     SETTLED_NS,

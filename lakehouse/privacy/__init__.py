@@ -1,9 +1,9 @@
 """De-identification: keys, pseudonyms, profiles, and the step from RawBatch to CleanBatch."""
 
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
-from lakehouse.privacy.keys import KEY_FILE, KeyedHash, Secret
-from lakehouse.privacy.policy import Policy, load_policy, policies
+from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
+from lakehouse.privacy.keys.secret import KEY_FILE, KeyedHash, Secret
+from lakehouse.privacy.rules.policy import Policy, load_policy, policies
 
 __all__ = [
     "KEY_FILE",

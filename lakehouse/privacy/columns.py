@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import compacted
-from lakehouse.privacy.ages import Days
+from lakehouse.privacy.identity.ages import Days
 
 DAY_US = 86_400_000_000
 """Microseconds of a day."""

@@ -16,13 +16,13 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
-from lakehouse.privacy.actions import ACTIONS, VALUE_ACTIONS, Rows
-from lakehouse.privacy.answers import answers_settled
 from lakehouse.privacy.columns import Distinct, whole
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.people import People, records_of_the_old
-from lakehouse.privacy.policy import Policy
-from lakehouse.privacy.terminology import Terminology
+from lakehouse.privacy.identity.patients import People, records_of_the_old
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.actions import ACTIONS, VALUE_ACTIONS, Rows
+from lakehouse.privacy.rules.code_texts import Terminology
+from lakehouse.privacy.rules.identifying_results import answers_settled
+from lakehouse.privacy.rules.policy import Policy
 
 DROPPED = "dropped"
 """Ends the name of a count where no action kept the values."""
@@ -61,7 +61,7 @@ class Deidentifier:
     Examples:
         >>> import os
         >>> from lakehouse.batch import qualified
-        >>> from lakehouse.privacy.policy import load_policy
+        >>> from lakehouse.privacy.rules.policy import load_policy
         >>> deidentify = Deidentifier(load_policy("safe_harbor"), Secret(os.urandom(32)))
         >>> raw = pa.table({"patient_id": qualified("HOSP", pa.array(["1"])), "city": ["Bern"]})
         >>> clean = deidentify(RawBatch({"patients": raw}))

@@ -26,7 +26,7 @@ from pyarrow import fs
 
 from lakehouse.errors import InputError
 from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import file_system, is_uri, storage_faults
 from lakehouse.sources.identify import contents_of, extension_of
 from lakehouse.sources.input_file import FileToRead

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lakehouse.errors import EngineError
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.input_file import FileToRead
 
 _NONCE = 16

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from lakehouse.errors import LakehouseError
 from lakehouse.formats import SNIFF_BYTES, ManyFilesFormat, recognise
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
 from lakehouse.sources.content import (
     ARCHIVE_DEPTH,

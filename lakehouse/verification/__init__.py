@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lakehouse.errors import UserError
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.maintenance.inspection import inspect_table
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.metadata.settings import check as same_policy

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.privacy.keys import MAX_FILE_BYTES, key_id_of
+from lakehouse.privacy.keys.secret import MAX_FILE_BYTES, key_id_of
 from lakehouse.storage.maintenance.inspection import (
     TableState,
     own_name,

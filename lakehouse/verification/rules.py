@@ -13,13 +13,19 @@ import pyarrow.parquet as pq
 
 from lakehouse.definitions.code_systems import shape_of
 from lakehouse.definitions.tables import Column, Table
-from lakehouse.privacy.actions import SHIFTED_FROM
-from lakehouse.privacy.ages import TOP_AGE
-from lakehouse.privacy.answers import answer_columns, asked, over_90, question_of, years
 from lakehouse.privacy.columns import whole
-from lakehouse.privacy.policy import Policy
-from lakehouse.privacy.shapes import code_shaped, place_shaped
-from lakehouse.privacy.zip3 import populous
+from lakehouse.privacy.identity.ages import TOP_AGE
+from lakehouse.privacy.rules.actions import SHIFTED_FROM
+from lakehouse.privacy.rules.code_patterns import code_shaped, place_shaped
+from lakehouse.privacy.rules.identifying_results import (
+    answer_columns,
+    asked,
+    over_90,
+    question_of,
+    years,
+)
+from lakehouse.privacy.rules.policy import Policy
+from lakehouse.privacy.rules.postal import populous
 
 Broken = Callable[[pa.Array, pa.Array | None], pa.Array]
 """(values, values of the column that governs them) -> where the rule is broken; null passes."""

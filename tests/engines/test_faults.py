@@ -15,8 +15,8 @@ import pytest
 
 import lakehouse
 from lakehouse.errors import CommitError, LakehouseError
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 

@@ -20,7 +20,7 @@ from lakehouse.pipeline.engine import Job, Work
 from lakehouse.pipeline.progress import Quiet
 from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.reports import Tally
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
@@ -151,7 +151,7 @@ def test_an_error_in_a_worker_is_the_error_of_the_call(
     warehouse = new_warehouse()
     empty = rows_of(warehouse)
     from lakehouse.engines import ray as engine
-    from lakehouse.privacy.keys import KEY_FILE  # noqa: F401 - the fixture has set it
+    from lakehouse.privacy.keys.secret import KEY_FILE  # noqa: F401 - the fixture has set it
 
     with IngestTransaction(warehouse, "test") as transaction:
         key = Path(__import__("os").environ["LAKEHOUSE_KEY_FILE"])

@@ -18,8 +18,8 @@ from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.header import looks_like_dicom
 from lakehouse.formats.dicom.window import Unreadable
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -28,9 +28,9 @@ from lakehouse.export import Options, export_dicom
 from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.identity import new_uid, offset_days, pseudonym
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 TOKENS = (b"CANARY", b"1.2.826.77", b"19581231", b"20240229")
@@ -204,7 +204,7 @@ def test_it_is_the_same_again_and_in_another_process(tmp_path: Path, key_file: P
     path.unlink()
     program = (
         "import sys; from pathlib import Path; from lakehouse.export import export_dicom;"
-        "from lakehouse.privacy.keys import Secret;"
+        "from lakehouse.privacy.keys.secret import Secret;"
         "export_dicom(sys.argv[1], sys.argv[2], Secret.load(Path(sys.argv[3])))"
     )
     places = (tmp_path / "in" / "2", tmp_path / "two", key_file)

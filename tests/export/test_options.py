@@ -14,8 +14,8 @@ from small_objects import an_object, exported, save
 
 import lakehouse
 from lakehouse.cli import run
-from lakehouse.privacy.identity import pseudonym
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import pseudonym
+from lakehouse.privacy.keys.secret import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

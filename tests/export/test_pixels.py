@@ -26,7 +26,7 @@ from small_objects import an_object, exported, save
 from lakehouse.errors import DefinitionError
 from lakehouse.export import Exporter, Refused, Regions, export_dicom
 from lakehouse.export.compressed_frames import strip_riders
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

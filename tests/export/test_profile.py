@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 
 from lakehouse.definitions.resources import resource
 from lakehouse.export import ObjectDeidentifier, Options
-from lakehouse.privacy.identity import new_uid, offset_days
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days
+from lakehouse.privacy.keys.secret import Secret
 
 COLUMNS = {
     "uids": "rtnUIDsOpt",

@@ -17,7 +17,7 @@ from lakehouse.export import ObjectDeidentifier, Options
 from lakehouse.export.dummies import cleaned_text
 from lakehouse.export.elements import is_known
 from lakehouse.export.profile import row_of
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 
 TEXT = {"AE", "CS", "SH", "LO", "ST", "LT", "UC", "UR", "UT", "PN"}
 BYTES = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"}

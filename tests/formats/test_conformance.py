@@ -20,8 +20,8 @@ from lakehouse.batch import ENCODED, RawBatch, Source, conform, rejects_table
 from lakehouse.definitions.tables import load_tables
 from lakehouse.formats import SNIFF_BYTES, Format, ManyFilesFormat, formats, recognise
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.quality import validate
 
 N_SAMPLES = 12

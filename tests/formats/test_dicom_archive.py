@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import lakehouse
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 
 

@@ -19,7 +19,7 @@ from pydicom.multival import MultiValue
 from lakehouse.batch import RawBatch, Source
 from lakehouse.definitions.resources import resource
 from lakehouse.formats.dicom import FORMAT
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 
 SPEC = tomllib.loads((resource("catalog/dicom") / "imaging_instances.toml").read_text())["columns"]

@@ -13,7 +13,7 @@ from lakehouse.errors import DefinitionError
 from lakehouse.export.object_deidentifier import ObjectDeidentifier
 from lakehouse.formats.dicom import FORMAT, devices
 from lakehouse.formats.dicom.devices import add_site_devices, is_maker, is_model
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 
 MAKERS = """SIEMENS|Siemens Healthineers|GE MEDICAL SYSTEMS|G.E. Medical Systems|GE Marquette
 Philips|Philips Medical Systems, Inc.|TOSHIBA_MEC|Canon Medical Systems Corporation|HITACHI, Ltd.

@@ -16,8 +16,8 @@ from lakehouse.export.profile import Options, action
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.mapping import mappings
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 
 FEEDS = [(m.table, f) for m in mappings() for f in m.feeds if f.column != BIRTH_DATE]
 

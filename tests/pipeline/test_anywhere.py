@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.warehouse import Warehouse
 
 from .engines.command import finish, ingest, leftovers, start, start_command, without_runs

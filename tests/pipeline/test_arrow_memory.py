@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse.pipeline import reading
 from lakehouse.pipeline.reading import Terms, read
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.synth.writers.dicom.encode import part10

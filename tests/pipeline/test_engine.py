@@ -24,7 +24,7 @@ from lakehouse.pipeline.engine import (
     uninterrupted,
 )
 from lakehouse.pipeline.reports import FileReport, Tally
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.encryption import open_files, seal_files
 from lakehouse.sources.input_file import FileToRead
 

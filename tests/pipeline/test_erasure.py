@@ -16,8 +16,8 @@ import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
 from lakehouse.pipeline.blocks import unpack
-from lakehouse.privacy.identity import pseudonym
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.pseudonyms import pseudonym
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.maintenance.inspection import contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse

@@ -21,7 +21,7 @@ from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
 from lakehouse.pipeline.reading import Terms, read
 from lakehouse.pipeline.replay import replay
 from lakehouse.pipeline.reports import Tally
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse

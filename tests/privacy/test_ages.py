@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.privacy.ages import year_of, years_between
+from lakehouse.privacy.identity.ages import year_of, years_between
 
 EPOCH = date(1970, 1, 1).toordinal()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.query.connection.location import locate
 from lakehouse.query.connection.shell_database import prepare, shell_command
 from lakehouse.synth import tutorial

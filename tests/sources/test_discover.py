@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from lakehouse.errors import InputError
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import Opener
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import BROKEN, CUT

@@ -12,7 +12,7 @@ import pytest
 
 import lakehouse
 from lakehouse.errors import InputError
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import bounded, file_system
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse

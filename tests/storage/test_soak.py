@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.transactions import roll_forward
 from lakehouse.storage.transactions.transaction import IngestTransaction

@@ -11,7 +11,7 @@ import pytest
 import lakehouse
 from lakehouse import synth
 from lakehouse.cli import run
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from canary import build
 
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.verification import VerifyReport, verify
 
 

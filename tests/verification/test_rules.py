@@ -21,8 +21,8 @@ import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import UserError
 from lakehouse.pipeline.tombstones import tombstone
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.policy import load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.transactions.leases import machine
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification import VerifyReport, verify

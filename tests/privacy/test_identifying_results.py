@@ -15,7 +15,7 @@ from lakehouse.definitions.csv_rows import rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables, phi_class_known
 from lakehouse.privacy import Deidentifier, Secret, load_policy
-from lakehouse.privacy.answers import question_of
+from lakehouse.privacy.rules.identifying_results import question_of
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

@@ -8,7 +8,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.privacy.hmacs import digests
+from lakehouse.privacy.keys.hmac_batch import digests
 
 
 @given(

@@ -22,10 +22,10 @@ from lakehouse.definitions.code_systems import shape_of
 from lakehouse.definitions.csv_rows import rows as facts
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import Table
-from lakehouse.privacy.actions import Rows
-from lakehouse.privacy.ages import TOP_AGE
 from lakehouse.privacy.columns import Bools, distinct, mapped
-from lakehouse.privacy.policy import Policy
+from lakehouse.privacy.identity.ages import TOP_AGE
+from lakehouse.privacy.rules.actions import Rows
+from lakehouse.privacy.rules.policy import Policy
 
 QUESTIONS = ("code", "concept_code")
 """Columns that may name the question of a row."""

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import SEPARATOR
 from lakehouse.errors import InputError
-from lakehouse.privacy.hmacs import Digests, digests
-from lakehouse.privacy.keys import DIGEST_BYTES, Secret
+from lakehouse.privacy.keys.hmac_batch import Digests, digests
+from lakehouse.privacy.keys.secret import DIGEST_BYTES, Secret
 
 OFFSET_MIN = 36_525
 """Days of the least shift: 100 years."""

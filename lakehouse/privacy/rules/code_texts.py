@@ -26,7 +26,7 @@ from lakehouse.definitions.csv_rows import rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
 from lakehouse.privacy.columns import distinct
-from lakehouse.privacy.shapes import text_shaped
+from lakehouse.privacy.rules.code_patterns import text_shaped
 
 SITE_FILE = "local_codes.csv"
 """A site's own list: columns ``code_system`` (``local`` speaks for every system that is not

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.definitions.resources import resource
-from lakehouse.privacy.shapes import code_shaped, place_shaped, text_shaped
+from lakehouse.privacy.rules.code_patterns import code_shaped, place_shaped, text_shaped
 
 CODES = """2345-7|LP7787-7|386661006|E11.9|U07.1|250.00|0W9G30Z|1049502|0093-1048-01|00093104801
 0002-7597-01|99213|G0008|mg/dL|10*3/uL|mm[Hg]|{score}|207|113691|T-D3000|F-01780|RID5824|ADT^A01

@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 
 from lakehouse.errors import KeyFileError
-from lakehouse.privacy.keys import KEY_FILE, Secret
+from lakehouse.privacy.keys.secret import KEY_FILE, Secret
 
 
 def folder() -> Path:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import Table
-from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, Days, years_between
 from lakehouse.privacy.columns import Bools, Distinct, days_of, numbers
-from lakehouse.privacy.identity import normal_identities, patients
-from lakehouse.privacy.keys import Secret
+from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE, Days, years_between
+from lakehouse.privacy.identity.pseudonyms import normal_identities, patients
+from lakehouse.privacy.keys.secret import Secret
 
 PATIENT = "patient_id"
 """The column that names the patient of a row; the time line of its ``date`` columns."""

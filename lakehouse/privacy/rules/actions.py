@@ -18,8 +18,6 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import SEPARATOR
 from lakehouse.definitions.tables import Column, Table
-from lakehouse.privacy import zip3 as postal
-from lakehouse.privacy.ages import MAX_AGE, TOP_AGE, year_of, years_between
 from lakehouse.privacy.columns import (
     DAY_US,
     Bools,
@@ -30,11 +28,13 @@ from lakehouse.privacy.columns import (
     numbers,
     whole,
 )
-from lakehouse.privacy.identity import new_uids, normal_identities, pseudonyms
-from lakehouse.privacy.keys import Secret
-from lakehouse.privacy.people import PATIENT, RECORD, People, ages_at, births
-from lakehouse.privacy.shapes import code_shaped, place_shaped
-from lakehouse.privacy.terminology import Terminology
+from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE, year_of, years_between
+from lakehouse.privacy.identity.patients import PATIENT, RECORD, People, ages_at, births
+from lakehouse.privacy.identity.pseudonyms import new_uids, normal_identities, pseudonyms
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules import postal as postal
+from lakehouse.privacy.rules.code_patterns import code_shaped, place_shaped
+from lakehouse.privacy.rules.code_texts import Terminology
 
 LAST_DAY = 2_932_896
 """9999-12-31, the last day that a time may be after a shift: other readers know no later one."""

@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.definitions.csv_rows import rows
 from lakehouse.definitions.resources import resource
-from lakehouse.privacy.zip3 import is_us, zip3, zip5
+from lakehouse.privacy.rules.postal import is_us, zip3, zip5
 
 SMALL_2010 = {
     *("036", "059", "102", "202", "203", "204", "205", "369", "556", "692", "753", "772"),

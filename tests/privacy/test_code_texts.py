@@ -13,7 +13,7 @@ from lakehouse.definitions.csv_rows import rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
-from lakehouse.privacy.terminology import SITE_FILE, Terminology
+from lakehouse.privacy.rules.code_texts import SITE_FILE, Terminology
 
 EXAMPLES = {
     "loinc": "2345-7", "snomed": "386661006", "icd10cm": "E11.9", "icd10": "E11.9",

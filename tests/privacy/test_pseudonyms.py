@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lakehouse.batch import qualified
 from lakehouse.errors import InputError
 from lakehouse.privacy import Secret, new_uid, offset_days, pseudonym
-from lakehouse.privacy.identity import (
+from lakehouse.privacy.identity.pseudonyms import (
     new_uids,
     normal_identities,
     normal_text,

@@ -1,0 +1,1 @@
+"""Pseudonyms, date offsets and ages of patients."""

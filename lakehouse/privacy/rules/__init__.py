@@ -1,0 +1,1 @@
+"""What a policy does to the values of each PHI class."""
