@@ -14,7 +14,8 @@ import atheris
 
 with atheris.instrument_imports(include=["lakehouse"]):
     from lakehouse.batch import Source
-    from lakehouse.formats.hl7v2 import FORMAT, framing
+    from lakehouse.formats.hl7v2 import FORMAT
+    from lakehouse.formats.hl7v2.encoding import framing
     from lakehouse.quality import validate
 
 NEIGHBOUR = b"MSH|^~\\&|A|B|C|D|20240102||ADT^A01|LAST|P|2.5\rPID|1||42^^^H\r"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from lakehouse.batch import RawBatch, Reject, Source
-from lakehouse.formats.hl7v2.framing import (
+from lakehouse.formats.hl7v2.encoding.framing import (
     CHUNK,
     MOST_MESSAGES,
     Chunk,
@@ -63,7 +63,7 @@ class HL7v2:
 def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
     """Yield the chunks of a file, then what is wrong with the file as a whole."""
     # NumPy and Arrow's compute functions load here, so that listing formats stays quick
-    from lakehouse.formats.hl7v2.batches import BatchCounter
+    from lakehouse.formats.hl7v2.encoding.batches import BatchCounter
     from lakehouse.formats.hl7v2.parse import Part
 
     ordinal = 0

@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject, Source
-from lakehouse.formats.hl7v2.arrays import Bools, Ints
-from lakehouse.formats.hl7v2.charset import Decoded, to_utf8
-from lakehouse.formats.hl7v2.checks import across
-from lakehouse.formats.hl7v2.delimiters import Places, group, join
-from lakehouse.formats.hl7v2.fields import Fields, Finding
-from lakehouse.formats.hl7v2.framing import MOST_SEGMENTS, TOO_LARGE, Chunk
+from lakehouse.formats.hl7v2.cross_checks import across
+from lakehouse.formats.hl7v2.datatypes.fields import Fields, Finding
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
+from lakehouse.formats.hl7v2.encoding.charset import Decoded, to_utf8
+from lakehouse.formats.hl7v2.encoding.delimiters import Places, group, join
+from lakehouse.formats.hl7v2.encoding.framing import MOST_SEGMENTS, TOO_LARGE, Chunk
+from lakehouse.formats.hl7v2.encoding.segments import public_name
+from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Tokens, tag_code, tag_name
 from lakehouse.formats.hl7v2.mapping import Mapping, load_mappings
-from lakehouse.formats.hl7v2.order import out_of_order
 from lakehouse.formats.hl7v2.rows import RowBuilder, Rows
-from lakehouse.formats.hl7v2.segments import public_name
-from lakehouse.formats.hl7v2.tokens import Delimiters, Tokens, tag_code, tag_name
+from lakehouse.formats.hl7v2.segment_order import out_of_order
 
 _DESCRIPTIVE = ("file_id", "record_type", "version", "sender_application", "sender_facility")
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import PID, batches, message
 
-from lakehouse.formats.hl7v2.framing import looks_like_hl7
-from lakehouse.formats.hl7v2.tokens import PADDING, Delimiters, Tokens
+from lakehouse.formats.hl7v2.encoding.framing import looks_like_hl7
+from lakehouse.formats.hl7v2.encoding.tokens import PADDING, Delimiters, Tokens
 
 BASE = message(
     PID,

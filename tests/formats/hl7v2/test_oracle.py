@@ -22,13 +22,13 @@ import pytest
 
 from lakehouse.batch import Source
 from lakehouse.formats.hl7v2 import FORMAT
-from lakehouse.formats.hl7v2.charset import to_utf8
-from lakehouse.formats.hl7v2.columns import strings
-from lakehouse.formats.hl7v2.delimiters import delimiters_of
-from lakehouse.formats.hl7v2.fields import Fields
-from lakehouse.formats.hl7v2.framing import chunks
+from lakehouse.formats.hl7v2.datatypes.fields import Fields
+from lakehouse.formats.hl7v2.datatypes.text import strings
+from lakehouse.formats.hl7v2.encoding.charset import to_utf8
+from lakehouse.formats.hl7v2.encoding.delimiters import delimiters_of
+from lakehouse.formats.hl7v2.encoding.framing import chunks
+from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Tokens
 from lakehouse.formats.hl7v2.mapping import Path, load_mappings
-from lakehouse.formats.hl7v2.tokens import Delimiters, Tokens
 from lakehouse.quality import validate
 
 REASONS = {

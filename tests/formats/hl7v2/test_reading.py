@@ -14,8 +14,8 @@ from reading import MSH, PID, batches, message, rejects, rows
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.hl7v2 import FORMAT
-from lakehouse.formats.hl7v2.framing import chunks, looks_like_hl7
-from lakehouse.formats.hl7v2.tokens import Tokens
+from lakehouse.formats.hl7v2.encoding.framing import chunks, looks_like_hl7
+from lakehouse.formats.hl7v2.encoding.tokens import Tokens
 from lakehouse.quality import validate
 
 TWO = message(PID) + message(PID).replace("C1", "C2")
@@ -352,7 +352,8 @@ def test_limits_on_what_is_parsed_together_change_no_row(
     monkeypatch: pytest.MonkeyPatch, n: int
 ) -> None:
     from lakehouse.formats import hl7v2
-    from lakehouse.formats.hl7v2 import framing, parse
+    from lakehouse.formats.hl7v2 import parse
+    from lakehouse.formats.hl7v2.encoding import framing
 
     data = "[SOM]".join([message(PID, LINE.strip()), message(PID).rstrip(), TWO * 4, TWO])
     whole = _facts(batches(data))

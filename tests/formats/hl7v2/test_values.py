@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reading import MSH, PID, message, rejects, rows
 
-from lakehouse.formats.hl7v2.columns import number_parts, unescape
-from lakehouse.formats.hl7v2.tokens import Delimiters
-from lakehouse.formats.hl7v2.values import reference_range
+from lakehouse.formats.hl7v2.datatypes.observation_value import reference_range
+from lakehouse.formats.hl7v2.datatypes.text import number_parts, unescape
+from lakehouse.formats.hl7v2.encoding.tokens import Delimiters
 
 OBX = "OBX|1|{kind}|2345-7^Glucose^LN||{value}|{unit}|{range}|H|||{status}|||20240101"
 

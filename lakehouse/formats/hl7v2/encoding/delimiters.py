@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.formats.hl7v2.arrays import stretches
-from lakehouse.formats.hl7v2.tokens import SEGMENT_ENDS, Delimiters
+from lakehouse.formats.hl7v2.encoding.buffers import stretches
+from lakehouse.formats.hl7v2.encoding.tokens import SEGMENT_ENDS, Delimiters
 
 Places: TypeAlias = npt.NDArray[np.int64]
 """Where messages begin in a buffer."""

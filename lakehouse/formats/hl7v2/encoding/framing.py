@@ -17,8 +17,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.formats.hl7v2.arrays import Bools
-from lakehouse.formats.hl7v2.documents import Documents, Gaps
+from lakehouse.formats.hl7v2.encoding.buffers import Bools
+from lakehouse.formats.hl7v2.encoding.documents import Documents, Gaps
 
 CHUNK = 8 * 2**20
 """Bytes read at a time: large enough that a column of some thousand rows pays for the call that

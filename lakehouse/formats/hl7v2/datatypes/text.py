@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.formats.hl7v2.arrays import Bools, Ints
-from lakehouse.formats.hl7v2.tokens import Delimiters, Ranges, Tokens
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
+from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Ranges, Tokens
 
 _QUOTE = ord('"')
 

@@ -17,11 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import qualified
-from lakehouse.formats.hl7v2.arrays import Bools, Ints
-from lakehouse.formats.hl7v2.columns import explicit_null, look_up, map_distinct, numbers, strings
+from lakehouse.formats.hl7v2.datatypes.text import (
+    explicit_null,
+    look_up,
+    map_distinct,
+    numbers,
+    strings,
+)
+from lakehouse.formats.hl7v2.datatypes.times import Times, times
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
+from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens, tag_code
 from lakehouse.formats.hl7v2.mapping import Path, code_set
-from lakehouse.formats.hl7v2.times import Times, times
-from lakehouse.formats.hl7v2.tokens import Ranges, Tokens, tag_code
 
 PUBLIC_SYSTEMS = frozenset(
     {

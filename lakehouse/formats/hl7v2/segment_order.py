@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 
 from lakehouse.definitions.resources import resource
-from lakehouse.formats.hl7v2.arrays import Ints
-from lakehouse.formats.hl7v2.fields import Fields, Finding
+from lakehouse.formats.hl7v2.datatypes.fields import Fields, Finding
+from lakehouse.formats.hl7v2.encoding.buffers import Ints
 
 
 @cache

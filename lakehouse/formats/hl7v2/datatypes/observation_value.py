@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.formats.hl7v2.arrays import Bools
-from lakehouse.formats.hl7v2.columns import map_distinct, number_parts, strings
-from lakehouse.formats.hl7v2.fields import Fields
+from lakehouse.formats.hl7v2.datatypes.fields import Fields
+from lakehouse.formats.hl7v2.datatypes.text import map_distinct, number_parts, strings
+from lakehouse.formats.hl7v2.datatypes.times import Times, times
+from lakehouse.formats.hl7v2.encoding.buffers import Bools
+from lakehouse.formats.hl7v2.encoding.tokens import Ranges, tag_code
 from lakehouse.formats.hl7v2.mapping import Path
-from lakehouse.formats.hl7v2.times import Times, times
-from lakehouse.formats.hl7v2.tokens import Ranges, tag_code
 
 _TYPE, _UNIT = Path("OBX", 2), Path("OBX", 6, 1)
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.formats.hl7v2.arrays import Bools, Bytes, Ints, counted, stretches
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Bytes, Ints, counted, stretches
 
 PADDING = 64
 """Bytes after the data that a look-ahead may touch without leaving the buffer."""

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from lakehouse.batch import Reject
-from lakehouse.formats.hl7v2.framing import Chunk
+from lakehouse.formats.hl7v2.encoding.framing import Chunk
 
 # HL7 v2.9 ch. 2.14.2 (BHS), 2.14.3 (BTS), 2.14.7 (FHS), 2.14.8 (FTS)
 _HEADER = re.compile(rb"(?:(?<=[\r\n\x0b\x1c])|\A)(FHS|BHS|BTS|FTS)([^A-Za-z0-9\s])?([^\r\n]*)")

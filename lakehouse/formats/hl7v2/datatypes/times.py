@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.formats.hl7v2.arrays import Bools, Bytes, Ints, stretches
-from lakehouse.formats.hl7v2.columns import explicit_null
-from lakehouse.formats.hl7v2.tokens import Ranges, Tokens
+from lakehouse.formats.hl7v2.datatypes.text import explicit_null
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Bytes, Ints, stretches
+from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens
 
 Places: TypeAlias = npt.NDArray[np.int64]
 

@@ -1,0 +1,1 @@
+"""From fields to Arrow arrays: paths, text, times, values of observations."""

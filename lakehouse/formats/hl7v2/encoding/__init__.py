@@ -1,0 +1,1 @@
+"""From bytes to segments: framing, character sets, delimiters, tokens."""
