@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.export.dummies import LOCAL_SCHEME, REMOVED
-from lakehouse.formats.dicom.concepts import is_public, meaning
+from lakehouse.formats.dicom.vocabulary.concepts import is_public, meaning
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -9,7 +9,7 @@ from typing import Any
 
 from lakehouse.definitions.resources import resource
 from lakehouse.export.profile import data_rows
-from lakehouse.formats.dicom.values import age_years
+from lakehouse.formats.dicom.encoding.values import age_years
 from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE
 
 REMOVED = "REMOVED"

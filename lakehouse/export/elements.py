@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.export.dummies import is_utc_offset
-from lakehouse.formats.dicom.harmless import has_form, passes, rule_of
+from lakehouse.formats.dicom.vocabulary.safe_values import has_form, passes, rule_of
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement

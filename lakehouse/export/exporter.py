@@ -21,10 +21,10 @@ from lakehouse.export.object_deidentifier import ObjectDeidentifier, identity
 from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
 from lakehouse.export.profile import Options
 from lakehouse.export.unused_bits import clear_unused_bits
-from lakehouse.formats.dicom.directory import DIRECTORY
-from lakehouse.formats.dicom.header import inflated_size, looks_like_dicom, read_header
-from lakehouse.formats.dicom.values import quiet
-from lakehouse.formats.dicom.window import Unreadable
+from lakehouse.formats.dicom.encoding.dicomdir import DIRECTORY
+from lakehouse.formats.dicom.encoding.header import inflated_size, looks_like_dicom, read_header
+from lakehouse.formats.dicom.encoding.values import quiet
+from lakehouse.formats.dicom.encoding.window import Unreadable
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import BrokenContent, Opener
@@ -237,7 +237,7 @@ def export_dicom(
         import pydicom  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError.for_extra("Exporting DICOM", "dicom") from None
-    from lakehouse.formats.dicom.devices import add_site_devices
+    from lakehouse.formats.dicom.vocabulary.devices import add_site_devices
 
     add_site_devices(tuple(mappings))
     folder = Path(target)

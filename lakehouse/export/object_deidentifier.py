@@ -19,8 +19,8 @@ from lakehouse.export import code_items, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private_elements import SafePrivate
 from lakehouse.export.profile import Options, action, data_rows
-from lakehouse.formats.dicom.harmless import has_form
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
+from lakehouse.formats.dicom.vocabulary.safe_values import has_form
 from lakehouse.privacy.identity.pseudonyms import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lakehouse.definitions.resources import resource
 from lakehouse.export.elements import fits, values_of
 from lakehouse.export.profile import data_rows
-from lakehouse.formats.dicom.devices import is_product
-from lakehouse.formats.dicom.terms import is_term
+from lakehouse.formats.dicom.vocabulary.devices import is_product
+from lakehouse.formats.dicom.vocabulary.terms import is_term
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement

@@ -15,8 +15,8 @@ from lakehouse.batch import Source
 from lakehouse.definitions.tables import load_tables
 from lakehouse.export import Exporter, Options, Refused
 from lakehouse.formats.dicom import FORMAT
-from lakehouse.formats.dicom.header import looks_like_dicom
-from lakehouse.formats.dicom.window import Unreadable
+from lakehouse.formats.dicom.encoding.header import looks_like_dicom
+from lakehouse.formats.dicom.encoding.window import Unreadable
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy

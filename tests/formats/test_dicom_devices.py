@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from lakehouse.batch import Source
 from lakehouse.errors import DefinitionError
 from lakehouse.export.object_deidentifier import ObjectDeidentifier
-from lakehouse.formats.dicom import FORMAT, devices
-from lakehouse.formats.dicom.devices import add_site_devices, is_maker, is_model
+from lakehouse.formats.dicom import FORMAT
+from lakehouse.formats.dicom.vocabulary import devices
+from lakehouse.formats.dicom.vocabulary.devices import add_site_devices, is_maker, is_model
 from lakehouse.privacy.keys.secret import Secret
 
 MAKERS = """SIEMENS|Siemens Healthineers|GE MEDICAL SYSTEMS|G.E. Medical Systems|GE Marquette

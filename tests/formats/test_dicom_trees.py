@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.dicom import FORMAT
-from lakehouse.formats.dicom.concepts import is_public
-from lakehouse.formats.dicom.dose import converted
+from lakehouse.formats.dicom.content.dose import converted
+from lakehouse.formats.dicom.vocabulary.concepts import is_public
 from lakehouse.synth.writers.dicom.dose import DOSE_REPORT, content
 from lakehouse.synth.writers.dicom.encode import part10
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.errors import MissingExtraError
-from lakehouse.formats.dicom.header import looks_like_dicom
+from lakehouse.formats.dicom.encoding.header import looks_like_dicom
 
 
 class DICOMFormat:
@@ -37,7 +37,7 @@ class DICOMFormat:
 
     def references(self, stream: BinaryIO) -> list[tuple[str, ...]]:
         """Return the files that a DICOMDIR names, each as the parts of its path."""
-        from lakehouse.formats.dicom.directory import referenced_files
+        from lakehouse.formats.dicom.encoding.dicomdir import referenced_files
 
         return referenced_files(stream)
 

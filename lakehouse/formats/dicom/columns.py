@@ -12,11 +12,8 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject
 from lakehouse.definitions.tables import load_tables
-from lakehouse.formats.dicom.concepts import is_public
-from lakehouse.formats.dicom.harmless import passes
-from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
-from lakehouse.formats.dicom.record import Record, empty
-from lakehouse.formats.dicom.values import (
+from lakehouse.formats.dicom.encoding.elements import tag_name
+from lakehouse.formats.dicom.encoding.values import (
     age_years,
     checked_date,
     checked_time,
@@ -30,7 +27,10 @@ from lakehouse.formats.dicom.values import (
     parts,
     text,
 )
-from lakehouse.formats.dicom.walk import tag_name
+from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
+from lakehouse.formats.dicom.record import Record, empty
+from lakehouse.formats.dicom.vocabulary.concepts import is_public
+from lakehouse.formats.dicom.vocabulary.safe_values import passes
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000

@@ -19,7 +19,7 @@ from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.formats.dicom.walk import dictionary_vr
+from lakehouse.formats.dicom.encoding.elements import dictionary_vr
 
 SHARED_GROUPS, FIRST_FRAME = 0x52009229, 0x52009230
 FRAME = "Frame"
@@ -122,7 +122,7 @@ def _beside(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _rule(phi: str, key: Key, options: Mapping[str, Any]) -> str | None:
     """Return the rule for the values of a column of codes."""
-    from lakehouse.formats.dicom.harmless import rule_of
+    from lakehouse.formats.dicom.vocabulary.safe_values import rule_of
 
     if phi != "code" or "values" in options or "names" in options:
         return None

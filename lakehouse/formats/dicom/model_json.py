@@ -14,10 +14,10 @@ from functools import cache
 from typing import Any, BinaryIO
 
 from lakehouse.batch import Source
+from lakehouse.formats.dicom.encoding.elements import MAX_DEPTH
+from lakehouse.formats.dicom.encoding.values import parts
+from lakehouse.formats.dicom.encoding.window import Unreadable
 from lakehouse.formats.dicom.record import Item, Record
-from lakehouse.formats.dicom.values import parts
-from lakehouse.formats.dicom.walk import MAX_DEPTH
-from lakehouse.formats.dicom.window import Unreadable
 
 _MODEL = re.compile(rb'"[0-9A-Fa-f]{8}"\s*:\s*\{\s*"(?:vr|Value|BulkDataURI|InlineBinary)"')
 _FLAT = re.compile(rb'"(?:study|series|sop)_instance_uid"|"(?:Study|Series|SOP)InstanceUID"')
@@ -106,8 +106,8 @@ def _record(found: Any, source: Source, ordinal: int) -> Record:
 
 @cache
 def _known() -> frozenset[int]:
+    from lakehouse.formats.dicom.content.rows import tree_tags
     from lakehouse.formats.dicom.mapping import wanted
-    from lakehouse.formats.dicom.trees import tree_tags
 
     return frozenset(wanted() | tree_tags())
 

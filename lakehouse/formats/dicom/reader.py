@@ -11,15 +11,15 @@ from typing import BinaryIO, cast
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats import SNIFF_BYTES
 from lakehouse.formats.dicom.columns import tables
-from lakehouse.formats.dicom.devices import add_site_devices
-from lakehouse.formats.dicom.directory import DIRECTORY
-from lakehouse.formats.dicom.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.content.rows import TreeRows, tree_tags
+from lakehouse.formats.dicom.encoding.dicomdir import DIRECTORY
+from lakehouse.formats.dicom.encoding.elements import tag_name
+from lakehouse.formats.dicom.encoding.header import looks_like_dicom, read_header
+from lakehouse.formats.dicom.encoding.window import MAX_VALUE, Unreadable
 from lakehouse.formats.dicom.mapping import wanted
 from lakehouse.formats.dicom.model_json import looks_like_json, read_json
 from lakehouse.formats.dicom.record import Record, from_header
-from lakehouse.formats.dicom.trees import TreeRows, tree_tags
-from lakehouse.formats.dicom.walk import tag_name
-from lakehouse.formats.dicom.window import MAX_VALUE, Unreadable
+from lakehouse.formats.dicom.vocabulary.devices import add_site_devices
 
 BATCH_RECORDS = 2_000
 """Records a batch: some ten megabytes of header values."""

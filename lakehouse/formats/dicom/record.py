@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from lakehouse.batch import Source
-from lakehouse.formats.dicom.header import CHARACTER_SET, Header
+from lakehouse.formats.dicom.encoding.elements import items
+from lakehouse.formats.dicom.encoding.header import CHARACTER_SET, Header
+from lakehouse.formats.dicom.encoding.values import TEXT, Value, decode, parts, text
 from lakehouse.formats.dicom.mapping import FIRST_FRAME, SHARED_GROUPS, Key, paths
-from lakehouse.formats.dicom.values import TEXT, Value, decode, parts, text
-from lakehouse.formats.dicom.walk import items
 
 Item = dict[int, tuple[bytes, Any]]
 """Elements of one item: VR and value by tag; the value of a sequence is a list of items."""

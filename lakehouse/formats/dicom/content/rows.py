@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import load_tables
-from lakehouse.formats.dicom import radiotherapy, reports
-from lakehouse.formats.dicom.branches import COMMON, Branch, Row, tag
+from lakehouse.formats.dicom.content import radiotherapy, reports
+from lakehouse.formats.dicom.content.items import COMMON, Branch, Row, tag
+from lakehouse.formats.dicom.encoding.elements import dictionary_vr
 from lakehouse.formats.dicom.record import Record
-from lakehouse.formats.dicom.walk import dictionary_vr
 
 
 @cache

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.definitions.tables import load_tables
-from lakehouse.formats.dicom import values
-from lakehouse.formats.dicom.concepts import has_own_texts, is_public, meaning
-from lakehouse.formats.dicom.harmless import passes, rule_of
+from lakehouse.formats.dicom.encoding import values
+from lakehouse.formats.dicom.encoding.elements import dictionary_vr, tag_name
 from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, names, qualified
 from lakehouse.formats.dicom.record import Item, Record
-from lakehouse.formats.dicom.walk import dictionary_vr, tag_name
+from lakehouse.formats.dicom.vocabulary.concepts import has_own_texts, is_public, meaning
+from lakehouse.formats.dicom.vocabulary.safe_values import passes, rule_of
 
 T = TypeVar("T")
 Row = dict[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from lakehouse.formats.dicom.header import read_header
-from lakehouse.formats.dicom.values import parts
-from lakehouse.formats.dicom.walk import items
-from lakehouse.formats.dicom.window import Unreadable
+from lakehouse.formats.dicom.encoding.elements import items
+from lakehouse.formats.dicom.encoding.header import read_header
+from lakehouse.formats.dicom.encoding.values import parts
+from lakehouse.formats.dicom.encoding.window import Unreadable
 
 DIRECTORY = "1.2.840.10008.1.3.10"
 _CLASS, _RECORDS, _FILE = 0x00020002, 0x00041220, 0x00041500

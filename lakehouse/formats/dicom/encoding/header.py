@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
-from lakehouse.formats.dicom.walk import LONG, SHORT, Elements, Level, walk
-from lakehouse.formats.dicom.window import Inflated, Unreadable, Window
+from lakehouse.formats.dicom.encoding.elements import LONG, SHORT, Elements, Level, walk
+from lakehouse.formats.dicom.encoding.window import Inflated, Unreadable, Window
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"

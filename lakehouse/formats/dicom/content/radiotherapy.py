@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lakehouse.batch import SEPARATOR
-from lakehouse.formats.dicom.branches import Branch, Row, common
+from lakehouse.formats.dicom.content.items import Branch, Row, common
 from lakehouse.formats.dicom.mapping import keyword_tag
 
 TAGS = """BeamSequence IonBeamSequence ApplicationSetupSequence FractionGroupSequence

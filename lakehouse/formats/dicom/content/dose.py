@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
-from lakehouse.formats.dicom.branches import Branch, Row, common
+from lakehouse.formats.dicom.content.items import Branch, Row, common
 
 CONTAINERS: Mapping[str, tuple[str, str]] = {
     "113819": ("event", "ct"),

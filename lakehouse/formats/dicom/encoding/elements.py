@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
 
-from lakehouse.formats.dicom.window import MAX_PLAIN, MAX_VALUE, Unreadable, Window
+from lakehouse.formats.dicom.encoding.window import MAX_PLAIN, MAX_VALUE, Unreadable, Window
 
 Element = tuple[bytes, bytes]
 """VR and value as stored, little endian; a sequence is the bytes of its items."""

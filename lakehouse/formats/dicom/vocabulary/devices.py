@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
-from lakehouse.formats.dicom.terms import MAX_WORDS, is_known_text
+from lakehouse.formats.dicom.vocabulary.terms import MAX_WORDS, is_known_text
 
 LIST = "devices.csv"
 """The list, ours or the one in a site's folder of mappings: ``word``, ``kind``."""

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 from lakehouse.definitions.code_systems import shape_of
 from lakehouse.formats.dicom.mapping import names
-from lakehouse.formats.dicom.terms import is_known_text
+from lakehouse.formats.dicom.vocabulary.terms import is_known_text
 
 _KIND = re.compile(r" \([a-z /]+\)$")  # SNOMED CT: "(body structure)"
 _SNOMED_RT = ("SRT", "SNM3", "99SDM")

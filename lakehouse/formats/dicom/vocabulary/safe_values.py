@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from lakehouse.formats.dicom.devices import is_maker, is_model
-from lakehouse.formats.dicom.terms import is_known_text, is_term
+from lakehouse.formats.dicom.vocabulary.devices import is_maker, is_model
+from lakehouse.formats.dicom.vocabulary.terms import is_known_text, is_term
 
 _FORMS = {
     "DS": re.compile(r"[+-]?(?:\d{1,16}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lakehouse.formats.dicom.branches import Branch, Row, common
-from lakehouse.formats.dicom.dose import events
+from lakehouse.formats.dicom.content.dose import events
+from lakehouse.formats.dicom.content.items import Branch, Row, common
 from lakehouse.formats.dicom.mapping import keyword_tag, names
 
 TAGS = """ContentSequence ConceptNameCodeSequence ValueType ContentTemplateSequence CompletionFlag

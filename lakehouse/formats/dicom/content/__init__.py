@@ -1,0 +1,1 @@
+"""Content trees: structured reports, dose reports, radiotherapy objects."""

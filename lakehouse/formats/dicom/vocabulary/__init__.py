@@ -1,0 +1,1 @@
+"""Words of DICOM: dictionary, defined terms, devices, concepts, values that identify no one."""
