@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from lakehouse.cli import add, ask, keep, send
+from lakehouse.cli import admin, export, load, query
 from lakehouse.cli.app import app
 from lakehouse.errors import LakehouseError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import (
     ASK,
     DEFAULT_WAREHOUSE,
@@ -20,7 +20,7 @@ from lakehouse.cli.app import (
     app,
     example,
 )
-from lakehouse.cli.explain import save as save_text
+from lakehouse.cli.lineage import save as save_text
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def cohort(
         warehouse, as_of=as_of, catalog=catalog, codes=codes or (), views=views or ()
     ) as lake:
         if name is None:
-            show.table(("cohort",), [(saved,) for saved in lake.cohort.names()])
+            output.table(("cohort",), [(saved,) for saved in lake.cohort.names()])
             return
         if not asked and not without:
             found: Cohort | SavedCohort = lake.cohort.load(name)
@@ -112,9 +112,9 @@ def cohort(
         if svg is not None:
             save_text(svg, found.picture())
         if output is not None:
-            show.write(found.rows(), None, output, 0)
+            output.write(found.rows(), None, output, 0)
         if save:
-            show.note(f"Saved as {_to_save(found).save()}.")
+            output.note(f"Saved as {_to_save(found).save()}.")
 
 
 def _to_save(found: Cohort | SavedCohort) -> Cohort:
@@ -125,7 +125,7 @@ def _to_save(found: Cohort | SavedCohort) -> Cohort:
 
 def _tell(found: Cohort | SavedCohort) -> None:
     rows = found.attrition().to_pylist()
-    show.table(
+    output.table(
         ("step", "asks", "patients", "lost"),
         [(r["step"], r["asks"], r["n_patients"], r["lost"]) for r in rows],
         title=found.name,
@@ -135,8 +135,8 @@ def _tell(found: Cohort | SavedCohort) -> None:
 def _diff(lake: Lakehouse, name: str) -> None:
     changed = lake.cohort.load(name).diff().to_pylist()
     if not changed:
-        show.note("Nothing changed since it was saved.")
-    show.table(
+        output.note("Nothing changed since it was saved.")
+    output.table(
         ("patient", "change", "index then", "index now", "definition"),
         [tuple(r.values()) for r in changed],
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import ASK, Views, app, example
 
 
@@ -42,5 +42,5 @@ def save(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise show.unwritable(path, error) from None
-    show.note(f"Wrote {path}.")
+        raise output.unwritable(path, error) from None
+    output.note(f"Wrote {path}.")

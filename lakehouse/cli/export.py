@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, KeyFile, Warehouse, app, example
 
 export = typer.Typer(
@@ -100,9 +100,9 @@ def dicom(
             authority=opened.settings.authority if authority is None else authority,
             mappings=mappings or (),
         )
-    show.note(f"Exported [bold]{report.n_exported:,}[/bold] of {report.n_files:,} files.")
+    output.note(f"Exported [bold]{report.n_exported:,}[/bold] of {report.n_files:,} files.")
     refused = [
         (status, reason, n) for (status, reason), n in sorted(report.outcomes.items()) if reason
     ]
     if refused:
-        show.table(("status", "why", "files"), refused)
+        output.table(("status", "why", "files"), refused)

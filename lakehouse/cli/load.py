@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import (
     DATA,
     DEFAULT_WAREHOUSE,
@@ -81,18 +81,18 @@ def init(
 
 
 def _say_made(made: Made) -> None:
-    show.note(
+    output.note(
         f"Made the warehouse [bold]{made.path}[/bold] (profile {made.profile}, "
         f"{made.n_tables} tables)."
     )
     if made.key_is_new:
-        show.note(
+        output.note(
             f"Made its key [bold]{made.key_file}[/bold]. Back it up apart from the warehouse: "
             "without it no later file can be joined to these patients, and with it records can be "
             "traced."
         )
     else:
-        show.note(f"Its key is [bold]{made.key_file}[/bold].")
+        output.note(f"Its key is [bold]{made.key_file}[/bold].")
 
 
 @app.command(
@@ -159,26 +159,26 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
 
 
 def _report(report: IngestReport, form: str | None) -> None:
-    show.completed(report.recovered)
+    output.completed(report.recovered)
     _say_unrecognised(report.unrecognised, form)
     if report.n_hidden:
-        passed = show.counted(report.n_hidden, "name")
-        show.note(f"Passed over {passed} beginning with a dot.")
+        passed = output.counted(report.n_hidden, "name")
+        output.note(f"Passed over {passed} beginning with a dot.")
     if report.n_dangling:
-        passed = show.counted(report.n_dangling, "link")
-        show.note(f"[yellow]Passed over {passed} leading nowhere.[/yellow]")
+        passed = output.counted(report.n_dangling, "link")
+        output.note(f"[yellow]Passed over {passed} leading nowhere.[/yellow]")
     if report.n_unreadable:
-        unread = show.counted(report.n_unreadable, "file")
-        show.note(f"[yellow]Could not be read to the end: {unread}.[/yellow]")
+        unread = output.counted(report.n_unreadable, "file")
+        output.note(f"[yellow]Could not be read to the end: {unread}.[/yellow]")
     if report.ingest_id is None:
-        known = f": {show.counted(report.n_known, 'file')} known already"
-        show.note(f"Nothing new{known if report.n_known else ''}.")
+        known = f": {output.counted(report.n_known, 'file')} known already"
+        output.note(f"Nothing new{known if report.n_known else ''}.")
         return
     known = f", {report.n_known:,} known already" if report.n_known else ""
     speed = report.bytes / 1e6 / max(report.seconds, 1e-9)
-    show.note(
-        f"Ingested [bold]{show.counted(report.n_records, 'record')}[/bold] of "
-        f"{show.counted(report.n_files, 'file')}{known} "
+    output.note(
+        f"Ingested [bold]{output.counted(report.n_records, 'record')}[/bold] of "
+        f"{output.counted(report.n_files, 'file')}{known} "
         f"in {report.seconds:.1f} s ({speed:,.1f} MB/s, engine {report.engine})."
     )
     _rows_added(report)
@@ -186,11 +186,11 @@ def _report(report: IngestReport, form: str | None) -> None:
 
 def _rows_added(report: IngestReport) -> None:
     rows = {n: c for n, c in report.rows.items() if c}
-    show.table(("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]))
+    output.table(("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]))
     if report.n_rejects or report.n_warnings:
-        rejected = f"{show.counted(report.n_rejects, 'record')} rejected"
-        warned = show.counted(report.n_warnings, "warning")
-        show.note(f"[yellow]{rejected}, {warned}[/yellow]: see lakehouse rejects")
+        rejected = f"{output.counted(report.n_rejects, 'record')} rejected"
+        warned = output.counted(report.n_warnings, "warning")
+        output.note(f"[yellow]{rejected}, {warned}[/yellow]: see lakehouse rejects")
 
 
 SHOWN = 5
@@ -207,18 +207,18 @@ def _say_unrecognised(files: dict[str, tuple[str, bool]], form: str | None) -> N
     what = f"Not readable as {form}" if form else "Of no known format"
     own = sorted(path for path, is_own in files.values() if is_own)
     for path in own[:SHOWN]:
-        show.note(f"[yellow]{what}: {escape(path)}[/yellow]. Nothing of it is stored.")
+        output.note(f"[yellow]{what}: {escape(path)}[/yellow]. Nothing of it is stored.")
     if len(own) > SHOWN:
-        show.note(f"[yellow]{what}: {len(own) - SHOWN:,} more of the files named.[/yellow]")
+        output.note(f"[yellow]{what}: {len(own) - SHOWN:,} more of the files named.[/yellow]")
     for path in sorted({path for path, is_own in files.values() if not is_own}):
         ids = sorted(i for i, place in files.items() if place == (path, False))
-        found = f"{show.counted(len(ids), 'file')} at or below {escape(path)}"
-        show.note(
+        found = f"{output.counted(len(ids), 'file')} at or below {escape(path)}"
+        output.note(
             f"[yellow]{what}: {found}[/yellow]. Nothing of that is stored. "
             f"File ids: {_shortened(ids)}. Name the files one by one to be told which they are."
         )
     if files and not form:
-        show.note("[dim]--format NAME reads them as a format of your choice.[/dim]")
+        output.note("[dim]--format NAME reads them as a format of your choice.[/dim]")
 
 
 def _shortened(ids: list[str]) -> str:
@@ -261,10 +261,10 @@ def rejects(
                 key_file=key_file,
             )
         if report.ingest_id is None:
-            show.note("No rejected record of these files passes now.")
+            output.note("No rejected record of these files passes now.")
             return
-        stored = show.counted(report.n_records - report.n_rejects, "record")
-        show.note(f"Stored [bold]{stored}[/bold].")
+        stored = output.counted(report.n_records - report.n_rejects, "record")
+        output.note(f"Stored [bold]{stored}[/bold].")
         _rows_added(report)
         return
     _list_rejects(warehouse, catalog, warnings)
@@ -287,21 +287,25 @@ def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
         ids = sorted(row[0] for row in unknown.fetchall())
     shown = [r for r in rows if warnings or r[0] != "warning"]
     if shown:
-        show.table(("level", "rule", "where", "n", "files", "what is wrong"), shown)
+        output.table(("level", "rule", "where", "n", "files", "what is wrong"), shown)
     else:
-        show.note("No rejects.")
+        output.note("No rejects.")
     lost = {level: sum(r[3] for r in rows if r[0] == level) for level in ("file", "record", "row")}
     if any(lost.values()):
-        counts = ", ".join(show.counted(n, level) for level, n in lost.items() if n)
-        show.note(f"Not stored: [bold]{counts}[/bold]. --replay PATH tries them again after a fix.")
+        counts = ", ".join(output.counted(n, level) for level, n in lost.items() if n)
+        output.note(
+            f"Not stored: [bold]{counts}[/bold]. --replay PATH tries them again after a fix."
+        )
     if ids:
-        show.note(
+        output.note(
             f"Of no known format: {_shortened(ids)}. lakehouse ingest names those whose path is "
             "typed in full; --format NAME reads them."
         )
     n_warnings = sum(r[3] for r in rows if r[0] == "warning")
     if n_warnings and not warnings:
-        show.note(f"[dim]Also {show.counted(n_warnings, 'warning')}: --warnings lists them.[/dim]")
+        output.note(
+            f"[dim]Also {output.counted(n_warnings, 'warning')}: --warnings lists them.[/dim]"
+        )
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse formats"))
@@ -310,7 +314,7 @@ def formats() -> None:
     from lakehouse.formats import formats as found
 
     listed = sorted(found().values(), key=lambda f: f.name)
-    show.table(
+    output.table(
         ("format", "usual endings", "reads"), [(f.name, list(f.extensions), f.doc) for f in listed]
     )
 
@@ -330,10 +334,10 @@ def synth(
     """Write a synthetic hospital: made-up patients with believable lives, ready to ingest."""
     from lakehouse.synth import write
 
-    with show.progress("writing patients") as tell:
+    with output.progress("writing patients") as tell:
         counts = write(folder, patients, years, seed, form, progress=tell)
-    show.table(("what", "number"), sorted(counts.items()))
-    show.note(f"Next: [bold]lakehouse ingest {folder}[/bold]")
+    output.table(("what", "number"), sorted(counts.items()))
+    output.note(f"Next: [bold]lakehouse ingest {folder}[/bold]")
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse version"))
@@ -350,4 +354,4 @@ def version() -> None:
             rows.append((name, of(name)))
         except PackageNotFoundError:
             rows.append((name, "not installed"))
-    show.table(("package", "version"), rows)
+    output.table(("package", "version"), rows)

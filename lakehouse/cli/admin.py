@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Catalog, KeyFile, Warehouse, app, example
-from lakehouse.cli.explain import save
+from lakehouse.cli.lineage import save
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def verify(
             f"A report cannot be written as {output.suffix or 'a file without an ending'}.",
             f"Name a file that ends in {' or '.join(REPORTS)}; a browser prints the page.",
         )
-    with show.console(stderr=True).status("looking ...") as status:
+    with output.console(stderr=True).status("looking ...") as status:
         report = prove(
             warehouse,
             tokens=tokens,
@@ -78,22 +78,22 @@ def verify(
         )
     if output is not None:
         save(output, report.to_json() if output.suffix == ".json" else report.to_html())
-    show.table(
+    output.table(
         ("check", "looked at", "findings"),
         [(c.says, c.checked, len(c.findings)) for c in report.checks],
     )
     for check in report.checks:
         for finding in check.findings:
-            show.note(f"[red]{check.id}[/red]: {finding}")
+            output.note(f"[red]{check.id}[/red]: {finding}")
         for note in check.notes:
-            show.note(f"[yellow]{check.id}[/yellow]: {note}")
+            output.note(f"[yellow]{check.id}[/yellow]: {note}")
     for column in report.columns:
         if column.findings:
-            show.note(f"[red]{column.table}.{column.column}[/red]: {column.findings:,} findings")
+            output.note(f"[red]{column.table}.{column.column}[/red]: {column.findings:,} findings")
     verdict = (
         "[green]passed[/green]" if report.passed else f"[red]{report.n_findings:,} findings[/red]"
     )
-    show.note(f"{report.warehouse} (profile {report.profile}, key {report.key_id}): {verdict}.")
+    output.note(f"{report.warehouse} (profile {report.profile}, key {report.key_id}): {verdict}.")
     if not report.passed:
         raise typer.Exit(FINDINGS)
 
@@ -141,9 +141,9 @@ def forget(
         catalog=catalog,
     )
     if report.resumed:
-        show.note("Completed the erasure that had been left unfinished.")
-    show.table(("table", "rows erased"), sorted((n, c) for n, c in report.rows.items() if c))
-    show.note(
+        output.note("Completed the erasure that had been left unfinished.")
+    output.table(("table", "rows erased"), sorted((n, c) for n, c in report.rows.items() if c))
+    output.note(
         f"Erased {report.n_identities} {'identity' if report.n_identities == 1 else 'identities'}; "
         f"{report.n_rewritten} files written anew, {report.n_deleted} deleted."
     )
@@ -173,9 +173,9 @@ def maintain(
             grace=timedelta(hours=grace),
             dry_run=dry_run,
         )
-    show.completed(report.recovered)
+    output.completed(report.recovered)
     changed = [t for t in report.tables if t.before != t.after or t.deleted or t.waiting]
-    show.table(
+    output.table(
         ("table", "files", "then", "MB", "then", "snapshots", "then", "deleted", "waiting"),
         [
             (
@@ -194,9 +194,9 @@ def maintain(
     )
     freed = sum(t.deleted_bytes for t in report.tables)
     if not changed:
-        show.note("Nothing to do.")
+        output.note("Nothing to do.")
     else:
-        show.note(f"{freed / 1e6:,.1f} MB {'would be ' if dry_run else ''}freed.")
+        output.note(f"{freed / 1e6:,.1f} MB {'would be ' if dry_run else ''}freed.")
 
 
 @app.command(
@@ -222,19 +222,19 @@ def release(
     with _open(warehouse, catalog) as opened:
         if diff is not None:
             changes = releases.diff_releases(opened, *diff)
-            show.table(
+            output.table(
                 ("table", "added", "removed"),
                 [(c.table, c.added, c.removed) for c in changes if c.added or c.removed],
             )
         elif name is None:
             listed = list_releases(opened)
-            show.table(
+            output.table(
                 ("release", "made", "rows"),
                 [(r.name, r.created_at, sum(r.rows.values())) for r in listed],
             )
         elif drop:
             releases.drop_release(opened, name)
-            show.note(f"Release {name} is let go.")
+            output.note(f"Release {name} is let go.")
         else:
             made = releases.create_release(opened, name)
-            show.note(f"Release [bold]{made.name}[/bold] pins {sum(made.rows.values()):,} rows.")
+            output.note(f"Release [bold]{made.name}[/bold] pins {sum(made.rows.values()):,} rows.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.cli import show
+from lakehouse.cli import output
 from lakehouse.cli.app import (
     ASK,
     DEFAULT_WAREHOUSE,
@@ -57,7 +57,7 @@ def sql(
         typer.Option("--param", "-p", metavar="NAME=VALUE", help="A value for $NAME; repeatable."),
     ] = None,
     form: Annotated[
-        show.Format | None,
+        output.Format | None,
         typer.Option("--format", help="Default: table on a terminal, csv in a pipe."),
     ] = None,
     output: Annotated[
@@ -66,7 +66,7 @@ def sql(
     ] = None,
     rows: Annotated[
         int, typer.Option(min=0, help="Most rows of a table on a terminal; 0 for all.")
-    ] = show.SHOWN_ROWS,
+    ] = output.SHOWN_ROWS,
     min_cell: Annotated[
         int | None,
         typer.Option(
@@ -83,7 +83,7 @@ def sql(
     text = _statement(query, file)
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         found = lake.sql(text, _parameters(param or []), min_cell=min_cell)
-        show.write(found, form, output, rows)
+        output.write(found, form, output, rows)
 
 
 def _statement(query: str | None, file: Path | None) -> str:
@@ -93,7 +93,7 @@ def _statement(query: str | None, file: Path | None) -> str:
         try:
             return file.read_text(encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{file} cannot be read ({show.reason(error)}).") from None
+            raise UserError(f"{file} cannot be read ({output.reason(error)}).") from None
         except UnicodeDecodeError:
             raise UserError(f"{file} is no text in UTF-8.", "Save it as UTF-8.") from None
     if query is None and sys.stdin.isatty():
@@ -151,7 +151,7 @@ def shell(
             typer.echo(database_url(init))
             return
         if command is None and sys.stdin.isatty():
-            show.note(
+            output.note(
                 f"[bold]{len(lake.tables())} tables, {len(lake.views())} views[/bold] "
                 f"({lake.place.profile}). SHOW TABLES; DESCRIBE name; .quit"
             )
@@ -184,7 +184,9 @@ def tables(
             " UNION ALL ".join(f"SELECT '{n}', count(*) FROM {n}" for n in lake.tables())
         )
         rows = dict(counts.fetchall())
-        show.table(("table", "rows", "one row is"), [(n, rows[n], about[n]) for n in lake.tables()])
+        output.table(
+            ("table", "rows", "one row is"), [(n, rows[n], about[n]) for n in lake.tables()]
+        )
 
 
 @app.command(
@@ -227,7 +229,7 @@ def views(
     elif text:
         typer.echo("\n\n".join(f"-- {v.where}\n{v.sql};" for v in listed))
     else:
-        show.table(
+        output.table(
             ("topic", "view", "shows"),
             [
                 (v.topic, v.name, v.title + (" (limited only)" if v.requires else ""))
@@ -248,7 +250,7 @@ def _about(view: View, library: dict[str, View]) -> None:
     if view.requires:
         typer.echo("Exists under the profile limited only: it compares patients in time.")
     typer.echo(f"Reads: {', '.join(sorted(view.depends_on))}\n")
-    show.table(("column", "holds"), [(c, docs.get(c)) for c in view.columns])
+    output.table(("column", "holds"), [(c, docs.get(c)) for c in view.columns])
 
 
 def _named(name: str, library: dict[str, View]) -> View:
@@ -259,4 +261,4 @@ def _named(name: str, library: dict[str, View]) -> View:
 
 def _columns(lake: Lakehouse, name: str) -> None:
     rows = lake.describe(name).to_pylist()
-    show.table(("column", "type", "holds"), [tuple(row.values()) for row in rows])
+    output.table(("column", "type", "holds"), [tuple(row.values()) for row in rows])
