@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lakehouse.doors import LakehouseDatasink as LakehouseDatasink
+    from lakehouse.engines.ray.public import LakehouseDatasink as LakehouseDatasink
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.export import export_dicom as export_dicom
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"lakehouse.{_HOME[name]}"), name)
     if name.endswith("Datasource"):
-        return import_module("lakehouse.doors").datasource(name)
+        return import_module("lakehouse.engines.ray.public").datasource(name)
     raise AttributeError(f"module 'lakehouse' has no attribute {name!r}")
 
 
