@@ -7,9 +7,7 @@ Everything public is here and loads when it is first used: neither Ray nor DuckD
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,20 +27,20 @@ if TYPE_CHECKING:
     from lakehouse.verification import verify as verify
 
 _HOME = {
-    "IngestReport": "reports",
+    "IngestReport": "pipeline.reports",
     "Lakehouse": "query.lakehouse",
-    "LakehouseDatasink": "doors",
+    "LakehouseDatasink": "engines.ray.public",
     "LakehouseError": "errors",
     "UserError": "errors",
-    "Made": "init",
-    "evaluate_view": "query.evaluate",
+    "Made": "pipeline.create",
+    "evaluate_view": "query.views.evaluate",
     "export_dicom": "export",
-    "forget": "forget",
-    "ingest": "ingest",
-    "init": "init",
+    "forget": "pipeline.erasure",
+    "ingest": "pipeline.ingest",
+    "init": "pipeline.create",
     "open": "query.lakehouse",
-    "replay": "replay",
-    "verify": "verify",
+    "replay": "pipeline.replay",
+    "verify": "verification",
 }
 """The module of each public name."""
 
@@ -65,19 +63,3 @@ def _datasources() -> list[str]:
     from lakehouse.formats import formats, public_name
 
     return [f"{public_name(name)}Datasource" for name in formats()]
-
-
-class _Package(ModuleType):
-    """Keeps ``lakehouse.ingest`` the function when the module of that name is imported.
-
-    An import binds a submodule as an attribute of its package; for a public name that would put
-    the module in the function's place. ``from lakehouse.ingest import ...`` finds the module all
-    the same.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

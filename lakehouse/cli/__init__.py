@@ -17,11 +17,10 @@ from pathlib import Path
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from lakehouse.cli import admin, export, load, query
 from lakehouse.cli.app import app
 from lakehouse.errors import LakehouseError
 
-__all__ = ["add", "app", "ask", "keep", "main", "send"]
+__all__ = ["app", "main", "run"]
 
 INTERRUPTED = 130
 

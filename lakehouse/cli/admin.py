@@ -52,7 +52,7 @@ def verify(
         list[Path] | None,
         typer.Option(metavar="PATH", help="With --tokens: another folder to search, as logs."),
     ] = None,
-    output: Annotated[
+    file: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the report: .json, or .html to sign."),
     ] = None,
@@ -62,9 +62,9 @@ def verify(
     """Prove that the warehouse is whole and that nothing identifying is stored; exit 1 if not."""
     from lakehouse.verification import verify as prove
 
-    if output is not None and output.suffix not in REPORTS:
+    if file is not None and file.suffix not in REPORTS:
         raise UserError(
-            f"A report cannot be written as {output.suffix or 'a file without an ending'}.",
+            f"A report cannot be written as {file.suffix or 'a file without an ending'}.",
             f"Name a file that ends in {' or '.join(REPORTS)}; a browser prints the page.",
         )
     with output.console(stderr=True).status("looking ...") as status:
@@ -76,8 +76,8 @@ def verify(
             catalog=catalog,
             progress=lambda what: status.update(f"looking at {what} ..."),
         )
-    if output is not None:
-        save(output, report.to_json() if output.suffix == ".json" else report.to_html())
+    if file is not None:
+        save(file, report.to_json() if file.suffix == ".json" else report.to_html())
     output.table(
         ("check", "looked at", "findings"),
         [(c.says, c.checked, len(c.findings)) for c in report.checks],

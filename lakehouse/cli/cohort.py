@@ -67,7 +67,7 @@ def cohort(
     diff: Annotated[bool, typer.Option("--diff", help="What changed since it was saved.")] = False,
     text: Annotated[bool, typer.Option("--sql", help="Print its SQL.")] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw its attrition.")] = None,
-    output: Annotated[
+    file: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write its patients to a file.")
     ] = None,
     as_of: AsOf = None,
@@ -111,8 +111,8 @@ def cohort(
             _tell(found)
         if svg is not None:
             save_text(svg, found.picture())
-        if output is not None:
-            output.write(found.rows(), None, output, 0)
+        if file is not None:
+            output.write(found.rows(), None, file, 0)
         if save:
             output.note(f"Saved as {_to_save(found).save()}.")
 

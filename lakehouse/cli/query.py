@@ -60,7 +60,7 @@ def sql(
         output.Format | None,
         typer.Option("--format", help="Default: table on a terminal, csv in a pipe."),
     ] = None,
-    output: Annotated[
+    destination: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write to a file; its ending tells the format."),
     ] = None,
@@ -83,7 +83,7 @@ def sql(
     text = _statement(query, file)
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         found = lake.sql(text, _parameters(param or []), min_cell=min_cell)
-        output.write(found, form, output, rows)
+        output.write(found, form, destination, rows)
 
 
 def _statement(query: str | None, file: Path | None) -> str:

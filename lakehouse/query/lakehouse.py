@@ -254,7 +254,7 @@ class Lakehouse:
 
         What is read afterwards includes them, unless ``as_of`` was given.
         """
-        from lakehouse.pipeline import ingest
+        from lakehouse.pipeline.ingest import ingest
 
         return ingest(paths, self.warehouse, **options)
 

@@ -130,7 +130,8 @@ def test_the_bar_ends_at_what_was_done(
     plugin: ModuleType,
 ) -> None:
     recorder = Recorder()
-    monkeypatch.setattr(sys.modules["lakehouse.ingest"], "bar", lambda show: nullcontext(recorder))
+    module = sys.modules["lakehouse.pipeline.ingest"]
+    monkeypatch.setattr(module, "bar", lambda show: nullcontext(recorder))
     report = lakehouse.ingest(mixed(tmp_path / "feed"), new_warehouse(), engine=engine)
     total = sum(recorder.told, Tally())
     assert (total.files, total.bytes) == recorder.expected

@@ -214,13 +214,13 @@ def test_what_an_ingest_stores_meanwhile_is_counted_and_erased(
     feed = home / "late"
     feed.mkdir()
     (feed / "x.hl7").write_text(message(2, "late") + message(5, "other"), newline="")
-    module = import_module("lakehouse.ingest")
+    module = import_module("lakehouse.pipeline.ingest")
     read = module.read_tombstones
 
     def meanwhile(warehouse: Warehouse) -> frozenset[str]:
         found: frozenset[str] = read(warehouse)
         if unseen:
-            forget = import_module("lakehouse.forget")
+            forget = import_module("lakehouse.pipeline.erasure")
             monkeypatch.setattr(forget, "refuse_company", lambda _: None)
         with pytest.raises(CommitError, match="is running"):
             lakehouse.forget(home / "warehouse", record_number="2", authority="GENERAL")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    [f"lakehouse.storage.{m}" for m in ("maintenance", "erasure", "releases")]
+    [f"lakehouse.storage.maintenance.{m}" for m in ("maintain", "row_erasure", "releases")]
     + ["pyiceberg.catalog.sql", "pyiceberg_core"]
 )
 

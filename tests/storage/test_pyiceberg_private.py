@@ -34,7 +34,7 @@ from .cases import content, ingest, rows
 
 def test_the_version_is_the_one_that_was_read() -> None:
     assert version("pyiceberg").startswith("0.12."), (
-        "Read lakehouse/storage/commits/pyiceberg_private.py against the new release, then widen this."
+        "Read storage/commits/pyiceberg_private.py against the new release, then widen this."
     )
 
 
