@@ -26,6 +26,7 @@ from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.row_erasure import (
     Erased,
     Unwanted,
@@ -36,7 +37,7 @@ from lakehouse.storage.maintenance.row_erasure import (
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.transactions.ledger import completed
 from lakehouse.storage.transactions.stored_rows import rows_of_patients
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 PATIENT_COLUMNS = ("patient_id", "old_patient_id")

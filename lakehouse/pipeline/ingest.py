@@ -52,9 +52,10 @@ from lakehouse.sources.input_file import FileToRead
 from lakehouse.sources.packed_list import LongList
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.transactions.ledger import tried_in_vain
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]

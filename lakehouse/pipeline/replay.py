@@ -47,9 +47,10 @@ from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import BROKEN
 from lakehouse.sources.packed_list import LongList
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.stored_rows import stored_rows
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLED = "settled"

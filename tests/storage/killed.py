@@ -16,10 +16,11 @@ from pyiceberg.utils.config import Config
 
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.releases import create_release, list_releases
 from lakehouse.storage.maintenance.row_erasure import erase
 from lakehouse.storage.transactions.ledger import known_files
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 # Read when it was imported, before the environment was set.

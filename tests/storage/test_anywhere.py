@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from lakehouse.errors import WarehouseError
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.transactions.ledger import known_files
-from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced

@@ -14,9 +14,9 @@ import lakehouse
 from lakehouse.errors import CommitError
 from lakehouse.storage.commits import retry
 from lakehouse.storage.io.files import join
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.transactions import leases, transaction
-from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced

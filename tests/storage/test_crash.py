@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from lakehouse.storage.maintenance.maintain import maintain
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.releases import create_release, list_releases
 from lakehouse.storage.metadata import version_hints
-from lakehouse.storage.transactions.transaction import recover
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced

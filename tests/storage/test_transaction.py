@@ -8,9 +8,10 @@ from lakehouse.errors import CommitError
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.io.files import join
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.transactions.ledger import known_files
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, ledger, rows

@@ -34,9 +34,10 @@ from lakehouse.pipeline.reading import Terms
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys.secret import KEY_FILE, Secret
 from lakehouse.sources.discover import discover
+from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.transactions.ledger import known_files, tried_in_vain
-from lakehouse.storage.transactions.transaction import IngestTransaction, recover
+from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 

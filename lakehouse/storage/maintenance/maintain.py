@@ -17,11 +17,11 @@ from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import orphan_files
+from lakehouse.storage.maintenance.recovery import lease_attempt, recover
 from lakehouse.storage.maintenance.release_records import pinned
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.transactions import leases
-from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 KEEP = 20
@@ -126,7 +126,7 @@ def maintain(
             tuple(_expected(warehouse, n, keep, target_size, grace) for n in names), (), True
         )
     recovered = recover(warehouse)
-    with leased(warehouse, "maintain") as attempt:
+    with lease_attempt(warehouse, "maintain") as attempt:
         reports = [_table(warehouse, n, attempt, keep, target_size, grace) for n in names]
     return MaintenanceReport(tuple(reports), tuple(recovered), False)
 

@@ -10,10 +10,10 @@ from lakehouse.errors import UserError, did_you_mean
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import release_records
+from lakehouse.storage.maintenance.recovery import lease_attempt, recover
 from lakehouse.storage.maintenance.release_records import Release
 from lakehouse.storage.maintenance.release_records import list_releases as list_releases
 from lakehouse.storage.maintenance.snapshot_diff import differences
-from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -56,7 +56,7 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             "Take a name such as 2026-q1.",
         )
     recover(warehouse)
-    with leased(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
+    with lease_attempt(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
         if any(r.name == name for r in list_releases(warehouse)):
             raise UserError(f"There is a release {name} already.", "Take another name.")
         tables = [warehouse.iceberg(t) for t in warehouse.tables()]
@@ -95,7 +95,7 @@ def drop_release(warehouse: Warehouse, name: str) -> None:
         UserError: There is none of that name.
     """
     release = release_named(warehouse, name)
-    with leased(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
+    with lease_attempt(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
         # The record goes first: what is left of the tags then pins too much, never too little.
         warehouse.files.delete(release_records.location(warehouse, name))
         for table in release.snapshots:

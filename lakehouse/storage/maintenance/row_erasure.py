@@ -29,9 +29,9 @@ from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import orphan_files, release_records
+from lakehouse.storage.maintenance.recovery import lease_attempt, recover
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
-from lakehouse.storage.transactions.transaction import leased, recover
 from lakehouse.storage.warehouse import Warehouse
 
 Key = str | tuple[str, ...]
@@ -85,7 +85,7 @@ def erase(
             erase(warehouse, {"patient_id": {pseudonym}, "old_patient_id": {pseudonym}})
     """
     recover(warehouse)
-    with leased(warehouse, "erase") as attempt, exclusive(warehouse.state, "commit"):
+    with lease_attempt(warehouse, "erase") as attempt, exclusive(warehouse.state, "commit"):
         names = warehouse.tables() if tables is None else sorted(tables)
         # Listed before the living are asked: an ingest that begins from here on writes files that
         # nothing refers to yet, and those are in no list.

@@ -9,26 +9,24 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.commits.cleanup import clear_data, sweep_metadata
+from lakehouse.storage.commits.cleanup import clear_data
 from lakehouse.storage.commits.compaction import compact
 from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import reached
 from lakehouse.storage.io.files import join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.io.storage_errors import told
-from lakehouse.storage.maintenance import release_records
 from lakehouse.storage.transactions import journal, leases
 from lakehouse.storage.transactions.claims import claim
 from lakehouse.storage.transactions.journal import Journal
-from lakehouse.storage.transactions.ledger import FILES, INGESTS, TAKEN, completed
+from lakehouse.storage.transactions.ledger import FILES, INGESTS, TAKEN
 from lakehouse.storage.transactions.roll_forward import roll_forward
 from lakehouse.storage.warehouse import Warehouse
 
@@ -138,7 +136,7 @@ class IngestTransaction:
         clear_data(self._warehouse, self.attempt, keep=journal.writes(entry))
         _tidy_ledger(self._warehouse, self.attempt)
         self._ended = True
-        _forget(self._warehouse, self.attempt, self._lease)
+        remove_attempt(self._warehouse, self.attempt, self._lease)
         return {n: sum(f.rows for f in fs) for n, fs in entry.by_table().items()}
 
     def _write_journal(self, entry: Journal) -> None:
@@ -169,75 +167,7 @@ class IngestTransaction:
             self._lease.release(remove=False)
             return
         clear_data(self._warehouse, self.attempt)
-        _forget(self._warehouse, self.attempt, self._lease)
-
-
-@contextmanager
-def leased(warehouse: Warehouse, kind: str) -> Iterator[str]:
-    """Lease an attempt for work on committed tables; what it leaves is cleared, come what may.
-
-    Args:
-        warehouse: The warehouse.
-        kind: What the attempt does.
-
-    Yields:
-        The id of the attempt.
-    """
-    with told():
-        lease = leases.Lease(warehouse.files, warehouse.attempts, kind)
-        try:
-            yield lease.attempt
-        except BaseException:
-            lease.release(remove=False)
-            recover(warehouse)
-            raise
-        _forget(warehouse, lease.attempt, lease)
-
-
-def recover(warehouse: Warehouse) -> list[str]:
-    """Complete or clear up after processes that died; never touches a living one's work.
-
-    Called at the start of every ingest and of maintenance; costs one listing when all is well.
-
-    Args:
-        warehouse: The warehouse.
-
-    Returns:
-        Ids of the ingests that were completed.
-
-    Raises:
-        CommitError: A table could not be committed; the journal stays.
-    """
-    rolled = []
-    for attempt in list(leases.attempts(warehouse.files, warehouse.attempts)):
-        if leases.alive(warehouse.files, warehouse.attempts, attempt):
-            continue
-        with exclusive(warehouse.state, "commit"):
-            _mark_dead(warehouse, attempt.id)
-            entry = journal.read(warehouse.files, warehouse.attempts, attempt.id)
-            # An ingest in the ledger is in every table, though later commits may have dropped
-            # the snapshots that would say so.
-            if entry is not None:
-                if not completed(warehouse, [entry.ingest_id]):
-                    roll_forward(warehouse, entry)
-                rolled.append(entry.ingest_id)
-            release_records.complete(warehouse, attempt.id)
-            for table in warehouse.tables():
-                sweep_metadata(warehouse, table, attempt.id)
-            warehouse.refresh_hints()
-            kept = journal.writes(entry) if entry is not None else ()
-            clear_data(warehouse, attempt.id, kept, check=True)
-            reached("recover-swept")
-            _forget(warehouse, attempt.id)
-    return rolled
-
-
-def _mark_dead(warehouse: Warehouse, attempt: str) -> None:
-    # The note outlives the lease, so that a second death in here is cleared as well. The lease
-    # goes before the files, so that a worker still writing notices.
-    warehouse.files.replace(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"), b"")
-    warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.LEASE}"))
-    reached("recover-noted")
+        remove_attempt(self._warehouse, self.attempt, self._lease)
 
 
 def _tidy_ledger(warehouse: Warehouse, attempt: str) -> None:
@@ -249,7 +179,7 @@ def _tidy_ledger(warehouse: Warehouse, attempt: str) -> None:
             compact(warehouse, name, attempt, TARGET_BYTES)
 
 
-def _forget(warehouse: Warehouse, attempt: str, lease: leases.Lease | None = None) -> None:
+def remove_attempt(warehouse: Warehouse, attempt: str, lease: leases.Lease | None = None) -> None:
     """Remove the files by which an attempt is known, the journal last.
 
     Without its journal a committed attempt would look like one that died while writing.
