@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError
     from lakehouse.export import export_dicom as export_dicom
-    from lakehouse.pipeline.create import Made as Made
+    from lakehouse.pipeline.create import CreatedWarehouse as CreatedWarehouse
     from lakehouse.pipeline.create import init as init
     from lakehouse.pipeline.erasure import forget as forget
     from lakehouse.pipeline.ingest import ingest as ingest
@@ -32,7 +32,7 @@ _HOME = {
     "LakehouseDatasink": "engines.ray.public",
     "LakehouseError": "errors",
     "UserError": "errors",
-    "Made": "pipeline.create",
+    "CreatedWarehouse": "pipeline.create",
     "evaluate_view": "query.views.evaluate",
     "export_dicom": "export",
     "forget": "pipeline.erasure",

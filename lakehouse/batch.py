@@ -43,7 +43,7 @@ class Source:
     authority: str = ""
     size: int | None = None
     mappings: tuple[str, ...] = ()
-    cut: bool = False
+    truncated: bool = False
 
 
 @dataclass
@@ -153,7 +153,9 @@ def _rebuild(tables: dict[str, pa.Table], counts: dict[str, int]) -> CleanBatch:
     return CleanBatch(tables, counts, seal=_SEAL)
 
 
-def seal(tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None) -> CleanBatch:
+def make_clean_batch(
+    tables: Mapping[str, pa.Table], counts: Mapping[str, int] | None = None
+) -> CleanBatch:
     """Make a CleanBatch; for ``privacy.deidentify`` and for the bookkeeping of the ingest.
 
     Args:

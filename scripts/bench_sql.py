@@ -63,15 +63,15 @@ def over_parquet(warehouse: Path, view: str) -> Any:
     """
     from lakehouse.definitions.tables import load_tables
     from lakehouse.query.connection.location import locate
-    from lakehouse.query.connection.materialized import KEPT, SHARED, ways
+    from lakehouse.query.connection.materialized import ALWAYS, WHEN_REPEATED, count_paths
     from lakehouse.query.connection.table_views import select_list
     from lakehouse.query.views.code_sets import create_codes
     from lakehouse.query.views.evaluate import connect
-    from lakehouse.query.views.view import closure, ddl
+    from lakehouse.query.views.view import ddl, dependency_order
 
     place = locate(warehouse)
     con = connect()
-    order = closure([view], place.views)
+    order = dependency_order([view], place.views)
     needed = {d for n in order for d in place.views[n].depends_on} - set(place.views)
     create_codes(con, sorted(n.partition(".")[2] for n in needed if n.startswith("codes.")))
     for name in sorted(needed & set(load_tables())):
@@ -83,7 +83,7 @@ def over_parquet(warehouse: Path, view: str) -> Any:
         con.execute(f'CREATE VIEW "{name}" AS SELECT {select_list(table, stored)} {source}')
     con.execute(f"SET threads = {THREADS}")
     con.execute(f"SET memory_limit = '{MEMORY}'")
-    kept = {*KEPT} | {name for name in SHARED if ways(view, name, place.views) > 1}
+    kept = {*ALWAYS} | {name for name in WHEN_REPEATED if count_paths(view, name, place.views) > 1}
     for name in order:
         found = place.views[name]
         con.execute(f"CREATE TABLE {name} AS {found.sql}" if name in kept else ddl(found))

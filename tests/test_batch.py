@@ -16,10 +16,10 @@ from lakehouse.batch import (
     RawBatch,
     Reject,
     conform,
+    make_clean_batch,
     merge_dropped,
     qualified,
     rejects_table,
-    seal,
 )
 from lakehouse.definitions.tables import load_tables
 
@@ -41,7 +41,7 @@ def test_a_clean_batch_is_made_by_seal_alone(key: object) -> None:
 
 
 def test_a_clean_batch_travels_and_stays_as_it_was() -> None:
-    done = seal({"orders": pa.table({"record_id": ["a"]})}, {"orders.code:dropped": 2})
+    done = make_clean_batch({"orders": pa.table({"record_id": ["a"]})}, {"orders.code:dropped": 2})
     again = pickle.loads(pickle.dumps(done))
     assert isinstance(again, CleanBatch)
     assert again.tables["orders"].equals(done.tables["orders"])
@@ -51,12 +51,12 @@ def test_a_clean_batch_travels_and_stays_as_it_was() -> None:
 
 def test_seal_gives_the_stored_schema() -> None:
     narrow = pa.table({"ordinal": pa.array([1], pa.int8()), "record_id": ["a"], "extra": ["x"]})
-    done = seal({"orders": narrow}).tables["orders"]
+    done = make_clean_batch({"orders": narrow}).tables["orders"]
     assert done.schema.equals(load_tables()["orders"].schema)
     (row,) = done.to_pylist()
     assert {k: v for k, v in row.items() if v is not None} == {"record_id": "a", "ordinal": 1}
     with pytest.raises(KeyError):
-        seal({"diaries": narrow})
+        make_clean_batch({"diaries": narrow})
 
 
 def test_conform_of_nothing() -> None:

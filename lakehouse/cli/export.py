@@ -74,7 +74,7 @@ def dicom(
 ) -> None:
     """Write de-identified copies of DICOM objects by PS3.15, under the warehouse's pseudonyms."""
     from lakehouse.export import Options, Regions, export_dicom
-    from lakehouse.pipeline.ingest import fitting_secret
+    from lakehouse.pipeline.ingest import warehouse_secret
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     options = Options(
@@ -90,7 +90,7 @@ def dicom(
         safe_private=retain_safe_private,
     )
     with Opened.open(warehouse) as opened:
-        secret, _ = fitting_secret(opened, key_file)
+        secret, _ = warehouse_secret(opened, key_file)
         report = export_dicom(
             source,
             target,

@@ -20,7 +20,7 @@ from lakehouse.cli.app import (
 )
 
 if TYPE_CHECKING:
-    from lakehouse.pipeline.create import Made
+    from lakehouse.pipeline.create import CreatedWarehouse
     from lakehouse.pipeline.reports import IngestReport
 
 TimeZone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times that state none.")]
@@ -80,7 +80,7 @@ def init(
     _say_made(made)
 
 
-def _say_made(made: Made) -> None:
+def _say_made(made: CreatedWarehouse) -> None:
     output.note(
         f"Made the warehouse [bold]{made.path}[/bold] (profile {made.profile}, "
         f"{made.n_tables} tables)."
@@ -123,12 +123,12 @@ def ingest(
 
     Running it again with the same files changes nothing.
     """
-    from lakehouse.pipeline.ingest import check_terms
+    from lakehouse.pipeline.ingest import check_options
     from lakehouse.pipeline.ingest import ingest as run
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     if not Opened.exists(warehouse, catalog):
-        check_terms(engine=engine, address=address, format=form, time_zone=time_zone)
+        check_options(engine=engine, address=address, format=form, time_zone=time_zone)
         _make(warehouse, paths, catalog, key_file)
     with Opened.open(warehouse, catalog) as opened:
         report = run(

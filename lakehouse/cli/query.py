@@ -141,9 +141,9 @@ def shell(
     from lakehouse.query.connection.time_travel import snapshots
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
-        init = prepare(lake.place, lake.folder(folder_of(lake.place)))
-        if lake.place.pins:
-            keep_pins(init.parent, lake.place, snapshots(lake.warehouse))
+        init = prepare(lake.location, lake.folder(folder_of(lake.location)))
+        if lake.location.snapshots:
+            keep_pins(init.parent, lake.location, snapshots(lake.warehouse))
         if init_only:
             typer.echo(str(init.resolve()))
             return
@@ -153,7 +153,7 @@ def shell(
         if command is None and sys.stdin.isatty():
             output.note(
                 f"[bold]{len(lake.tables())} tables, {len(lake.views())} views[/bold] "
-                f"({lake.place.profile}). SHOW TABLES; DESCRIBE name; .quit"
+                f"({lake.location.profile}). SHOW TABLES; DESCRIBE name; .quit"
             )
     arguments = [*shell_command(init), *(["-c", command] if command else [])]
     raise typer.Exit(_become(arguments))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from lakehouse.pipeline.arrow_memory import ingest_allocator
-from lakehouse.pipeline.engine import Outcome, Work
+from lakehouse.pipeline.engine import EngineJob, EngineResult
 from lakehouse.pipeline.ingest import process
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.reports import FileReport
 from lakehouse.pipeline.writing import Writer
-from lakehouse.sources.packed_list import LongList
+from lakehouse.sources.packed_list import PackedList
 
 
-def run(work: Work, progress: Progress) -> Outcome:
+def run(work: EngineJob, progress: Progress) -> EngineResult:
     """Read one file after the other and write data files as rows come together."""
-    reports: LongList[FileReport] = LongList()
+    reports: PackedList[FileReport] = PackedList()
     with ingest_allocator(), Writer(work.spec, work.attempt) as writer:
-        for piece in process(work.files, work.job):
+        for piece in process(work.files, work.config):
             writer.add(piece.batch)
             reports.extend(piece.reports)
             progress.advance(piece.tally)
-        return Outcome(writer.finish(), reports)
+        return EngineResult(writer.finish(), reports)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")
 
 
-def settle(item: Dataset) -> None:
+def replace_local_code(item: Dataset) -> None:
     """Settle a level that may be the item of a code sequence (PS3.15 E.1.1 note 7)."""
     values = [k for k in CODE_VALUES if str(item.get(k, None) or "").strip(" \0")]
     if not values:  # no code, so nothing that these could speak of

@@ -29,7 +29,7 @@ from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import BrokenContent, Opener
 from lakehouse.sources.discover import discover
-from lakehouse.sources.input_file import BROKEN, CUT, FileToRead
+from lakehouse.sources.input_file import BROKEN, CUT, InputFile
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -94,7 +94,7 @@ class Exporter:
         self._authority = authority
         self._deidentify = ObjectDeidentifier(secret, self.options, authority)
 
-    def export(self, file: FileToRead, opener: Opener) -> tuple[str, str]:
+    def export(self, file: InputFile, opener: Opener) -> tuple[str, str]:
         """Write the copy of one file; return its status and, unless exported, why."""
         outcome = self._outcome(file, opener)
         self.report.n_files += 1
@@ -103,7 +103,7 @@ class Exporter:
         self.report.elements = self._deidentify.counts
         return outcome
 
-    def _outcome(self, file: FileToRead, opener: Opener) -> tuple[str, str]:
+    def _outcome(self, file: InputFile, opener: Opener) -> tuple[str, str]:
         if file.packing in (BROKEN, CUT):
             return UNREADABLE, "the packed file is damaged or encrypted"
         if file.format != "dicom":

@@ -97,7 +97,7 @@ class ObjectDeidentifier:
         if depth > MAX_DEPTH:
             raise RecursionError
         safe = SafePrivate(dataset) if self.options.safe_private else None
-        code_items.settle(dataset)
+        code_items.replace_local_code(dataset)
         for tag in sorted(dataset.keys()):
             number = int(tag)
             letter = action(number, self.options)

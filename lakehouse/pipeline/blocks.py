@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.batch import CleanBatch, seal
+from lakehouse.batch import CleanBatch, make_clean_batch
 from lakehouse.errors import UserError
 from lakehouse.pipeline.engine import Processed
 from lakehouse.pipeline.reports import FileReport, from_table, to_table
@@ -26,7 +26,7 @@ REPORTS = "(reports)"
 
 
 @dataclass(frozen=True)
-class Made:
+class BlockProvenance:
     """By what the rows of a block were made.
 
     Attributes:
@@ -40,7 +40,7 @@ class Made:
     time_zone: str
 
 
-def pack(piece: Processed, made: Made) -> pa.Table:
+def pack(piece: Processed, made: BlockProvenance) -> pa.Table:
     """Return a packed block of what came out of ``ingest.process``."""
     parts = {name: table for name, table in piece.batch.tables.items() if len(table)}
     if piece.reports:
@@ -52,7 +52,7 @@ def pack(piece: Processed, made: Made) -> pa.Table:
     )
 
 
-def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], Made]]:
+def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], BlockProvenance]]:
     """Yield the rows of each table piece, or the reports, with what made them.
 
     Raises:
@@ -65,11 +65,11 @@ def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], Made
         )
     for name, rows, stamp in zip(*(block[n] for n in SCHEMA.names), strict=True):
         table = pa.ipc.open_stream(rows.as_buffer()).read_all()
-        made = Made(**json.loads(stamp.as_py()))
+        made = BlockProvenance(**json.loads(stamp.as_py()))
         if name.as_py() == REPORTS:
-            yield seal({}), from_table(table), made
+            yield make_clean_batch({}), from_table(table), made
         else:
-            yield seal({name.as_py(): table}), [], made
+            yield make_clean_batch({name.as_py(): table}), [], made
 
 
 def _to_ipc(tables: Iterable[pa.Table]) -> pa.Array:

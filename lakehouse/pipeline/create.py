@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.errors import WarehouseError
-from lakehouse.privacy.keys.keyring import obtain
+from lakehouse.privacy.keys.keyring import find_or_create_key
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.io.files import is_local, normalise
 from lakehouse.storage.metadata.settings import Catalog, Settings, check
@@ -18,7 +18,7 @@ PROFILE = "safe_harbor"
 
 
 @dataclass(frozen=True)
-class Made:
+class CreatedWarehouse:
     """A new warehouse.
 
     Attributes:
@@ -45,7 +45,7 @@ def init(
     buckets: int = 0,
     catalog: Catalog | None = None,
     key_file: Path | None = None,
-) -> Made:
+) -> CreatedWarehouse:
     """Make a warehouse with every table of the catalogue, all empty.
 
     Args:
@@ -83,7 +83,7 @@ def init(
             "Give its reference: --data-use-agreement REFERENCE.",
         )
     root = normalise(path)
-    key_path, secret, key_is_new = obtain(key_file, root if is_local(root) else None)
+    key_path, secret, key_is_new = find_or_create_key(key_file, root if is_local(root) else None)
     settings = Settings(
         profile=policy.name,
         key_id=secret.key_id,
@@ -94,7 +94,9 @@ def init(
     )
     try:
         with Warehouse.create(path, settings, catalog) as made:
-            return Made(made.path, policy.name, len(made.tables()), key_path, key_is_new)
+            return CreatedWarehouse(
+                made.path, policy.name, len(made.tables()), key_path, key_is_new
+            )
     except BaseException:
         if key_is_new:
             key_path.unlink(missing_ok=True)  # a key that nothing was made with

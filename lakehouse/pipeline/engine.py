@@ -20,9 +20,9 @@ from typing import Protocol, cast
 from lakehouse.batch import CleanBatch
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.pipeline.progress import Progress
-from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.reports import FileReport, Tally
-from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.input_file import InputFile
 from lakehouse.storage.io.data_files import WriteSpec, WrittenFile
 
 AUTO, LOCAL, RAY = "auto", "local", "ray"
@@ -33,7 +33,7 @@ to 30 s; below this, on two cores, the local engine is through before Ray has ma
 
 
 @dataclass(frozen=True)
-class Job:
+class ProcessConfig:
     """How files are read and de-identified; travels to workers, and holds no secret.
 
     Attributes:
@@ -44,7 +44,7 @@ class Job:
         tombstones: Of erased patients, who must not come back.
     """
 
-    terms: Terms
+    options: ReadOptions
     key_path: str
     profile: str
     codes: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Processed:
 
 
 @dataclass(frozen=True)
-class Work:
+class EngineJob:
     """The files of one ingest and where their rows go.
 
     Attributes:
@@ -72,15 +72,15 @@ class Work:
         address: Address of a running Ray cluster, or None.
     """
 
-    files: Collection[FileToRead]
-    job: Job
+    files: Collection[InputFile]
+    config: ProcessConfig
     spec: WriteSpec = field(repr=False)
     attempt: str = ""
     address: str | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EngineResult:
     """Data files that are written and not yet committed, and a report on every file read."""
 
     files: list[WrittenFile]
@@ -90,7 +90,7 @@ class Outcome:
 class Engine(Protocol):
     """Runs ``ingest.process`` over files and writes what comes out."""
 
-    def run(self, work: Work, progress: Progress) -> Outcome:
+    def run(self, work: EngineJob, progress: Progress) -> EngineResult:
         """Do the work, telling the progress."""
         ...
 
@@ -106,7 +106,7 @@ def engines() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]))
 
 
-def choose(name: str, files: Collection[FileToRead], address: str | None) -> str:
+def choose_engine(name: str, files: Collection[InputFile], address: str | None) -> str:
     """Return the engine to take: the one named, or for ``auto`` the one that is done first."""
     if name != AUTO:
         return name
@@ -128,7 +128,7 @@ def check_engine(name: str, address: str | None) -> None:
         raise UserError("The local engine takes no Ray address.", "Leave one of the two out.")
 
 
-def driver(name: str) -> Engine:
+def load_engine(name: str) -> Engine:
     """Return an engine by its name."""
     return cast(Engine, import_module(f"lakehouse.engines.{name}"))
 

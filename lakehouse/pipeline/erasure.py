@@ -21,18 +21,18 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
-from lakehouse.pipeline.ingest import fitting_secret, new_ingest_id
+from lakehouse.pipeline.ingest import new_ingest_id, warehouse_secret
 from lakehouse.pipeline.reports import ledger_of_ingest
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity.pseudonyms import pseudonym
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.row_erasure import (
     Erased,
     Unwanted,
     erase,
     plan_location,
-    refuse_company,
+    require_idle,
 )
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.transactions.ledger import completed
@@ -113,7 +113,7 @@ def forget(
     if (patient_id is None) == (record_number is None):
         raise UserError("Name the patient once.", "Give --patient-id or --record-number.")
     with Warehouse.open(warehouse, catalog) as opened:
-        secret, _ = fitting_secret(opened, key_file)
+        secret, _ = warehouse_secret(opened, key_file)
         if record_number is not None:
             patient_id = pseudonym(secret, "patient", authority, record_number)
         recover(opened)
@@ -127,21 +127,21 @@ def forget(
 
 def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
     """Erase a patient of whom nothing is erased yet."""
-    refuse_company(warehouse)  # before anything is written
+    require_idle(warehouse)  # before anything is written
     patients = _identities(warehouse, patient_id)
     if not any(_rows(warehouse, patients).values()):
         raise UserError(
             "The warehouse holds no such patient.",
             "Check the number and its assigning authority as the source states them.",
         )
-    _bury(warehouse, patients)
-    reached("forget-tombstone")
+    _write_tombstones(warehouse, patients)
+    failpoint("forget-tombstone")
     plans: list[_Plan] = []
 
     def planned() -> Unwanted:
         # An ingest that read the tombstones too early has ended by now, and what it stored counts.
         plans.append(_planned(warehouse, patients))
-        reached("forget-planned")
+        failpoint("forget-planned")
         return plans[0].unwanted()
 
     done = erase(warehouse, planned)
@@ -150,11 +150,11 @@ def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
 
 def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[Erased]) -> ForgetReport:
     """Note in the ledger what went, and let go of the plan."""
-    reached("forget-erased")
+    failpoint("forget-erased")
     if not completed(warehouse, [plan.ingest_id]):
         with IngestTransaction(warehouse, plan.ingest_id) as transaction:
             transaction.commit((), {"ingests": _entry(warehouse, plan)})
-    reached("forget-noted")
+    failpoint("forget-noted")
     left = _unfinished(warehouse)
     if left is not None and left.ingest_id == plan.ingest_id:  # not one that another has begun
         warehouse.files.delete(plan_location(warehouse))
@@ -232,7 +232,7 @@ def _identities(warehouse: Warehouse, patient_id: str) -> set[str]:
     return found
 
 
-def _bury(warehouse: Warehouse, patients: set[str]) -> None:
+def _write_tombstones(warehouse: Warehouse, patients: set[str]) -> None:
     """Set the tombstones that are not there yet."""
     now = datetime.now(UTC)
     missing = sorted({tombstone(p) for p in patients} - read_tombstones(warehouse))

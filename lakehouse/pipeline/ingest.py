@@ -23,18 +23,18 @@ from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
 from lakehouse.pipeline.engine import (
     AUTO,
-    Job,
-    Outcome,
+    EngineJob,
+    EngineResult,
+    ProcessConfig,
     Processed,
-    Work,
     check_engine,
-    choose,
-    driver,
+    choose_engine,
+    load_engine,
     uninterrupted,
 )
 from lakehouse.pipeline.progress import bar
-from lakehouse.pipeline.reading import Terms, read
-from lakehouse.pipeline.rebatch import joined
+from lakehouse.pipeline.reading import ReadOptions, read
+from lakehouse.pipeline.rebatch import rebatch
 from lakehouse.pipeline.reports import (
     NOT_RECOGNISED,
     IngestReport,
@@ -48,20 +48,20 @@ from lakehouse.privacy.keys import keyring
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.discover import discover
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.sources.packed_list import LongList
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.sources.input_file import InputFile
+from lakehouse.sources.packed_list import PackedList
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
-from lakehouse.storage.transactions.ledger import tried_in_vain
+from lakehouse.storage.transactions.ledger import known_unrecognised
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-def process(files: Iterable[FileToRead], job: Job) -> Iterator[Processed]:
+def process(files: Iterable[InputFile], job: ProcessConfig) -> Iterator[Processed]:
     """Open, unpack, recognise, parse, validate and de-identify, in one call.
 
     Everything identified lives in here; what comes out may be stored, sent and logged.
@@ -70,12 +70,12 @@ def process(files: Iterable[FileToRead], job: Job) -> Iterator[Processed]:
         InputError: A file changed or vanished after it was listed.
         KeyFileError: The secret is not there, or not fit.
     """
-    add_site_tables(read_site_tables(job.terms.mappings))
+    add_site_tables(read_site_tables(job.options.mappings))
     secret = Secret.load(job.key_path)
-    deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.terms.time_zone)
-    for parsed in joined(read(files, job.terms, secret)):
+    deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.options.time_zone)
+    for parsed in rebatch(read(files, job.options, secret)):
         clean = without_erased(deidentify(parsed.batch), job.tombstones)
-        reached("parsing")
+        failpoint("parsing")
         yield Processed(clean, parsed.reports, parsed.tally)
 
 
@@ -128,57 +128,61 @@ def ingest(
             print(report.n_records, report.n_rejects, report.rows)
     """
     begun, started_at = time.monotonic(), datetime.now(UTC)
-    check_terms(engine=engine, address=address, format=format, time_zone=time_zone)
+    check_options(engine=engine, address=address, format=format, time_zone=time_zone)
     add_site_tables(read_site_tables(mappings))
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
             warehouse = stack.enter_context(Warehouse.open(warehouse))
         else:
             warehouse.upgrade()
-        secret, key_path = fitting_secret(warehouse, key_file)
+        secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        unknown = {f.file_id: (f.typed, f.is_typed) for f in found.files if f.format is None}
-        vain = tried_in_vain(warehouse, unknown, format)
-        new = contents(found.files, lambda ids: transaction.claim(ids - vain))
+        unknown = {
+            f.file_id: (f.requested_path, f.is_requested) for f in found.files if f.format is None
+        }
+        unrecognised = known_unrecognised(warehouse, unknown, format)
+        new = claim_new(found.files, lambda ids: transaction.claim(ids - unrecognised))
         facts: dict[str, Any] = {
-            "n_known": len(found.files) - len(new) - len(vain),
+            "n_known": len(found.files) - len(new) - len(unrecognised),
             "n_hidden": found.n_hidden,
             "n_dangling": found.n_dangling,
             "recovered": recovered,
-            **_unrecognised(unknown, vain),
+            **_unrecognised(unknown, unrecognised),
         }
         del found  # the files that are new are listed once more, and the work is long
         if not new:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
-        terms = Terms(
+        terms = ReadOptions(
             transaction.ingest_id,
             time_zone,
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
             format,
         )
-        job = Job(
+        job = ProcessConfig(
             terms,
             key_path,
             warehouse.settings.profile,
             tuple(codes),
             read_tombstones(warehouse),
         )
-        name = choose(engine, new, address)
-        work = Work(new, job, warehouse.write_spec(), transaction.attempt, address)
+        name = choose_engine(engine, new, address)
+        work = EngineJob(new, job, warehouse.write_spec(), transaction.attempt, address)
         progress.begin(len(new), sum(f.content_size for f in new))
-        outcome = driver(name).run(work, progress)
-        vain.update(r.file_id for r in outcome.reports if r.status == NOT_RECOGNISED)
-        facts |= _unrecognised(unknown, vain)
-        facts["rows"] = store(outcome, transaction, warehouse, started_at, name, terms.time_zone)
+        outcome = load_engine(name).run(work, progress)
+        unrecognised.update(r.file_id for r in outcome.reports if r.status == NOT_RECOGNISED)
+        facts |= _unrecognised(unknown, unrecognised)
+        facts["rows"] = commit_result(
+            outcome, transaction, warehouse, started_at, name, terms.time_zone
+        )
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
 
 
-def check_terms(
+def check_options(
     *, engine: str = AUTO, address: str | None = None, format: str | None, time_zone: str
 ) -> None:
     """Refuse terms on which nothing can be ingested, before anything is looked at or made.
@@ -189,7 +193,7 @@ def check_terms(
     check_engine(engine, address)
     if format is not None:
         format_named(format)
-    checked_zone(time_zone)
+    check_time_zone(time_zone)
 
 
 def _unrecognised(unknown: Mapping[str, tuple[str, bool]], ids: Collection[str]) -> dict[str, Any]:
@@ -198,8 +202,8 @@ def _unrecognised(unknown: Mapping[str, tuple[str, bool]], ids: Collection[str])
     return {"n_unrecognised": len(places), "unrecognised": places}
 
 
-def store(
-    outcome: Outcome,
+def commit_result(
+    outcome: EngineResult,
     transaction: IngestTransaction,
     warehouse: Warehouse,
     started_at: datetime,
@@ -232,12 +236,12 @@ def store(
     return dict(sorted(rows.items()))
 
 
-def contents(
-    files: Iterable[FileToRead], claim: Callable[[set[str]], set[str]]
-) -> LongList[FileToRead]:
+def claim_new(
+    files: Iterable[InputFile], claim: Callable[[set[str]], set[str]]
+) -> PackedList[InputFile]:
     """Return each content once, at its first place, where the claim is granted."""
     waiting = claim({f.file_id for f in files})
-    taken: LongList[FileToRead] = LongList()
+    taken: PackedList[InputFile] = PackedList()
     for file in files:
         if file.file_id in waiting:
             waiting.remove(file.file_id)
@@ -245,7 +249,7 @@ def contents(
     return taken
 
 
-def fitting_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:
+def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:
     """Return the secret and its absolute path, having checked that the warehouse is its own.
 
     Raises:
@@ -255,14 +259,14 @@ def fitting_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[S
     named = os.fspath(key_file) if key_file is not None else None
     path = os.path.abspath(keyring.find(named, warehouse.settings.key_id))
     if is_local(warehouse.path):
-        keyring.outside(path, warehouse.path)
+        keyring.require_outside_warehouse(path, warehouse.path)
     secret = Secret.load(path)
     policy = load_policy(warehouse.settings.profile)
     check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
     return secret, path
 
 
-def checked_zone(name: str) -> str:
+def check_time_zone(name: str) -> str:
     """Return the name of a time zone.
 
     Raises:

@@ -32,7 +32,7 @@ class Progress(Protocol):
         """Tell what has been done since the last call."""
 
 
-class Quiet:
+class NoProgress:
     """Nobody looks."""
 
     wanted = False
@@ -93,7 +93,7 @@ def bar(show: bool | None = None) -> Iterator[Progress]:
         False
     """
     if not (sys.stderr.isatty() if show is None else show):
-        yield Quiet()
+        yield NoProgress()
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from lakehouse.batch import RawBatch, Reject, Source, rejects_table
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.formats import Format, ManyFilesFormat, format_named
-from lakehouse.pipeline.rebatch import Parsed
+from lakehouse.pipeline.rebatch import ParsedBatch
 from lakehouse.pipeline.reports import NOT_RECOGNISED, UNREADABLE, FileReport, Tally
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.quality import validate
@@ -33,7 +33,7 @@ from lakehouse.sources.content import (
     stored_state,
 )
 from lakehouse.sources.identify import identify
-from lakehouse.sources.input_file import BROKEN, CUT, FileToRead
+from lakehouse.sources.input_file import BROKEN, CUT, InputFile
 
 BUFFER = 1 << 16
 
@@ -45,7 +45,7 @@ MOST_COUNTS = 4096
 
 
 @dataclass(frozen=True)
-class Terms:
+class ReadOptions:
     """On which terms files are read.
 
     Attributes:
@@ -62,7 +62,7 @@ class Terms:
     mappings: tuple[str, ...] = ()
     format: str | None = None
 
-    def source(self, file: FileToRead) -> Source:
+    def source(self, file: InputFile) -> Source:
         """Return what a format is told about a file."""
         return Source(
             file.file_id,
@@ -70,11 +70,11 @@ class Terms:
             self.authority,
             file.content_size,
             self.mappings,
-            cut=file.packing == CUT,
+            truncated=file.packing == CUT,
         )
 
 
-def read(files: Iterable[FileToRead], terms: Terms, secret: Secret) -> Iterator[Parsed]:
+def read(files: Iterable[InputFile], terms: ReadOptions, secret: Secret) -> Iterator[ParsedBatch]:
     """Yield the validated raw batches of the files, in their order.
 
     Raises:
@@ -87,14 +87,14 @@ def read(files: Iterable[FileToRead], terms: Terms, secret: Secret) -> Iterator[
             known = format_named(name) if name else None
             if isinstance(known, ManyFilesFormat) and not cut:
                 while run := deque(islice(group, RUN)):
-                    yield from reader.together(known, run)
+                    yield from reader.read_many(known, run)
             else:
                 for file in group:
-                    yield from reader.alone(known, file)
+                    yield from reader.read_one(known, file)
 
 
 class _Reader:
-    def __init__(self, opener: Opener, terms: Terms, secret: Secret) -> None:
+    def __init__(self, opener: Opener, terms: ReadOptions, secret: Secret) -> None:
         self._opener = opener
         self._terms = terms
         self._secret = secret
@@ -103,11 +103,11 @@ class _Reader:
         self._begun: Content | None = None
         self._counts: dict[frozenset[tuple[str, int]], Counter[str]] = {}
 
-    def format_of(self, file: FileToRead) -> str | None:
+    def format_of(self, file: InputFile) -> str | None:
         """Return the name of the format to read a file with."""
         return None if file.packing == BROKEN else self._terms.format or file.format
 
-    def alone(self, known: Format | None, file: FileToRead) -> Iterator[Parsed]:
+    def read_one(self, known: Format | None, file: InputFile) -> Iterator[ParsedBatch]:
         """Yield the batches of one file; its report comes with the last."""
         report = _report(known, file)
         if file.packing == BROKEN:
@@ -117,7 +117,7 @@ class _Reader:
             return
         if known is None:
             report.status = NOT_RECOGNISED
-            yield Parsed(RawBatch({}), [report], Tally(1, bytes=file.content_size))
+            yield ParsedBatch(RawBatch({}), [report], Tally(1, bytes=file.content_size))
             return
         crashed = False
         n_read = 0
@@ -125,28 +125,28 @@ class _Reader:
             stream = buffered(content, BUFFER)  # held here: when it goes, it closes the content
             try:
                 for batch in known.parse(stream, self._terms.source(file)):
-                    parsed = self._answered(batch, known, {file.file_id: report})
+                    parsed = self._validated_batch(batch, known, {file.file_id: report})
                     parsed.tally += Tally(bytes=content.n_hashed - n_read)
                     n_read = content.n_hashed
                     yield parsed
             except Exception as error:
-                _let_through(error)
+                _reraise_ours(error)
                 crashed = True
-            self._prove(content)
+            self._check_unchanged(content)
         if crashed:
             last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
         elif file.packing == CUT:
             last = self._unreadable(report, "archive", "The end of the packed file is missing.")
         else:
-            last = Parsed(RawBatch({}), [report])
-        _concluded(report, file)
+            last = ParsedBatch(RawBatch({}), [report])
+        _final_report(report, file)
         last.tally = Tally(1, bytes=max(file.content_size - n_read, 0))
         yield last
 
-    def together(self, known: ManyFilesFormat, waiting: deque[FileToRead]) -> Iterator[Parsed]:
+    def read_many(self, known: ManyFilesFormat, waiting: deque[InputFile]) -> Iterator[ParsedBatch]:
         """Yield batches of many files each; where the parser fails, it goes on file by file."""
         while waiting:
-            handed: dict[str, FileToRead] = {}
+            handed: dict[str, InputFile] = {}
             reports: dict[str, FileReport] = {}
             answered: set[str] = set()
             crashed = False
@@ -156,7 +156,7 @@ class _Reader:
                     for batch in known.parse_many(streams):
                         for file_id in handed.keys() - reports.keys():
                             reports[file_id] = _report(known, handed[file_id])
-                        parsed = self._answered(batch, known, reports)
+                        parsed = self._validated_batch(batch, known, reports)
                         answered.update(batch.by_file, _file_ids(parsed.batch))
                         self._raise_fault()
                         so_far = self._passed + Tally(
@@ -166,7 +166,7 @@ class _Reader:
                         told = so_far
                         yield parsed
                 except Exception as error:
-                    _let_through(error)
+                    _reraise_ours(error)
                     crashed = True
             self._raise_fault()
             if not handed:  # the parser takes no more: the next file is read by itself
@@ -176,18 +176,18 @@ class _Reader:
                 answered.update(handed)
             ended = [f for i, f in handed.items() if i in answered]
             if crashed:
-                yield from self._cut_off(known, [(f, reports[f.file_id]) for f in ended])
-            yield Parsed(
+                yield from self._incomplete_files(known, [(f, reports[f.file_id]) for f in ended])
+            yield ParsedBatch(
                 RawBatch({}),
-                [_concluded(reports.get(f.file_id) or _report(known, f), f) for f in ended],
+                [_final_report(reports.get(f.file_id) or _report(known, f), f) for f in ended],
                 Tally(len(ended), bytes=sum(f.content_size for f in ended)) - told,
             )
             for file in (f for i, f in handed.items() if i not in answered):
-                yield from self.alone(known, file)
+                yield from self.read_one(known, file)
 
-    def _cut_off(
-        self, known: Format, answered: Iterable[tuple[FileToRead, FileReport]]
-    ) -> Iterator[Parsed]:
+    def _incomplete_files(
+        self, known: Format, answered: Iterable[tuple[InputFile, FileReport]]
+    ) -> Iterator[ParsedBatch]:
         """Yield a reject for each file of which the parser held records when another failed it.
 
         Files are counted anew to tell, for a batch may end inside a file, and batches come in
@@ -201,15 +201,15 @@ class _Reader:
                     for batch in known.parse(stream, self._terms.source(file)):
                         n_records += batch.n_records
                 except Exception as error:
-                    _let_through(error)
+                    _reraise_ours(error)
                     n_records = -1
-                self._prove(content)
+                self._check_unchanged(content)
             if n_records != report.n_records:
                 cut = self._unreadable(report, known.name, "A part of the file was not stored.")
-                yield Parsed(cut.batch)  # the report comes with those of its neighbours
+                yield ParsedBatch(cut.batch)  # the report comes with those of its neighbours
 
     def _streams(
-        self, waiting: deque[FileToRead], handed: dict[str, FileToRead]
+        self, waiting: deque[InputFile], handed: dict[str, InputFile]
     ) -> Generator[tuple[BinaryIO, Source], None, None]:
         while waiting:
             file = waiting.popleft()
@@ -220,7 +220,7 @@ class _Reader:
                 yield stream, self._terms.source(file)
                 self._begun = None
                 try:
-                    self._prove(content)
+                    self._check_unchanged(content)
                 except LakehouseError as fault:
                     self._fault = fault
                     raise
@@ -231,11 +231,13 @@ class _Reader:
         if self._fault is not None:
             raise self._fault
 
-    def _opened(self, file: FileToRead) -> Content:
+    def _opened(self, file: InputFile) -> Content:
         hasher = None if file.fingerprinted else self._secret.hasher("file")
         return self._opener.open(file, hasher)
 
-    def _answered(self, batch: RawBatch, known: Format, reports: dict[str, FileReport]) -> Parsed:
+    def _validated_batch(
+        self, batch: RawBatch, known: Format, reports: dict[str, FileReport]
+    ) -> ParsedBatch:
         """Return the batch validated, its rejects stamped and counted in the reports."""
         batch = validate(batch, known.name)
         only = next(iter(reports)) if len(reports) == 1 else None
@@ -247,13 +249,13 @@ class _Reader:
             self._drop(reports[next(iter(batch.by_file or reports))], batch.dropped)
         for file_id, dropped in batch.dropped_by_file.items():
             self._drop(reports[file_id], dropped)
-        rejects = _stamped(batch, self._terms.ingest_id, known.name, only)
+        rejects = _rejects_of_batch(batch, self._terms.ingest_id, known.name, only)
         n_rejects = _count(rejects, reports)
         tables = {name: t for name, t in batch.tables.items() if name != "rejects"}
         if len(rejects):
             tables["rejects"] = rejects
         tally = Tally(0, batch.n_records, n_rejects)
-        return Parsed(replace(batch, tables=tables, rejects=[]), tally=tally)
+        return ParsedBatch(replace(batch, tables=tables, rejects=[]), tally=tally)
 
     def _drop(self, report: FileReport, dropped: Counter[str]) -> None:
         """Add to what a file holds beyond the mappings.
@@ -266,13 +268,13 @@ class _Reader:
             self._counts.clear()
         report.dropped = self._counts.setdefault(frozenset(counts.items()), counts)
 
-    def _unreadable(self, report: FileReport, family: str, message: str) -> Parsed:
+    def _unreadable(self, report: FileReport, family: str, message: str) -> ParsedBatch:
         report.status = UNREADABLE
         fault = RawBatch({}, [Reject(-1, f"{family}.unreadable", message)])
-        rejects = _stamped(fault, self._terms.ingest_id, report.format, report.file_id)
-        return Parsed(RawBatch({"rejects": rejects}), [report])
+        rejects = _rejects_of_batch(fault, self._terms.ingest_id, report.format, report.file_id)
+        return ParsedBatch(RawBatch({"rejects": rejects}), [report])
 
-    def _prove(self, content: Content) -> None:
+    def _check_unchanged(self, content: Content) -> None:
         """Refuse a file that is not what it was when it was listed.
 
         A content that was read in order and whole is proved by its own digest. Of any other (a
@@ -290,11 +292,11 @@ class _Reader:
         except BrokenContent:
             same = False
         if not same:
-            raise file.trouble(
+            raise file.error(
                 "changed while it was being read", "Run the command again once it is written."
             )
 
-    def _unchanged(self, file: FileToRead) -> bool:
+    def _unchanged(self, file: InputFile) -> bool:
         size, modified = stored_state(file)
         if size != file.stored_size:
             return False
@@ -304,11 +306,11 @@ class _Reader:
             return identify(opener, file, self._secret).file_id == file.file_id
 
 
-def _report(known: Format | None, file: FileToRead) -> FileReport:
+def _report(known: Format | None, file: InputFile) -> FileReport:
     return FileReport(file.file_id, file.path_id, known.name if known else None, bytes=file.size)
 
 
-def _concluded(report: FileReport, file: FileToRead) -> FileReport:
+def _final_report(report: FileReport, file: InputFile) -> FileReport:
     """Return the report of a file that was read.
 
     A file that no format recognises, read as the one that was asked for, and of which nothing is
@@ -319,7 +321,7 @@ def _concluded(report: FileReport, file: FileToRead) -> FileReport:
     return report
 
 
-def _let_through(error: Exception) -> None:
+def _reraise_ours(error: Exception) -> None:
     """Raise what is not the fault of one file; a parser's own failure stays with its file."""
     if isinstance(error, LakehouseError):
         raise error
@@ -334,7 +336,9 @@ def _file_ids(batch: RawBatch) -> list[str]:
     return [] if rejects is None else cast("list[str]", rejects["file_id"].to_pylist())
 
 
-def _stamped(batch: RawBatch, ingest_id: str, name: str | None, file_id: str | None) -> pa.Table:
+def _rejects_of_batch(
+    batch: RawBatch, ingest_id: str, name: str | None, file_id: str | None
+) -> pa.Table:
     """Return the rejects of a batch as one table that names ingest, file and format."""
     parts = [rejects_table(batch.rejects)]
     if "rejects" in batch.tables:

@@ -16,7 +16,7 @@ JOINED_PIECES = 512
 
 
 @dataclass
-class Parsed:
+class ParsedBatch:
     """A validated raw batch whose rejects are stamped, and the reports of files that ended.
 
     Like the batch in it, it stays inside the call that parsed it.
@@ -27,9 +27,9 @@ class Parsed:
     tally: Tally = field(default_factory=Tally)
 
 
-def joined(pieces: Iterable[Parsed]) -> Iterator[Parsed]:
+def rebatch(pieces: Iterable[ParsedBatch]) -> Iterator[ParsedBatch]:
     """Join small batches, so that what comes after works on columns of some length."""
-    held: list[Parsed] = []
+    held: list[ParsedBatch] = []
     size = 0
     for piece in pieces:
         more = sum(t.nbytes for t in piece.batch.tables.values())
@@ -42,7 +42,7 @@ def joined(pieces: Iterable[Parsed]) -> Iterator[Parsed]:
         yield _join(held)
 
 
-def _join(pieces: list[Parsed]) -> Parsed:
+def _join(pieces: list[ParsedBatch]) -> ParsedBatch:
     parts: dict[str, list[pa.Table]] = {}
     for piece in pieces:
         for name, table in piece.batch.tables.items():
@@ -51,7 +51,7 @@ def _join(pieces: list[Parsed]) -> Parsed:
         name: pa.concat_tables(several, promote_options="permissive") if several[1:] else several[0]
         for name, several in parts.items()
     }
-    return Parsed(
+    return ParsedBatch(
         RawBatch(tables, n_records=sum(p.batch.n_records for p in pieces)),
         [report for piece in pieces for report in piece.reports],
         sum((piece.tally for piece in pieces), Tally()),

@@ -20,20 +20,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import CleanBatch, conform, seal
+from lakehouse.batch import CleanBatch, conform, make_clean_batch
 from lakehouse.definitions.tables import load_tables
-from lakehouse.pipeline.engine import LOCAL, Job, Outcome
+from lakehouse.pipeline.engine import LOCAL, EngineResult, ProcessConfig
 from lakehouse.pipeline.ingest import (
     Paths,
-    check_terms,
-    contents,
-    fitting_secret,
+    check_options,
+    claim_new,
+    commit_result,
     new_ingest_id,
     process,
-    store,
+    warehouse_secret,
 )
 from lakehouse.pipeline.progress import bar
-from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.reports import (
     DONE,
     NOT_RECOGNISED,
@@ -46,7 +46,7 @@ from lakehouse.pipeline.tombstones import read_tombstones
 from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.discover import discover
 from lakehouse.sources.input_file import BROKEN
-from lakehouse.sources.packed_list import LongList
+from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.stored_rows import stored_rows
@@ -94,28 +94,28 @@ def replay(
         CommitError: The storage failed; the same call again completes the work.
     """
     begun, started_at = time.monotonic(), datetime.now(UTC)
-    check_terms(format=format, time_zone=time_zone)
+    check_options(format=format, time_zone=time_zone)
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
             warehouse = stack.enter_context(Warehouse.open(warehouse))
-        secret, key_path = fitting_secret(warehouse, key_file)
+        secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        readable = LongList(f for f in found.files if format or f.format or f.packing == BROKEN)
+        readable = PackedList(f for f in found.files if format or f.format or f.packing == BROKEN)
         wanted = unsettled(warehouse, [f.file_id for f in readable])
-        files = contents(
+        files = claim_new(
             readable, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
         )
-        terms = Terms(
+        terms = ReadOptions(
             transaction.ingest_id,
             time_zone,
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
             format,
         )
-        job = Job(
+        job = ProcessConfig(
             terms,
             key_path,
             warehouse.settings.profile,
@@ -124,18 +124,20 @@ def replay(
         )
         progress.begin(len(files), sum(f.content_size for f in files))
         absent = _Absent(warehouse, [f.file_id for f in files])
-        reports: LongList[FileReport] = LongList()
+        reports: PackedList[FileReport] = PackedList()
         with Writer(warehouse.write_spec(), transaction.attempt) as writer:
             for piece in process(files, job):
                 writer.add(absent.of(piece.batch))
                 reports.extend(piece.reports)
                 progress.advance(piece.tally)
             writer.add(absent.settled(reports, transaction.ingest_id))
-            outcome = Outcome(writer.finish(), absent.counted(reports))
+            outcome = EngineResult(writer.finish(), absent.counted(reports))
         facts: dict[str, Any] = {"n_known": len(found.files) - len(files), "recovered": recovered}
         if not outcome.files:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
-        facts["rows"] = store(outcome, transaction, warehouse, started_at, LOCAL, terms.time_zone)
+        facts["rows"] = commit_result(
+            outcome, transaction, warehouse, started_at, LOCAL, terms.time_zone
+        )
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, LOCAL, **facts, **summed(outcome.reports))
 
@@ -172,7 +174,9 @@ class _Absent:
     def of(self, batch: CleanBatch) -> CleanBatch:
         """Return the rows of the batch that are absent, and count them by file."""
         self._keep_track(batch)
-        fresh = seal({name: self._absent(name, table) for name, table in batch.tables.items()})
+        fresh = make_clean_batch(
+            {name: self._absent(name, table) for name, table in batch.tables.items()}
+        )
         if "records" in fresh.tables:
             self._n_records.update(fresh.tables["records"]["file_id"].to_pylist())
         if "rejects" in fresh.tables:
@@ -199,7 +203,9 @@ class _Absent:
             if place["file_id"] in through
             or 0 <= place["record_ordinal"] < self._reached.get(place["file_id"], 0)
         ]
-        return seal({"rejects": pa.Table.from_pylist(rows, load_tables()["rejects"].schema)})
+        return make_clean_batch(
+            {"rejects": pa.Table.from_pylist(rows, load_tables()["rejects"].schema)}
+        )
 
     def _keep_track(self, batch: CleanBatch) -> None:
         """Remember the rejects met, and up to which record each file was read."""

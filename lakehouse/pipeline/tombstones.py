@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import CleanBatch, seal
+from lakehouse.batch import CleanBatch, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.storage.warehouse import Warehouse
 
@@ -45,7 +45,7 @@ def without_erased(batch: CleanBatch, tombstones: Collection[str]) -> CleanBatch
             hit = erased(table.column(column.name), tombstones)
             gone = hit if gone is None else pc.or_(gone, hit)
         tables[name] = table if gone is None else table.filter(pc.invert(gone))
-    return seal(tables, batch.counts)
+    return make_clean_batch(tables, batch.counts)
 
 
 def erased(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:

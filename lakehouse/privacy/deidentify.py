@@ -13,15 +13,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lakehouse.batch import BIRTH_DATE, CleanBatch, RawBatch, conform, rejects_table, seal
+from lakehouse.batch import (
+    BIRTH_DATE,
+    CleanBatch,
+    RawBatch,
+    conform,
+    make_clean_batch,
+    rejects_table,
+)
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
 from lakehouse.privacy.columns import Distinct, whole
-from lakehouse.privacy.identity.patients import People, records_of_the_old
+from lakehouse.privacy.identity.patients import BatchPatients, records_over_89
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.actions import ACTIONS, VALUE_ACTIONS, Rows
 from lakehouse.privacy.rules.code_texts import Terminology
-from lakehouse.privacy.rules.identifying_results import answers_settled
+from lakehouse.privacy.rules.identifying_results import apply_result_rules
 from lakehouse.privacy.rules.policy import Policy
 
 DROPPED = "dropped"
@@ -86,17 +93,17 @@ class Deidentifier:
         """Return the batch de-identified, its rejects as a table among the others."""
         counts: Counter[str] = Counter()
         tables = self._defined(batch, counts)
-        people = People(self._secret, tables, self._tables)
+        people = BatchPatients(self._secret, tables, self._tables)
         by_value = self._by_value(tables, people)
         old = pa.array([], pa.string())
         if self.policy.action("birth_date") == "birth_year":
-            old = records_of_the_old(tables, self._tables, self._time_zone)
+            old = records_over_89(tables, self._tables, self._time_zone)
         clean = {}
         for name, table in tables.items():
             known = self._tables[name]
             rows = Rows(table, known, people, old, self._terminology, self._time_zone)
             clean[name] = self._cleaned(rows, by_value, counts)
-        return seal(clean, {k: n for k, n in counts.items() if n})
+        return make_clean_batch(clean, {k: n for k, n in counts.items() if n})
 
     def _defined(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
         """Return the tables and columns that are defined, in their types; count the others."""
@@ -125,7 +132,7 @@ class Deidentifier:
         return tables
 
     def _by_value(
-        self, tables: dict[str, pa.Table], people: People
+        self, tables: dict[str, pa.Table], people: BatchPatients
     ) -> dict[tuple[str, str], pa.Array]:
         """Return the columns, by table and name, whose values say all: each worked on once."""
         found: dict[tuple[str, str], pa.Array] = {}
@@ -166,4 +173,4 @@ class Deidentifier:
                 lost = made.null_count - raw.null_count
                 counts[f"{table}.{column.name}:{name}"] += lost
         with _no_values(table, "the answers"):
-            return pa.table(answers_settled(rows, stored, self.policy, counts))
+            return pa.table(apply_result_rules(rows, stored, self.policy, counts))

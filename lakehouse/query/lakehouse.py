@@ -21,16 +21,16 @@ from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.cohorts.saved import Cohorts
 from lakehouse.query.connection.guard import check_parameters
-from lakehouse.query.connection.location import Place, cache_folder, locate
+from lakehouse.query.connection.location import WarehouseLocation, cache_folder, locate
 from lakehouse.query.connection.session import Session
 from lakehouse.query.connection.time_travel import pins
 from lakehouse.query.disclosure import plan
-from lakehouse.query.disclosure.eligible import Known
+from lakehouse.query.disclosure.eligible import Relations
 from lakehouse.query.disclosure.suppress import suppress
 from lakehouse.query.result import Result
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import calendar_error
-from lakehouse.query.views.view import closure
+from lakehouse.query.views.view import dependency_order
 from lakehouse.storage.io.files import is_local, normalise
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ class Lakehouse:
         views: Iterable[str | Path] = (),
     ) -> None:
         self._path, self._catalog = path, catalog
-        self._place = locate(path, catalog, codes=_folders(codes), folders=_folders(views))
+        self._location = locate(path, catalog, codes=_folders(codes), folders=_folders(views))
         if as_of is not None:
-            self._place = replace(self._place, pins=pins(self.warehouse, as_of))
-        self._session = Session(self._place)
+            self._location = replace(self._location, snapshots=pins(self.warehouse, as_of))
+        self._session = Session(self._location)
         self._besides: list[Lakehouse] = []
 
     @cached_property
@@ -113,9 +113,9 @@ class Lakehouse:
         return Warehouse.open(self._path, self._catalog)
 
     @property
-    def place(self) -> Place:
+    def location(self) -> WarehouseLocation:
         """Where the tables lie, and which snapshots are read."""
-        return self._place
+        return self._location
 
     def sql(
         self,
@@ -148,7 +148,7 @@ class Lakehouse:
         views = self._session.views.values()
         how = plan.plan(
             query,
-            Known(
+            Relations(
                 self._session.columns_of,
                 {view.name: view.grain for view in views},
                 {view.name: view.cells for view in views if view.cells},
@@ -175,16 +175,16 @@ class Lakehouse:
     def tables(self) -> list[str]:
         """Return the names of the tables; the clinical ones first, bookkeeping last."""
         known = load_tables()
-        names = [n for n in self._place.locations if n in known]
+        names = [n for n in self._location.locations if n in known]
         return sorted(names, key=lambda n: (known[n].bookkeeping, n))
 
     def views(self) -> list[str]:
         """Return the names of the views that this warehouse's profile can answer."""
-        views, profile = self._session.views, self._place.profile
+        views, profile = self._session.views, self._location.profile
         return [
             name
             for name in sorted(views, key=lambda n: (views[n].topic, n))
-            if all(views[n].available(profile) for n in closure([name], views))
+            if all(views[n].available(profile) for n in dependency_order([name], views))
         ]
 
     def describe(self, name: str | None = None) -> pa.Table:
@@ -206,7 +206,7 @@ class Lakehouse:
                 ]
             )
         if name in views:
-            barred = [n for n in closure([name], views) if not self._available(n)]
+            barred = [n for n in dependency_order([name], views) if not self._available(n)]
             if barred:
                 raise calendar_error(barred[0], name)
             docs = column_docs(views[name], views)
@@ -224,7 +224,7 @@ class Lakehouse:
         )
 
     def _available(self, name: str) -> bool:
-        return self._session.views[name].available(self._place.profile)
+        return self._session.views[name].available(self._location.profile)
 
     def snapshots(self, table: str) -> pa.Table:
         """Return a table's snapshots: id, time, what made it, rows, ingest, release.
@@ -237,16 +237,16 @@ class Lakehouse:
                 f"{table} is a view, and a view has no snapshots of its own.",
                 f"Its tables have: {', '.join(self._tables_of(table))}.",
             )
-        if table not in self._place.locations:
+        if table not in self._location.locations:
             raise QueryError(
-                f"There is no table named {table}.", did_you_mean(table, self._place.locations)
+                f"There is no table named {table}.", did_you_mean(table, self._location.locations)
             )
         return self.warehouse.snapshots(table)
 
     def _tables_of(self, view: str) -> list[str]:
         """Return the tables that a view stands on."""
         views = self._session.views
-        read = {d for n in closure([view], views) for d in views[n].depends_on}
+        read = {d for n in dependency_order([view], views) for d in views[n].depends_on}
         return sorted(read & load_tables().keys())
 
     def ingest(self, paths: str | Path | Sequence[str | Path], **options: Any) -> Any:
@@ -270,10 +270,10 @@ class Lakehouse:
         known = hashlib.sha256(str(self._path).encode()).hexdigest()[:16]
         return cache_folder() / known / name
 
-    def beside(self, place: Place) -> Lakehouse:
+    def with_location(self, place: WarehouseLocation) -> Lakehouse:
         """Return this warehouse with other snapshots or views; closed together with this one."""
         other = copy(self)
-        other._place, other._session, other._besides = place, Session(place), []
+        other._location, other._session, other._besides = place, Session(place), []
         self._besides.append(other)
         return other
 
@@ -297,4 +297,4 @@ class Lakehouse:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Lakehouse {self._path} ({self._place.profile})>"
+        return f"<Lakehouse {self._path} ({self._location.profile})>"

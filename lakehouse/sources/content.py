@@ -23,8 +23,8 @@ from pyarrow import fs
 
 from lakehouse.errors import InputError
 from lakehouse.sources.archives import Archive, open_archive
-from lakehouse.sources.input_file import CUT, GZIP, PLAIN, FileToRead
-from lakehouse.sources.remote_file import FIRST_REQUEST, FarFile
+from lakehouse.sources.input_file import CUT, GZIP, PLAIN, InputFile
+from lakehouse.sources.remote_file import FIRST_REQUEST, RemoteFile
 
 ARCHIVE_DEPTH = 3
 """Archives within archives deeper than this are read as one opaque file."""
@@ -53,7 +53,7 @@ class BrokenContent(Exception):
     """The packing of a file is damaged; carries no text, for the cause may quote the content."""
 
 
-class CutContent(BrokenContent):
+class TruncatedContent(BrokenContent):
     """The end of a packed file is missing; what comes before is sound as far as it goes."""
 
 
@@ -85,7 +85,7 @@ def bounded(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
 
 
-def open_stored(file: FileToRead, head: bytes = b"") -> BinaryIO:
+def open_stored(file: InputFile, head: bytes = b"") -> BinaryIO:
     """Open the file as it is stored.
 
     Args:
@@ -98,11 +98,11 @@ def open_stored(file: FileToRead, head: bytes = b"") -> BinaryIO:
     with storage_faults(file):
         if file.root:
             far = file_system(file.root)[0].open_input_file(file.location)
-            return io.BufferedReader(FarFile(far, head), FIRST_REQUEST)
+            return io.BufferedReader(RemoteFile(far, head), FIRST_REQUEST)
         return open(file.location, "rb")
 
 
-def stored_state(file: FileToRead) -> tuple[int, int]:
+def stored_state(file: InputFile) -> tuple[int, int]:
     """Return size and time of last writing (ns) of the stored file.
 
     Raises:
@@ -119,21 +119,19 @@ def stored_state(file: FileToRead) -> tuple[int, int]:
 
 
 @contextmanager
-def storage_faults(file: FileToRead) -> Iterator[None]:
+def storage_faults(file: InputFile) -> Iterator[None]:
     """Turn what the operating system or an object store raises into an error that names no file."""
     try:
         yield
     except FileNotFoundError:
-        raise file.trouble("vanished while it was being read", "Run the command again.") from None
+        raise file.error("vanished while it was being read", "Run the command again.") from None
     except PermissionError:
-        raise file.trouble(
+        raise file.error(
             "cannot be read (permission denied)", "Let this user read it, or leave it out."
         ) from None
     except OSError as error:
         why = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-        raise file.trouble(
-            f"cannot be read ({why})", "Mend it and run the command again."
-        ) from None
+        raise file.error(f"cannot be read ({why})", "Mend it and run the command again.") from None
 
 
 class Opener:
@@ -149,7 +147,7 @@ class Opener:
         self._stack = ExitStack()
         self._held: tuple[str, str, tuple[int, ...]] | None = None
         self._archive: Archive | None = None
-        self._far: tuple[tuple[str, str, int, int], FarFile] | None = None
+        self._far: tuple[tuple[str, str, int, int], RemoteFile] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +160,7 @@ class Opener:
     ) -> None:
         self._stack.close()
 
-    def archive(self, file: FileToRead, members: tuple[int, ...]) -> Archive:
+    def archive(self, file: InputFile, members: tuple[int, ...]) -> Archive:
         """Return the archive that the members lead to (none: the stored file itself).
 
         Raises:
@@ -181,7 +179,7 @@ class Opener:
             self._archive, self._held = archive, wanted
         return self._archive
 
-    def raw(self, file: FileToRead) -> BinaryIO:
+    def raw(self, file: InputFile) -> BinaryIO:
         """Return the stored bytes, or the member's, with any gzip still around them."""
         if not file.members:
             return self._stored(file)
@@ -189,16 +187,16 @@ class Opener:
         with packing_faults():
             return archive.open(file.members[-1])
 
-    def _stored(self, file: FileToRead) -> BinaryIO:
+    def _stored(self, file: InputFile) -> BinaryIO:
         """Open a stored file; of a far one that was the last to be opened, its head is at hand."""
         state = (file.root, file.location, file.stored_size, file.modified)
         head = self._far[1].head if self._far is not None and self._far[0] == state else b""
         stored = open_stored(file, head)
         raw = getattr(stored, "raw", None)
-        self._far = (state, raw) if isinstance(raw, FarFile) else None
+        self._far = (state, raw) if isinstance(raw, RemoteFile) else None
         return stored
 
-    def open(self, file: FileToRead, hasher: Hasher | None = None) -> Content:
+    def open(self, file: InputFile, hasher: Hasher | None = None) -> Content:
         """Return the unpacked content, not yet read."""
         return Content(file, self.raw(file), hasher)
 
@@ -222,7 +220,7 @@ def packing_faults() -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise CutContent from None
+        raise TruncatedContent from None
     except _FAULTS:
         raise BrokenContent from None
 
@@ -257,7 +255,7 @@ class Content(io.RawIOBase):
     storage below, even when a parser swallows it.
     """
 
-    def __init__(self, file: FileToRead, stored: BinaryIO, hasher: Hasher | None) -> None:
+    def __init__(self, file: InputFile, stored: BinaryIO, hasher: Hasher | None) -> None:
         super().__init__()
         self.file = file
         self.failure: Exception | None = None

@@ -29,8 +29,8 @@ from lakehouse.formats import SNIFF_BYTES, IndexFormat, recognise
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import file_system, is_uri, storage_faults
 from lakehouse.sources.identify import contents_of, extension_of
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.sources.packed_list import LongList
+from lakehouse.sources.input_file import InputFile
+from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.metadata.settings import NAME as WAREHOUSE
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
@@ -51,7 +51,7 @@ class Discovery:
         n_dangling: Links that lead nowhere.
     """
 
-    files: LongList[FileToRead]
+    files: PackedList[InputFile]
     n_hidden: int = 0
     n_dangling: int = 0
 
@@ -77,7 +77,7 @@ def discover(
     """
     found = listed(paths, exclude=exclude)
     hidden = found.n_hidden
-    files: LongList[FileToRead] = LongList()
+    files: PackedList[InputFile] = PackedList()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             for file, (contents, n_hidden) in _ahead(pool, _each_once(found.files), secret):
@@ -105,17 +105,17 @@ def listed(
     barred = {e if is_uri(e) else os.path.realpath(e) for e in exclude}
     parts = [_find(os.fspath(path), barred) for path in typed]
     return Discovery(
-        LongList(file for part in parts for file in part.files),
+        PackedList(file for part in parts for file in part.files),
         sum(part.n_hidden for part in parts),
         sum(part.n_dangling for part in parts),
     )
 
 
-def _place(file: FileToRead) -> tuple[str, str]:
+def _place(file: InputFile) -> tuple[str, str]:
     return file.root, file.location
 
 
-def _each_once(files: LongList[FileToRead]) -> Iterator[FileToRead]:
+def _each_once(files: PackedList[InputFile]) -> Iterator[InputFile]:
     """Yield the files in the order of their places, each place once.
 
     What was typed in full goes by that path, also where a folder typed besides holds it.
@@ -124,15 +124,15 @@ def _each_once(files: LongList[FileToRead]) -> Iterator[FileToRead]:
     sorted_already = all(one <= other for one, other in pairwise(map(_place, files)))
     in_order = files if sorted_already else sorted(files, key=_place)
     for _, same in groupby(in_order, _place):
-        *_, last = sorted(same, key=lambda f: f.is_typed)
+        *_, last = sorted(same, key=lambda f: f.is_requested)
         yield last
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, files: Iterable[FileToRead], secret: Secret
-) -> Iterator[tuple[FileToRead, tuple[list[FileToRead], int]]]:
+    pool: ThreadPoolExecutor, files: Iterable[InputFile], secret: Secret
+) -> Iterator[tuple[InputFile, tuple[list[InputFile], int]]]:
     """Yield each file with its contents, in order, looked at some files ahead and no more."""
-    waiting: deque[tuple[FileToRead, Future[tuple[list[FileToRead], int]]]] = deque()
+    waiting: deque[tuple[InputFile, Future[tuple[list[InputFile], int]]]] = deque()
     for file in files:
         waiting.append((file, pool.submit(contents_of, file, secret)))
         if len(waiting) > AHEAD:
@@ -162,7 +162,7 @@ def _find_local(typed: str, path: str, exclude: set[str]) -> Discovery:
     walk = _Walk(typed, exclude)
     indexed = [path for hit in hits for path in _indexed(os.path.abspath(hit), typed)]
     places = map(os.path.abspath, (*hits, *indexed))
-    files = LongList(file for place in places for file in walk.below(place))
+    files = PackedList(file for place in places for file in walk.below(place))
     return _not_empty(typed, Discovery(files, walk.n_hidden, walk.n_dangling))
 
 
@@ -203,7 +203,7 @@ class _Walk:
         self.n_hidden = self.n_dangling = 0
         self._seen = set(exclude)
 
-    def below(self, path: str) -> Iterator[FileToRead]:
+    def below(self, path: str) -> Iterator[InputFile]:
         """Yield the file, or every file below the folder, in the order of their names."""
         if _leads_nowhere(path):
             self.n_dangling += 1
@@ -222,7 +222,7 @@ class _Walk:
                 )
                 return
             if not stat.S_ISDIR(state.st_mode):
-                raise file.trouble("is neither a file nor a folder", "Leave it out.")
+                raise file.error("is neither a file nor a folder", "Leave it out.")
             real = os.path.realpath(path)
             if real in self._seen:
                 return
@@ -260,8 +260,8 @@ def _warehouse(typed: str) -> InputError:
     )
 
 
-def _local(path: str, typed: str) -> FileToRead:
-    return FileToRead(path, typed, extension=extension_of(path))
+def _local(path: str, typed: str) -> InputFile:
+    return InputFile(path, typed, extension=extension_of(path))
 
 
 def _find_remote(typed: str, exclude: set[str]) -> Discovery:
@@ -288,7 +288,7 @@ def _find_remote(typed: str, exclude: set[str]) -> Discovery:
         ) from None
     scheme = shown.partition("://")[0]
     wanted = path.rstrip("/") + shown[len(fixed) :]
-    files: LongList[FileToRead] = LongList()
+    files: PackedList[InputFile] = PackedList()
     n_hidden = 0
     for item in sorted(infos, key=lambda i: i.path):
         if item.type != fs.FileType.File or (shown != fixed and not _matches(item.path, wanted)):
@@ -301,7 +301,7 @@ def _find_remote(typed: str, exclude: set[str]) -> Discovery:
             n_hidden += 1
             continue
         files.append(
-            FileToRead(
+            InputFile(
                 item.path,
                 shown,
                 root,

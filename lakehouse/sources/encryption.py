@@ -17,18 +17,18 @@ import numpy as np
 
 from lakehouse.errors import EngineError
 from lakehouse.privacy.keys.secret import Secret
-from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.input_file import InputFile
 
 _NONCE = 16
 _TAG = 32
 
 
-def seal_files(files: Sequence[FileToRead], secret: Secret) -> bytes:
+def encrypt_files(files: Sequence[InputFile], secret: Secret) -> bytes:
     """Return the files as bytes that say nothing without the secret.
 
     Examples:
         >>> secret = Secret(os.urandom(32))
-        >>> file = FileToRead("/feeds/DOE_JOHN.hl7", "/feeds")
+        >>> file = InputFile("/feeds/DOE_JOHN.hl7", "/feeds")
         >>> sealed = seal_files([file], secret)
         >>> b"DOE" in sealed, open_files(sealed, secret) == [file]
         (False, True)
@@ -38,7 +38,7 @@ def seal_files(files: Sequence[FileToRead], secret: Secret) -> bytes:
     return nonce + _tag(nonce + hidden, secret) + hidden
 
 
-def open_files(sealed: bytes, secret: Secret) -> list[FileToRead]:
+def decrypt_files(sealed: bytes, secret: Secret) -> list[InputFile]:
     """Return the files of a sealed list.
 
     Raises:
@@ -50,7 +50,7 @@ def open_files(sealed: bytes, secret: Secret) -> list[FileToRead]:
             "A worker has another key than the driver.",
             "Put the same key file at the same path on every machine of the cluster.",
         )
-    files: list[FileToRead] = pickle.loads(_crossed(hidden, nonce, secret))  # noqa: S301 - our own
+    files: list[InputFile] = pickle.loads(_crossed(hidden, nonce, secret))  # noqa: S301 - our own
     return files
 
 

@@ -13,13 +13,13 @@ from lakehouse.sources.archives import GZIP_MAGIC, HEAD_BYTES, is_archive
 from lakehouse.sources.content import (
     ARCHIVE_DEPTH,
     BrokenContent,
-    CutContent,
     Opener,
+    TruncatedContent,
     buffered,
     packing_faults,
     storage_faults,
 )
-from lakehouse.sources.input_file import BROKEN, CUT, GZIP, PLAIN, FileToRead
+from lakehouse.sources.input_file import BROKEN, CUT, GZIP, PLAIN, InputFile
 
 
 def extension_of(name: str) -> str:
@@ -32,7 +32,7 @@ def extension_of(name: str) -> str:
     return os.path.splitext(name.lower().removesuffix(".gz"))[1]
 
 
-def contents_of(file: FileToRead, secret: Secret) -> tuple[list[FileToRead], int]:
+def contents_of(file: InputFile, secret: Secret) -> tuple[list[InputFile], int]:
     """Return the contents of a stored file (the members of an archive), and hidden members."""
     with Opener() as opener:
         try:
@@ -42,11 +42,11 @@ def contents_of(file: FileToRead, secret: Secret) -> tuple[list[FileToRead], int
 
 
 def _contents(
-    opener: Opener, file: FileToRead, secret: Secret, depth: int
-) -> tuple[list[FileToRead], int]:
+    opener: Opener, file: InputFile, secret: Secret, depth: int
+) -> tuple[list[InputFile], int]:
     if depth == ARCHIVE_DEPTH or not is_archive(_head(opener, file)):
         return [identify(opener, file, secret)], 0
-    files: list[FileToRead] = []
+    files: list[InputFile] = []
     n_hidden = 0
     for position, info in enumerate(opener.archive(file, file.members).members):
         if not info.is_file:
@@ -71,7 +71,7 @@ def _contents(
     return files, n_hidden
 
 
-def identify(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
+def identify(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     """Return the file with its packing, format and keyed digest.
 
     A gzip file whose end is missing is what can still be read, if a format recognises that.
@@ -84,14 +84,14 @@ def identify(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
         return _identified(opener, file, secret)
     try:
         return _identified(opener, replace(file, packing=GZIP), secret)
-    except CutContent:
+    except TruncatedContent:
         cut = _identified(opener, replace(file, packing=CUT), secret)
         if cut.format is None:
             raise
         return cut
 
 
-def _identified(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
+def _identified(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     with opener.open(file) as content:
         stream = buffered(content, SNIFF_BYTES)
         known = recognise(stream.peek(SNIFF_BYTES)[:SNIFF_BYTES], file.extension)
@@ -105,7 +105,7 @@ def _identified(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
     return _digested(opener, file, secret)
 
 
-def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: FileToRead) -> bytes | None:
+def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: InputFile) -> bytes | None:
     if file.packing != PLAIN:
         return None
     try:
@@ -116,7 +116,7 @@ def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: FileToRead) -> 
         return None
 
 
-def _digested(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
+def _digested(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     with opener.open(file, secret.hasher("file")) as content:
         file_id = content.digest()
         return replace(
@@ -127,18 +127,18 @@ def _digested(opener: Opener, file: FileToRead, secret: Secret) -> FileToRead:
         )
 
 
-def _named_by_place(file: FileToRead, checksum: int, secret: Secret) -> FileToRead:
+def _named_by_place(file: InputFile, checksum: int, secret: Secret) -> InputFile:
     path_id = _path_id(file, secret)
     hasher = secret.hasher("file")
     hasher.update(f"{path_id}\0{file.size}\0{checksum}".encode())
     return replace(file, packing=BROKEN, file_id=hasher.hexdigest(), path_id=path_id)
 
 
-def _path_id(file: FileToRead, secret: Secret) -> str:
+def _path_id(file: InputFile, secret: Secret) -> str:
     place = f"{file.root.partition('://')[0]}\0{file.location}\0{file.members}"
     return secret.digest("path", os.fsencode(place))
 
 
-def _head(opener: Opener, file: FileToRead) -> bytes:
+def _head(opener: Opener, file: InputFile) -> bytes:
     with opener.raw(file) as stream, storage_faults(file), packing_faults():
         return stream.read(HEAD_BYTES)

@@ -13,7 +13,7 @@ PLAIN, GZIP, CUT, BROKEN = "plain", "gzip", "cut", "broken"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class FileToRead:
+class InputFile:
     """One file whose content is known by its keyed digest. Its location may identify someone.
 
     Attributes:
@@ -36,7 +36,7 @@ class FileToRead:
     """
 
     location: str
-    typed: str
+    requested_path: str
     root: str = ""
     extension: str = ""
     members: tuple[int, ...] = ()
@@ -52,20 +52,24 @@ class FileToRead:
     fingerprinted: bool = False
 
     def __repr__(self) -> str:
-        return f"FileToRead({self.file_id or 'not read yet'})"
+        return f"InputFile({self.file_id or 'not read yet'})"
 
-    def __reduce__(self) -> tuple[type[FileToRead], tuple[Any, ...]]:
-        return FileToRead, _values(self)  # a third of the time that a dataclass takes by itself
+    def __reduce__(self) -> tuple[type[InputFile], tuple[Any, ...]]:
+        return InputFile, _values(self)  # a third of the time that a dataclass takes by itself
 
     @property
-    def is_typed(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether the person typed the path of this very file, and not one that it lies below."""
-        return not self.members and self.location == os.path.abspath(self.typed)
+        return not self.members and self.location == os.path.abspath(self.requested_path)
 
-    def trouble(self, what: str, remedy: str = "") -> InputError:
+    def error(self, what: str, remedy: str = "") -> InputError:
         """Return the error about this file, which names only what the person typed."""
-        place = self.typed if self.is_typed else f"A file at or below {self.typed}"
+        place = (
+            self.requested_path
+            if self.is_requested
+            else f"A file at or below {self.requested_path}"
+        )
         return InputError(f"{place} {what}.", remedy)
 
 
-_values = attrgetter(*(field.name for field in fields(FileToRead)))
+_values = attrgetter(*(field.name for field in fields(InputFile)))

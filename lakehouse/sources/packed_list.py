@@ -20,14 +20,14 @@ RUN = 1_000
 _CODEC = pa.Codec("zstd", 1)
 
 
-class LongList(Collection[T], Generic[T]):
+class PackedList(Collection[T], Generic[T]):
     """Items that are appended, and gone through in their order; packed in runs.
 
     A packed run is as identified as the items in it: a list of files never leaves the process
     (``sealed`` sends them), one of reports may.
 
     Examples:
-        >>> numbers = LongList(range(2_500))
+        >>> numbers = PackedList(range(2_500))
         >>> numbers.append(7)
         >>> len(numbers), sum(numbers) == sum(range(2_500)) + 7
         (2501, True)

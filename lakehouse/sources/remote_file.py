@@ -15,7 +15,7 @@ FIRST_REQUEST = 64 << 10
 LARGEST_REQUEST = 4 << 20
 
 
-class FarFile(io.RawIOBase):
+class RemoteFile(io.RawIOBase):
     """A random-access file of Arrow as a raw stream.
 
     Args:

@@ -227,7 +227,7 @@ class Warehouse:
             ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
             ``ingest_id`` (null for maintenance) and ``release`` (names, with commas between).
         """
-        return snapshots.listed(self.iceberg(table))
+        return snapshots.snapshot_table(self.iceberg(table))
 
     def _not_held(self) -> WarehouseError:
         return WarehouseError(

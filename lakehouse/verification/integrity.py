@@ -11,8 +11,8 @@ from lakehouse.storage.maintenance.inspection import (
     TableState,
     own_name,
     relative,
-    strangers,
     unfinished,
+    unknown_files,
 )
 from lakehouse.storage.transactions.stored_rows import ledger_rows
 from lakehouse.storage.warehouse import Warehouse
@@ -96,7 +96,7 @@ def _unreferred(_: Warehouse, states: States, __: Reading) -> Check:
 def _strangers(warehouse: Warehouse, states: States, _: Reading) -> Check:
     found = [
         f"{folder or 'the root'}: {_counted(count, 'file')}; look, and move them elsewhere"
-        for folder, count in sorted(strangers(warehouse).items())
+        for folder, count in sorted(unknown_files(warehouse).items())
     ]
     says = "No file lies in the warehouse that is not its own."
     return Check("no-strangers", "integrity", says, len(states), tuple(found))

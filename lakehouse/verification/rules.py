@@ -16,18 +16,18 @@ from lakehouse.definitions.tables import Column, Table
 from lakehouse.privacy.columns import whole
 from lakehouse.privacy.identity.ages import TOP_AGE
 from lakehouse.privacy.rules.actions import SHIFTED_FROM
-from lakehouse.privacy.rules.code_patterns import code_shaped, place_shaped
+from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped
 from lakehouse.privacy.rules.identifying_results import (
     answer_columns,
-    asked,
     over_90,
     question_of,
+    rows_by_phi_class,
     years,
 )
 from lakehouse.privacy.rules.policy import Policy
 from lakehouse.privacy.rules.postal import populous
 
-Broken = Callable[[pa.Array, pa.Array | None], pa.Array]
+Violations = Callable[[pa.Array, pa.Array | None], pa.Array]
 """(values, values of the column that governs them) -> where the rule is broken; null passes."""
 
 
@@ -45,7 +45,7 @@ class Rule:
     id: str
     clause: str
     says: str
-    broken: Broken = field(repr=False)
+    broken: Violations = field(repr=False)
 
 
 @dataclass
@@ -80,7 +80,7 @@ def _not_null(values: pa.Array, _: pa.Array | None) -> pa.Array:
     return pc.is_valid(values)
 
 
-def _unlike(pattern: str) -> Broken:
+def _unlike(pattern: str) -> Violations:
     def broken(values: pa.Array, _: pa.Array | None) -> pa.Array:
         return pc.invert(pc.match_substring_regex(values, pattern))
 
@@ -107,7 +107,7 @@ def _zip3(values: pa.Array, _: pa.Array | None) -> pa.Array:
 
 
 def _not_code(values: pa.Array, _: pa.Array | None) -> pa.Array:
-    return pc.invert(code_shaped(values))
+    return pc.invert(looks_like_code(values))
 
 
 def _not_place(values: pa.Array, _: pa.Array | None) -> pa.Array:
@@ -136,7 +136,7 @@ def _identifying_answers(batch: pa.RecordBatch, table: Table, policy: Policy) ->
     question = question_of(table)
     found = dict.fromkeys(answer_columns(table), 0) if question else {}
     rows = _Stored(pa.Table.from_batches([batch]))
-    for phi, where in asked(rows, question).items() if question else ():
+    for phi, where in rows_by_phi_class(rows, question).items() if question else ():
         action = policy.action(phi)
         if action.startswith("keep"):
             continue

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from lakehouse.definitions.tables import Table, load_tables
 from lakehouse.pipeline.tombstones import erased, read_tombstones
-from lakehouse.storage.maintenance.inspection import Stated, TableState, own_name, relative
+from lakehouse.storage.maintenance.inspection import ManifestFacts, TableState, own_name, relative
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.parquet_pages import bloom_filters
 from lakehouse.verification.rules import Checker
@@ -59,7 +59,7 @@ class Reading:
                 self._file(state, definition, location, stated)
 
     def _file(
-        self, state: TableState, definition: Table | None, location: str, stated: Stated
+        self, state: TableState, definition: Table | None, location: str, stated: ManifestFacts
     ) -> None:
         data = self._warehouse.files.read(location)
         rows = 0

@@ -16,9 +16,9 @@ import lakehouse
 from lakehouse import synth
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import InputError, UserError, WarehouseError
-from lakehouse.pipeline.engine import Job, Work
-from lakehouse.pipeline.progress import Quiet
-from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.engine import EngineJob, ProcessConfig
+from lakehouse.pipeline.progress import NoProgress
+from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.reports import Tally
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
@@ -160,10 +160,10 @@ def test_an_error_in_a_worker_is_the_error_of_the_call(
         (feed / "05.lines").unlink()  # after it was listed
         if told != "vanished":
             (feed / "05.lines").write_text("LINES\nROE;2024-05-01;1\n")
-        job = Job(Terms("test"), str(key), "safe_harbor")
-        work = Work(files, job, warehouse.write_spec(), transaction.attempt)
+        job = ProcessConfig(ReadOptions("test"), str(key), "safe_harbor")
+        work = EngineJob(files, job, warehouse.write_spec(), transaction.attempt)
         with pytest.raises(InputError, match=told) as caught:
-            engine.run(work, Quiet())
+            engine.run(work, NoProgress())
     assert "05.lines" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

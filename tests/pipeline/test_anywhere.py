@@ -17,7 +17,7 @@ import lakehouse
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.warehouse import Warehouse
 
-from .engines.command import finish, ingest, leftovers, start, start_command, without_runs
+from ..engines.command import finish, ingest, leftovers, start, start_command, without_runs
 
 pytestmark = pytest.mark.slow
 

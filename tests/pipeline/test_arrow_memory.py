@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from lakehouse.pipeline import reading
-from lakehouse.pipeline.reading import Terms, read
+from lakehouse.pipeline.reading import ReadOptions, read
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
@@ -91,5 +91,7 @@ def test_what_is_known_of_files_read_together_is_given_up_as_they_end(
         taken.append(len(taken))
 
     plugin.on_record.append(told)
-    ended = [(len(p.reports), len(taken)) for p in read(files, Terms("x"), secret) if p.reports]
+    ended = [
+        (len(p.reports), len(taken)) for p in read(files, ReadOptions("x"), secret) if p.reports
+    ]
     assert ended == [(5, 5), (5, 10), (2, 12)]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lakehouse.batch import seal
-from lakehouse.pipeline.blocks import Made, pack, unpack
+from lakehouse.batch import make_clean_batch
+from lakehouse.pipeline.blocks import BlockProvenance, pack, unpack
 from lakehouse.pipeline.engine import Processed
 
-MADE = Made("0" * 16, "1" * 64, "UTC")
+MADE = BlockProvenance("0" * 16, "1" * 64, "UTC")
 
 
 def piece(n: int) -> Processed:
     rows = {"city": pa.array([f"City {i}" for i in range(n)])}
-    return Processed(seal({"patients": pa.table(rows), "records": pa.table({"n": range(3)})}))
+    return Processed(
+        make_clean_batch({"patients": pa.table(rows), "records": pa.table({"n": range(3)})})
+    )
 
 
 def test_what_goes_in_comes_out() -> None:
@@ -26,7 +28,7 @@ def test_what_goes_in_comes_out() -> None:
 
 
 def test_a_block_without_rows_holds_nothing() -> None:
-    assert list(unpack(pack(Processed(seal({})), MADE))) == []
+    assert list(unpack(pack(Processed(make_clean_batch({})), MADE))) == []
 
 
 def test_a_block_that_is_done_with_leaves_no_memory_behind() -> None:

@@ -10,25 +10,25 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from lakehouse.batch import seal
+from lakehouse.batch import make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, UserError
-from lakehouse.pipeline.blocks import Made, pack, unpack
+from lakehouse.pipeline.blocks import BlockProvenance, pack, unpack
 from lakehouse.pipeline.engine import (
     AUTO_BYTES,
     Processed,
     check_engine,
-    choose,
-    driver,
+    choose_engine,
     engines,
+    load_engine,
     uninterrupted,
 )
 from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.privacy.keys.secret import Secret
-from lakehouse.sources.encryption import open_files, seal_files
-from lakehouse.sources.input_file import FileToRead
+from lakehouse.sources.encryption import decrypt_files, encrypt_files
+from lakehouse.sources.input_file import InputFile
 
-SMALL = FileToRead("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
+SMALL = InputFile("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
 LARGE = replace(SMALL, content_size=AUTO_BYTES)
 
 
@@ -43,9 +43,9 @@ LARGE = replace(SMALL, content_size=AUTO_BYTES)
     ],
 )
 def test_the_engine_that_is_done_first(
-    name: str, file: FileToRead, address: str | None, engine: str
+    name: str, file: InputFile, address: str | None, engine: str
 ) -> None:
-    assert choose(name, [file], address) == engine
+    assert choose_engine(name, [file], address) == engine
 
 
 def test_an_engine_that_is_none_and_one_that_contradicts() -> None:
@@ -57,7 +57,7 @@ def test_an_engine_that_is_none_and_one_that_contradicts() -> None:
 
 def test_engines_are_found_by_their_folder() -> None:
     assert engines() == ["local", "ray"]
-    assert callable(driver("local").run)
+    assert callable(load_engine("local").run)
 
 
 def test_ctrl_c_waits_for_a_commit() -> None:
@@ -76,8 +76,8 @@ def test_a_packed_block_gives_back_what_was_packed() -> None:
     rows = pa.Table.from_pylist([{"file_id": "f", "record_ordinal": 3}], schema)
     report = FileReport("f", "p", "hl7v2", n_records=4)
     report.dropped.update({"ZPD": 2})
-    made = Made("key", "policy", "Europe/Zurich")
-    piece = Processed(seal({"rejects": rows, "records": _empty()}), [report])
+    made = BlockProvenance("key", "policy", "Europe/Zurich")
+    piece = Processed(make_clean_batch({"rejects": rows, "records": _empty()}), [report])
     block = pack(piece, made)
     (batch, _, by), (_, reports, _) = unpack(block)
     assert batch.tables["rejects"].equals(rows)
@@ -92,14 +92,14 @@ def _empty() -> pa.Table:
 
 def test_a_sealed_list_opens_with_its_own_key_only() -> None:
     secret, other = Secret(os.urandom(32)), Secret(os.urandom(32))
-    sealed = seal_files([SMALL, LARGE], secret)
+    sealed = encrypt_files([SMALL, LARGE], secret)
     assert b"DOE" not in sealed
-    assert open_files(sealed, secret) == [SMALL, LARGE]
+    assert decrypt_files(sealed, secret) == [SMALL, LARGE]
     with pytest.raises(EngineError, match="another key"):
-        open_files(sealed, other)
+        decrypt_files(sealed, other)
     with pytest.raises(EngineError):
-        open_files(sealed[:-1] + bytes([sealed[-1] ^ 1]), secret)
-    assert seal_files([SMALL], secret) != seal_files([SMALL], secret)
+        decrypt_files(sealed[:-1] + bytes([sealed[-1] ^ 1]), secret)
+    assert encrypt_files([SMALL], secret) != encrypt_files([SMALL], secret)
 
 
 def test_figures_add_up_and_travel() -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.batch import ENCODED, conform, seal
+from lakehouse.batch import ENCODED, conform, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy import Secret, load_policy
@@ -35,7 +35,7 @@ def test_pieces_of_either_type_become_one_file(warehouse: Warehouse) -> None:
         for i, code in enumerate(pieces):
             columns = {"ordinal": pa.array([i] * (3 if code is None else len(code)), pa.int32())}
             rows = pa.table(columns if code is None else columns | {"code": code})
-            writer.add(seal({"observations": rows}))
+            writer.add(make_clean_batch({"observations": rows}))
         (file,) = writer.finish()
         stored = pq.read_table(file.location)
     by_piece = [stored.filter(pc.equal(stored["ordinal"], i))["code"] for i in range(5)]
@@ -57,7 +57,7 @@ def test_a_file_holds_no_value_of_rows_that_stand_elsewhere(tmp_path: Path) -> N
         IngestTransaction(warehouse, "one") as transaction,
         Writer(warehouse.write_spec(), transaction.attempt) as writer,
     ):
-        writer.add(seal({"observations": rows}))
+        writer.add(make_clean_batch({"observations": rows}))
         files = writer.finish()
         assert len(files) == 4
         for file in files:
@@ -71,7 +71,7 @@ def test_encoded_columns_stay_so_only_where_they_may() -> None:
     rows = pa.table({"code": pa.array(["HGB", None]).dictionary_encode()})
     assert conform(rows, schema).schema.equals(schema)
     assert conform(rows, schema, encoded=True)["code"].type == ENCODED
-    assert seal({"observations": rows}).tables["observations"]["code"].type == ENCODED
+    assert make_clean_batch({"observations": rows}).tables["observations"]["code"].type == ENCODED
     # a column that is no string is cast, whatever its encoding
     numbers = pa.table({"value_number": pa.array([1.5, None]).dictionary_encode()})
     assert conform(numbers, schema, encoded=True).schema.equals(schema)

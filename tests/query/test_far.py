@@ -14,7 +14,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.query.connection.shell_database import prepare, shell_command
 from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.storage.io.data_files import write_tables
-from lakehouse.storage.maintenance.release_records import pinned
+from lakehouse.storage.maintenance.release_records import pinned_snapshots
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
@@ -69,18 +69,18 @@ def test_a_warehouse_in_an_object_store(bucket: None, tmp_path: Path) -> None:
         # twice: what a session keeps is asked for again only when a table has changed
         for _ in range(2):
             assert lake.sql("SELECT count(*) FROM lab_results").fetchall() == [(10,)]
-        assert KEY not in repr(lake.place)
+        assert KEY not in repr(lake.location)
         for elsewhere in ("s3://elsewhere/x", "/etc/passwd"):
             with pytest.raises(duckdb.PermissionException):
                 lake._session.con.execute(f"FROM read_text('{elsewhere}')")
-        init = prepare(lake.place, lake.folder("shell"))
+        init = prepare(lake.location, lake.folder("shell"))
         saved = lake.cohort("high").where(lab=("glucose", ">=", 5))
         assert saved.save() == f"{ROOT}/cohorts/high.json"
         assert lake.cohort.names() == ["high"]
         assert lake.cohort.load("high").rows().fetchall() == saved.rows().fetchall()
     with Warehouse.open(ROOT, catalog) as opened:
         current = opened.iceberg("observations").metadata.current_snapshot_id
-        assert pinned(opened, "observations") == {current}
+        assert pinned_snapshots(opened, "observations") == {current}
 
     assert KEY not in init.read_text()
     assert str(init).startswith(str(tmp_path / "cache"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse.query.connection.materialized import KEPT, SCHEMA, SHARED, SUPERSEDED
+from lakehouse.query.connection.materialized import ALWAYS, SCHEMA, SUPERSEDED, WHEN_REPEATED
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
 from lakehouse.query.views.evaluate import evaluate_view
-from lakehouse.query.views.view import closure, load_views
+from lakehouse.query.views.view import dependency_order, load_views
 
 from .conftest import Store, observations
 
@@ -193,10 +193,10 @@ READERS = {
 
 def reads(view: str) -> set[str]:
     views = load_views()
-    return {d for n in closure([view], views) for d in views[n].depends_on}
+    return {d for n in dependency_order([view], views) for d in views[n].depends_on}
 
 
-@pytest.mark.parametrize("shared", SHARED)
+@pytest.mark.parametrize("shared", WHEN_REPEATED)
 def test_what_is_kept_are_the_views_rows(empty: Path, store: Store, shared: str) -> None:
     rows = [
         vital("r1", "8480-6", 80.0, 8),
@@ -214,7 +214,7 @@ def test_what_is_kept_are_the_views_rows(empty: Path, store: Store, shared: str)
     with Lakehouse(empty) as lake:
         lake.sql(f"SELECT count(*) FROM {READERS[shared]}").fetchall()
         kept = lake.sql(f"SELECT * FROM {shared} ORDER BY ALL").arrow()
-        assert {shared} <= kept_tables(lake) <= {*KEPT, shared}
+        assert {shared} <= kept_tables(lake) <= {*ALWAYS, shared}
     assert kept.num_rows == 1
     assert kept.to_pylist() == expected.to_pylist()
 
@@ -236,7 +236,7 @@ def test_a_new_diagnosis_is_named_in_a_session_that_has_shown_others(
         assert kept_tables(lake) == {*IDENTITY, "condition_codes"}
         store(empty, {"observations": [FIRST]})
         assert values(lake.sql(VALUES)) == [90.0]
-        assert kept_tables(lake) == {*KEPT}
+        assert kept_tables(lake) == {*ALWAYS}
         store(empty, {"conditions": [diagnosis("r2", "J44.9")], "observations": [CORRECTION]})
         assert values(lake.sql(conditions)) == ["copd", "heart_failure"]
         assert values(lake.sql(VALUES)) == [95.0]

@@ -115,7 +115,7 @@ def test_spark_gives_the_same_rows(lake: Lakehouse, spark: Any) -> None:
     needed = {d for view in views.values() for d in view.depends_on}
     spark.sql("CREATE DATABASE codes").collect()
     for name in sorted(needed & set(load_tables())):
-        folder = lake.place.locations[name]
+        folder = lake.location.locations[name]
         spark.read.format("iceberg").load(folder).createOrReplaceTempView(name)
     for name in sorted(n.partition(".")[2] for n in needed if n.startswith("codes.")):
         frame = spark.createDataFrame(load_codes(name).rows)

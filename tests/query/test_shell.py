@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect, text
 
 import lakehouse
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.connection.location import Place, locate
+from lakehouse.query.connection.location import WarehouseLocation, locate
 from lakehouse.query.connection.shell_database import (
     database_url,
     fill,
@@ -100,7 +100,7 @@ def test_every_calendar_view_keeps_its_columns_and_its_reason(init: Path) -> Non
     barred = {n: v for n, v in load_views().items() if v.requires and not v.parameters}
     assert barred
     with connect() as con:
-        fill(con, Place({}, "safe_harbor"))
+        fill(con, WarehouseLocation({}, "safe_harbor"))
         for name, view in barred.items():
             types = {c: t for c, t, *_ in con.execute(f"DESCRIBE {name}").fetchall()}
             assert types == view_types(name)
@@ -157,7 +157,7 @@ def test_pinned_shell(empty: Path, store: Store, tmp_path: Path) -> None:
         (snapshot,) = lake.snapshots("observations").column("snapshot_id").to_pylist()
     store(empty, {"observations": observations(3)})
     with lakehouse.open(empty, as_of=snapshot) as lake:
-        pinned = prepare(lake.place, empty / "shell" / "as-of")
+        pinned = prepare(lake.location, empty / "shell" / "as-of")
     assert shell(pinned, "SELECT count(*) FROM observations") == "7"
 
 
@@ -199,7 +199,7 @@ def test_what_goes_into_a_pipe_has_no_colours(filled: Path, tmp_path: Path) -> N
 
 
 def test_paths_with_quotes_survive(tmp_path: Path) -> None:
-    text = init_sql(Place({}, "safe_harbor"), tmp_path / "o'brien" / "views.duckdb")
+    text = init_sql(WarehouseLocation({}, "safe_harbor"), tmp_path / "o'brien" / "views.duckdb")
     assert "o''brien" in text
 
 

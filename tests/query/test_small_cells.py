@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import lakehouse
 from lakehouse.errors import QueryError
-from lakehouse.query.disclosure.suppress import Layout, hidden
+from lakehouse.query.disclosure.suppress import Layout, cells_to_hide
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views.view import load_views
 from lakehouse.storage.warehouse import Warehouse
@@ -340,7 +340,7 @@ def test_no_subtraction_gives_a_small_count(given: Any) -> None:
                     cells[up, mask] = cells.get((up, mask), 0) + n
     counts = list(cells.values())
     layout = Layout.of([k for k, _ in cells], [m for _, m in cells])
-    blank = hidden(layout, counts, 11)
+    blank = cells_to_hide(layout, counts, 11)
     spans = attacked(layout, counts, blank, 11)
     for i in blank:
         low, high = spans[i]

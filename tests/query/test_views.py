@@ -14,7 +14,7 @@ from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import evaluate_view, view_types
 from lakehouse.query.views.view import (
     CODES,
-    closure,
+    dependency_order,
     inlined,
     load_views,
     parse_view,
@@ -48,7 +48,7 @@ def test_view_reads_known_code_sets(name: str) -> None:
 def test_view_runs_on_empty_tables(name: str) -> None:
     """An empty warehouse gives empty views (or a single line of zeros), never an error."""
     arguments = dict.fromkeys(views[name].parameters)
-    read = {d for n in closure([name], views) for d in views[n].depends_on}
+    read = {d for n in dependency_order([name], views) for d in views[n].depends_on}
     found = evaluate_view(name, {}, parameters=arguments).num_rows
     assert found <= 100 or not read & set(load_tables()), "a view over code sets alone has rows"
 
@@ -86,7 +86,7 @@ def test_views_that_need_a_calendar_say_so_all_the_way_up() -> None:
         name
         for name, view in views.items()
         if view.available("safe_harbor")
-        and any(not views[n].available("safe_harbor") for n in closure([name], views))
+        and any(not views[n].available("safe_harbor") for n in dependency_order([name], views))
     ]
     assert not silent
 
@@ -199,7 +199,7 @@ def test_views_in_a_circle_are_refused(tmp_path: Path) -> None:
         text = GOOD.replace("FROM patients", f"FROM {other}")
         (tmp_path / f"{name}.sql").write_text(text)
     with pytest.raises(DefinitionError, match="in a circle"):
-        closure(["a"], read_folder(tmp_path))
+        dependency_order(["a"], read_folder(tmp_path))
 
 
 OF_FEW = GOOD.replace(

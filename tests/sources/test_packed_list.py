@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from lakehouse.pipeline.reports import FileReport
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.sources.packed_list import RUN, LongList
+from lakehouse.sources.input_file import InputFile
+from lakehouse.sources.packed_list import RUN, PackedList
 
 
 @pytest.mark.parametrize("n", [0, 1, RUN - 1, RUN, RUN + 1, 3 * RUN])
 def test_items_come_out_in_their_order(n: int) -> None:
-    items = LongList(range(n))
+    items = PackedList(range(n))
     assert list(items) == list(range(n)) == list(items)
     assert len(items) == n
     assert (n - 1 in items) == (n > 0)
@@ -27,9 +27,9 @@ def test_items_come_out_in_their_order(n: int) -> None:
     assert list(pickle.loads(pickle.dumps(items))) == list(items)
 
 
-def files(n: int) -> list[FileToRead]:
+def files(n: int) -> list[InputFile]:
     return [
-        FileToRead(
+        InputFile(
             f"/archive/2024/{i // 100:05d}/{i:08d}.dcm",
             "/archive",
             extension=".dcm",
@@ -49,8 +49,8 @@ def files(n: int) -> list[FileToRead]:
 
 
 def test_a_name_that_is_no_text_survives() -> None:
-    odd = FileToRead(os.fsdecode(b"/feeds/\xff\xfe"), "/feeds")
-    (found, *_) = LongList([odd] * RUN)
+    odd = InputFile(os.fsdecode(b"/feeds/\xff\xfe"), "/feeds")
+    (found, *_) = PackedList([odd] * RUN)
     assert found == odd
     assert os.fsencode(found.location) == b"/feeds/\xff\xfe"
 
@@ -58,7 +58,7 @@ def test_a_name_that_is_no_text_survives() -> None:
 def test_a_file_and_its_report_take_a_fraction_of_their_objects() -> None:
     n = 20 * RUN
     tracemalloc.start()
-    known, reports = LongList(files(n)), LongList[FileReport]()
+    known, reports = PackedList(files(n)), PackedList[FileReport]()
     for file in known:
         counts = Counter({"dicom.elements": 40})
         reports.append(FileReport(file.file_id, file.path_id, "dicom", dropped=counts))

@@ -18,7 +18,7 @@ from .cases import content, ingest, ledger, rows, unreferenced
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules with smaller numbers."""
-    monkeypatch.setattr(snapshots, "KEPT", 6)
+    monkeypatch.setattr(snapshots, "MAX_SNAPSHOTS", 6)
     monkeypatch.setattr(snapshots, "BATCH", 4)
 
 

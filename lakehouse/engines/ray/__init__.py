@@ -28,17 +28,17 @@ from lakehouse.batch import CleanBatch, conform
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.pipeline.arrow_memory import ingest_allocator
-from lakehouse.pipeline.blocks import Made, pack, unpack
-from lakehouse.pipeline.engine import Job, Outcome, Processed, Work
+from lakehouse.pipeline.blocks import BlockProvenance, pack, unpack
+from lakehouse.pipeline.engine import EngineJob, EngineResult, ProcessConfig, Processed
 from lakehouse.pipeline.ingest import process
 from lakehouse.pipeline.progress import Progress
 from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.pipeline.writing import Writer
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
-from lakehouse.sources.encryption import open_files, seal_files
-from lakehouse.sources.input_file import FileToRead
-from lakehouse.sources.packed_list import LongList
+from lakehouse.sources.encryption import decrypt_files, encrypt_files
+from lakehouse.sources.input_file import InputFile
+from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.io.data_files import WriteSpec, WrittenFile
 
 TASK_BYTES = 32 << 20
@@ -63,17 +63,17 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # Ray's own 15 starves workers on a busy machine
 }
 
-Written = tuple[list[WrittenFile], LongList[FileReport], list[Made]]
+Written = tuple[list[WrittenFile], PackedList[FileReport], list[BlockProvenance]]
 
 
-def run(work: Work, progress: Progress) -> Outcome:
+def run(work: EngineJob, progress: Progress) -> EngineResult:
     """Read and write on the cluster; the driver only collects what was written."""
     with connected(work.address), _watched(progress) as counter:
-        secret = Secret.load(work.job.key_path)
-        source = Files(work.files, work.job, secret, counter)
+        secret = Secret.load(work.config.key_path)
+        source = Files(work.files, work.config, secret, counter)
         sink = PackedDatasink(work.spec, work.attempt)
         _drive(source, sink)
-    return Outcome(sink.files, sink.reports)
+    return EngineResult(sink.files, sink.reports)
 
 
 def _drive(source: Files, sink: PackedDatasink) -> None:
@@ -204,20 +204,20 @@ class Files(Datasource):
 
     def __init__(
         self,
-        files: Collection[FileToRead],
-        job: Job,
+        files: Collection[InputFile],
+        job: ProcessConfig,
         secret: Secret,
         counter: Any = None,
         table: str | None = None,
     ) -> None:
         super().__init__()
         policy = load_policy(job.profile)
-        made = Made(secret.key_id, policy.sha256, job.terms.time_zone)
+        made = BlockProvenance(secret.key_id, policy.sha256, job.options.time_zone)
         self._bytes: list[int] = []
         self._read: list[partial[Iterator[pa.Table]]] = []
         for group in grouped(files):
             self._bytes.append(sum(f.content_size for f in group))
-            sealed = seal_files(group, secret)
+            sealed = encrypt_files(group, secret)
             self._read.append(partial(_read, sealed, job, made, counter, table))
 
     @property
@@ -243,14 +243,14 @@ class Files(Datasource):
         ]
 
 
-def grouped(files: Collection[FileToRead]) -> Iterator[list[FileToRead]]:
+def grouped(files: Collection[InputFile]) -> Iterator[list[InputFile]]:
     """Yield the files in runs of about ``TASK_BYTES``, in their order.
 
     A run of small inputs is cut in two all the same, so that two cores have something to do.
     """
     total = sum(f.content_size + FILE_BYTES for f in files)
     limit = min(TASK_BYTES, max(total // 4, 1 << 20))
-    group: list[FileToRead] = []
+    group: list[InputFile] = []
     size = 0
     for file in files:
         weight = file.content_size + FILE_BYTES
@@ -264,11 +264,11 @@ def grouped(files: Collection[FileToRead]) -> Iterator[list[FileToRead]]:
 
 
 def _read(
-    sealed: bytes, job: Job, made: Made, counter: Any, table: str | None
+    sealed: bytes, job: ProcessConfig, made: BlockProvenance, counter: Any, table: str | None
 ) -> Iterator[pa.Table]:
     """Run in a worker: yield the blocks of a group of files."""
     try:
-        files = open_files(sealed, Secret.load(job.key_path))
+        files = decrypt_files(sealed, Secret.load(job.key_path))
         told: list[Any] = []
         with ingest_allocator():
             for piece in process(files, job):
@@ -308,8 +308,8 @@ class PackedDatasink(Datasink):
         self.spec = spec
         self.attempt = attempt
         self.files: list[WrittenFile] = []
-        self.reports: LongList[FileReport] = LongList()
-        self.made: set[Made] = set()
+        self.reports: PackedList[FileReport] = PackedList()
+        self.made: set[BlockProvenance] = set()
 
     @property
     def min_bytes_per_write(self) -> int:
@@ -325,8 +325,8 @@ class PackedDatasink(Datasink):
         The number of the task is the same when it is run again after its worker died, so the
         files of the first try are replaced.
         """
-        reports: LongList[FileReport] = LongList()
-        makers: set[Made] = set()
+        reports: PackedList[FileReport] = PackedList()
+        makers: set[BlockProvenance] = set()
         try:
             with (
                 ingest_allocator(),
@@ -348,7 +348,7 @@ class PackedDatasink(Datasink):
                 "Nothing was stored; run the same command again.",
             ) from None
 
-    def _fitting(self, batch: CleanBatch, made: Made) -> CleanBatch:
+    def _fitting(self, batch: CleanBatch, made: BlockProvenance) -> CleanBatch:
         return batch
 
     def on_write_complete(self, write_result: WriteResult[Written]) -> None:

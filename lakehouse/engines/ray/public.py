@@ -14,29 +14,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.batch import CleanBatch, seal
+from lakehouse.batch import CleanBatch, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.engines.ray import Files, PackedDatasink
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import Format, formats, public_name
-from lakehouse.pipeline.blocks import Made
+from lakehouse.pipeline.blocks import BlockProvenance
 from lakehouse.pipeline.create import PROFILE
-from lakehouse.pipeline.engine import Job, Outcome
+from lakehouse.pipeline.engine import EngineResult, ProcessConfig
 from lakehouse.pipeline.ingest import (
     Paths,
-    checked_zone,
-    contents,
-    fitting_secret,
+    check_time_zone,
+    claim_new,
+    commit_result,
     new_ingest_id,
-    store,
+    warehouse_secret,
 )
-from lakehouse.pipeline.reading import Terms
+from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys.secret import KEY_FILE, Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
-from lakehouse.storage.transactions.ledger import known_files, tried_in_vain
+from lakehouse.storage.transactions.ledger import known_files, known_unrecognised
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
@@ -95,27 +95,27 @@ class FormatDatasource(Files):
         if warehouse is None:
             named = os.fspath(key_file or os.environ.get(KEY_FILE, ""))
             secret, key_path = Secret.load(named or None), os.path.abspath(named)
-            files = contents(discover(paths, secret).files, set)
+            files = claim_new(discover(paths, secret).files, set)
         else:
             with Warehouse.open(warehouse) as opened:
                 check(opened.settings, profile=profile)
-                secret, key_path = fitting_secret(opened, key_file)
+                secret, key_path = warehouse_secret(opened, key_file)
                 profile = opened.settings.profile
                 authority = opened.settings.authority if authority is None else authority
                 found = discover(paths, secret, exclude=(opened.path,)).files
                 known = known_files(opened, [f.file_id for f in found])
                 unknown = [f.file_id for f in found if f.format is None]
-                known |= tried_in_vain(opened, unknown, self.format.name)
-                files = contents(found, lambda ids: ids - known)
+                known |= known_unrecognised(opened, unknown, self.format.name)
+                files = claim_new(found, lambda ids: ids - known)
                 erased = read_tombstones(opened)
-        terms = Terms(
+        terms = ReadOptions(
             new_ingest_id(datetime.now(UTC)),
-            checked_zone(time_zone),
+            check_time_zone(time_zone),
             authority or "",
             tuple(mappings),
             self.format.name,
         )
-        job = Job(terms, key_path, profile or PROFILE, tuple(codes), erased)
+        job = ProcessConfig(terms, key_path, profile or PROFILE, tuple(codes), erased)
         super().__init__(files, job, secret, table=table)
 
     def get_name(self) -> str:
@@ -182,14 +182,14 @@ class LakehouseDatasink(PackedDatasink):
         # Read when the lease is there: an erasure waits for it to end, or has set its own by now.
         self._tombstones = read_tombstones(self._warehouse)
 
-    def _fitting(self, batch: CleanBatch, made: Made) -> CleanBatch:
+    def _fitting(self, batch: CleanBatch, made: BlockProvenance) -> CleanBatch:
         check(self._settings, key_id=made.key_id, policy_sha256=made.policy_sha256)
         if "rejects" not in batch.tables:
             return without_erased(batch, self._tombstones)
         rejects = batch.tables["rejects"]
         place = rejects.schema.get_field_index("ingest_id")
         own = pa.repeat(self._ingest_id, len(rejects))
-        return seal({"rejects": rejects.set_column(place, "ingest_id", own)})
+        return make_clean_batch({"rejects": rejects.set_column(place, "ingest_id", own)})
 
     def on_write_complete(self, write_result: Any) -> None:
         """Run on the driver when all is written: commit."""
@@ -204,8 +204,8 @@ class LakehouseDatasink(PackedDatasink):
                 "Name it when reading, HL7Datasource(..., warehouse=...), to pass over them.",
             )
         zone = ", ".join(sorted({m.time_zone for m in self.made}))
-        outcome = Outcome(self.files, self.reports)
-        store(outcome, self._transaction, self._warehouse, self._started_at, "ray", zone)
+        outcome = EngineResult(self.files, self.reports)
+        commit_result(outcome, self._transaction, self._warehouse, self._started_at, "ray", zone)
         self._warehouse.close()
 
     def on_write_failed(self, error: Exception) -> None:

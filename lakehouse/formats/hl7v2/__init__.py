@@ -68,7 +68,7 @@ def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
 
     ordinal = 0
     counter = BatchCounter()
-    for chunk in chunks(stream, cut=source.cut):
+    for chunk in chunks(stream, cut=source.truncated):
         if chunk.left_out:
             yield _reject(chunk, chunk.left_out, ordinal, source)
         else:

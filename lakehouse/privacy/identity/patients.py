@@ -24,7 +24,7 @@ Rows = Mapping[str, pa.Table]
 Definitions = Mapping[str, Table]
 
 
-class People:
+class BatchPatients:
     """Every identity that stands in a column of class ``patient`` of a batch.
 
     Args:
@@ -66,7 +66,7 @@ class People:
         return (table, column) in self._rows.at
 
 
-def births(table: pa.Table, definition: Table) -> tuple[Days, Bools] | None:
+def birth_dates(table: pa.Table, definition: Table) -> tuple[Days, Bools] | None:
     """Return the true birth dates of the rows of a raw table, or None when it has none."""
     dates = [c.name for c in definition.of_class("birth_date") if pa.types.is_date32(c.type)]
     for name in (BIRTH_DATE, *dates):
@@ -81,7 +81,7 @@ def ages_at(birth: tuple[Days, Bools], at: tuple[Days, Bools]) -> tuple[Days, Bo
     return years, birth[1] & at[1] & (years >= 0) & (years <= MAX_AGE)
 
 
-def records_of_the_old(tables: Rows, known: Definitions, time_zone: str) -> pa.Array:
+def records_over_89(tables: Rows, known: Definitions, time_zone: str) -> pa.Array:
     """Return the records that hold a time or an age at which their patient is 90 or over.
 
     Records and not patients, and no wider: what stands in other records of the batch depends on
@@ -92,7 +92,7 @@ def records_of_the_old(tables: Rows, known: Definitions, time_zone: str) -> pa.A
     for name, table in tables.items():
         if RECORD not in table.column_names:
             continue
-        birth = births(table, known[name])
+        birth = birth_dates(table, known[name])
         reached = np.zeros(len(table), dtype=bool)
         for column in known[name].columns.values():
             if column.name not in table.column_names:

@@ -21,12 +21,12 @@ def folder() -> Path:
     return Path(base) / "clinical-lakehouse" / "keys"
 
 
-def place_of(key_id: str) -> Path:
+def key_path(key_id: str) -> Path:
     """Return where the key with an id lies when ``init`` made it."""
     return folder() / f"{key_id}.key"
 
 
-def outside(key: str | Path, warehouse: str) -> None:
+def require_outside_warehouse(key: str | Path, warehouse: str) -> None:
     """Refuse a key that lies in the folder of a warehouse: a copy of the one would be of both.
 
     Args:
@@ -58,7 +58,7 @@ def find(named: str | Path | None, key_id: str) -> Path:
     """
     if chosen := named or os.environ.get(KEY_FILE):
         return Path(chosen)
-    if not (made := place_of(key_id)).exists():
+    if not (made := key_path(key_id)).exists():
         raise KeyFileError(
             f"The key of this warehouse ({key_id}) is neither named nor in {folder()}.",
             f"Name its file: --key-file, or {KEY_FILE}.",
@@ -66,7 +66,9 @@ def find(named: str | Path | None, key_id: str) -> Path:
     return made
 
 
-def obtain(named: str | Path | None, warehouse: str | None) -> tuple[Path, Secret, bool]:
+def find_or_create_key(
+    named: str | Path | None, warehouse: str | None
+) -> tuple[Path, Secret, bool]:
     """Return the key for a new warehouse, made when there is none.
 
     Args:
@@ -83,13 +85,13 @@ def obtain(named: str | Path | None, warehouse: str | None) -> tuple[Path, Secre
     if chosen := named or os.environ.get(KEY_FILE):
         path = Path(chosen)
         if warehouse is not None:
-            outside(path, warehouse)
+            require_outside_warehouse(path, warehouse)
         if path.exists():
             return path.absolute(), Secret.load(path), False
         return path.absolute(), Secret.create(path), True
     if warehouse is not None:
-        outside(folder(), warehouse)
+        require_outside_warehouse(folder(), warehouse)
     fresh = folder() / f".new-{secrets.token_hex(8)}"
     secret = Secret.create(fresh)
-    fresh.rename(place_of(secret.key_id))
-    return place_of(secret.key_id), secret, True
+    fresh.rename(key_path(secret.key_id))
+    return key_path(secret.key_id), secret, True

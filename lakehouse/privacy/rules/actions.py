@@ -29,11 +29,11 @@ from lakehouse.privacy.columns import (
     whole,
 )
 from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE, year_of, years_between
-from lakehouse.privacy.identity.patients import PATIENT, RECORD, People, ages_at, births
+from lakehouse.privacy.identity.patients import PATIENT, RECORD, BatchPatients, ages_at, birth_dates
 from lakehouse.privacy.identity.pseudonyms import new_uids, normal_identities, pseudonyms
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules import postal as postal
-from lakehouse.privacy.rules.code_patterns import code_shaped, place_shaped
+from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped
 from lakehouse.privacy.rules.code_texts import Terminology
 
 LAST_DAY = 2_932_896
@@ -64,7 +64,7 @@ class Rows:
 
     table: pa.Table
     definition: Table
-    people: People
+    people: BatchPatients
     old: pa.Array
     terminology: Terminology
     time_zone: str
@@ -126,7 +126,7 @@ def uid(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
 @by_value
 def code_shape(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
     """Store codes; drop what cannot be one."""
-    return pc.if_else(code_shaped(values), values, NO_TEXT)
+    return pc.if_else(looks_like_code(values), values, NO_TEXT)
 
 
 @by_value
@@ -143,7 +143,7 @@ def keep(rows: Rows, column: Column) -> pa.Array | None:
     raw = rows.raw(column.name)
     if column.phi != "birth_date":
         return raw
-    birth = births(rows.table, rows.definition)
+    birth = birth_dates(rows.table, rows.definition)
     if birth is None:
         return raw
     days, valid = birth
@@ -172,7 +172,7 @@ def shift(rows: Rows, column: Column) -> pa.Array | None:
 @action
 def birth_year(rows: Rows, column: Column) -> pa.Array | None:
     """Store the year of birth on the patient's own time line; nothing of it from age 90."""
-    birth = births(rows.table, rows.definition)
+    birth = birth_dates(rows.table, rows.definition)
     if birth is None or not pa.types.is_integer(column.type):
         return None
     born, known = birth
@@ -204,7 +204,7 @@ def _ages(rows: Rows, column: Column) -> pa.Array | None:
     """Return ages from the true birth date, else as the source states them, when possible ones."""
     stated, birth, when = (
         rows.raw(column.name),
-        births(rows.table, rows.definition),
+        birth_dates(rows.table, rows.definition),
         rows.raw(column.at),
     )
     years, valid = rows.nobody()

@@ -51,7 +51,7 @@ _IP = r"(?:^|[^0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:$|[^0-9.])"  # some codes l
 _CONTROLS = r"[\x00-\x1f\x7f-\x{9f}]"
 
 
-def clean_of_identity(values: pa.Array) -> pa.Array:
+def has_no_identifier(values: pa.Array) -> pa.Array:
     """Return which strings hold nothing of an identifying shape, and no control character."""
     found = pc.or_(
         pc.match_substring_regex(values, IDENTIFYING), pc.match_substring_regex(values, _CONTROLS)
@@ -65,7 +65,7 @@ def _short(value: str) -> bool:
     return len(codes) <= MAX_CODES and max(map(len, codes)) <= MAX_CODE
 
 
-def code_shaped(values: pa.Array) -> pa.Array:
+def looks_like_code(values: pa.Array) -> pa.Array:
     """Return which strings could be a code.
 
     Examples:
@@ -79,12 +79,12 @@ def code_shaped(values: pa.Array) -> pa.Array:
         short = pa.array(known, pa.bool_())
     words = pc.count_substring_regex(pc.utf8_trim_whitespace(values), r"\s+")
     short = pc.and_(short, pc.less(words, MAX_WORDS))
-    return pc.and_(short, clean_of_identity(values))
+    return pc.and_(short, has_no_identifier(values))
 
 
 def text_shaped(values: pa.Array) -> pa.Array:
     """Return which strings could be the text of a code."""
-    plain = pc.and_not(clean_of_identity(values), pc.match_substring_regex(values, _IP))
+    plain = pc.and_not(has_no_identifier(values), pc.match_substring_regex(values, _IP))
     return pc.and_(pc.less_equal(pc.utf8_length(values), MAX_TEXT), plain)
 
 

@@ -79,7 +79,7 @@ class Readable(Protocol):
         ...
 
 
-def asked(rows: Readable, question: str) -> dict[str, Bools]:
+def rows_by_phi_class(rows: Readable, question: str) -> dict[str, Bools]:
     """Return by PHI class which rows answer a question of that class."""
     found: dict[str, Bools] = {}
 
@@ -127,7 +127,7 @@ def answer_columns(definition: Table) -> list[str]:
     ]
 
 
-def answers_settled(
+def apply_result_rules(
     rows: Rows, stored: dict[str, pa.Array], policy: Policy, counts: Counter[str]
 ) -> dict[str, pa.Array]:
     """Return the columns to store, the answers to identifying questions settled by the profile."""
@@ -136,7 +136,7 @@ def answers_settled(
         return stored
     settled = dict(stored)
     answers = answer_columns(rows.definition)
-    for phi, where in asked(rows, question).items():
+    for phi, where in rows_by_phi_class(rows, question).items():
         action = policy.action(phi)
         if action.startswith("keep"):
             continue

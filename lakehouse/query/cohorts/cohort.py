@@ -24,7 +24,7 @@ from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.view import DIALECT
 
 
-class Home(Protocol):
+class CohortStore(Protocol):
     """Where a cohort runs its SQL and is saved."""
 
     def ask(self, sql: str) -> Result:
@@ -91,9 +91,9 @@ class Cohort:
     """
 
     name: str
-    home: Home
+    home: CohortStore
     steps: tuple[Step, ...] = ()
-    asked: tuple[dict[str, Any], ...] = ()
+    criteria: tuple[dict[str, Any], ...] = ()
 
     def where(
         self,
@@ -155,7 +155,7 @@ class Cohort:
         if not steps:
             raise QueryError("A cohort step asks for nothing.", 'Say what: condition="E11".')
         entry = {**asked, "within": span, "without": without}
-        return replace(self, steps=(*self.steps, *steps), asked=(*self.asked, entry))
+        return replace(self, steps=(*self.steps, *steps), criteria=(*self.criteria, entry))
 
     def query(self) -> Any:
         """Return the SELECT of the cohort as a sqlglot expression."""

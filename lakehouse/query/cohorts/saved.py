@@ -26,7 +26,7 @@ from lakehouse.query.result import Result
 from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.code_sets import is_number, load_codes
 from lakehouse.query.views.syntax import parse, references
-from lakehouse.query.views.view import View, closure
+from lakehouse.query.views.view import View, dependency_order
 from lakehouse.storage.io.files import Files, is_local, join
 from lakehouse.storage.metadata.settings import COHORTS
 
@@ -69,19 +69,19 @@ class Cohorts:
         Raises:
             QueryError: The folder cannot be written.
         """
-        views, sql = self._lake.place.views, cohort.sql()
+        views, sql = self._lake.location.views, cohort.sql()
         read = {r.name for r in references(parse(sql))}
-        kept = {n: asdict(views[n]) for n in closure(sorted(read & set(views)), views)}
+        kept = {n: asdict(views[n]) for n in dependency_order(sorted(read & set(views)), views)}
         sets = {
             d.partition(".")[2] for v in kept for d in views[v].depends_on if d.startswith("codes.")
         }
-        pins = {**newest(self._lake.warehouse), **self._lake.place.pins}
+        pins = {**newest(self._lake.warehouse), **self._lake.location.snapshots}
         saved = {
             "name": cohort.name,
             "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": version("clinical-lakehouse"),
-            "profile": self._lake.place.profile,
-            "asked": [_plain(entry) for entry in cohort.asked],
+            "profile": self._lake.location.profile,
+            "asked": [_plain(entry) for entry in cohort.criteria],
             "sql": sql,
             "attrition": cohort.attrition().to_pylist(),
             "snapshots": pins,
@@ -97,13 +97,13 @@ class Cohorts:
 
     def code_set(self, name: str) -> pa.Table:
         """Return the rows of a code set as it is now."""
-        return load_codes(name, self._lake.place.codes).rows
+        return load_codes(name, self._lake.location.codes).rows
 
     def views_now(self) -> Mapping[str, View]:
         """Return the views as they are now."""
-        return self._lake.place.views
+        return self._lake.location.views
 
-    def gone(self, snapshots: Mapping[str, int]) -> list[str]:
+    def missing_snapshots(self, snapshots: Mapping[str, int]) -> list[str]:
         """Return the tables whose snapshot is no longer there."""
         return [
             name
@@ -137,8 +137,8 @@ class Cohorts:
         sets: Mapping[str, pa.Table],
     ) -> Lakehouse:
         """Return the lakehouse of another time, its definitions as well; closed with this one."""
-        place = replace(self._lake.place, pins=pins, library=views, sets=sets)
-        return self._lake.beside(place)
+        place = replace(self._lake.location, snapshots=pins, saved_views=views, code_sets=sets)
+        return self._lake.with_location(place)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class SavedCohort:
         try:
             return self._then.sql(self.sql())
         except QueryError:
-            if not (gone := self.home.gone(self.saved["snapshots"])):
+            if not (gone := self.home.missing_snapshots(self.saved["snapshots"])):
                 raise
             raise QueryError(
                 f"The cohort reads snapshots that are gone: {', '.join(gone)}. The erasure of a "

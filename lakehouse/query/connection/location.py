@@ -24,7 +24,7 @@ EMPTY = -1
 
 
 @dataclass(frozen=True)
-class Place:
+class WarehouseLocation:
     """Where a warehouse's tables lie and under which promise.
 
     Attributes:
@@ -40,17 +40,17 @@ class Place:
 
     locations: Mapping[str, str]
     profile: str
-    pins: Mapping[str, int] = field(default_factory=dict)
+    snapshots: Mapping[str, int] = field(default_factory=dict)
     codes: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
     store: Mapping[str, str] = field(default_factory=dict, repr=False)
-    library: Mapping[str, View] | None = field(default=None, repr=False)
-    sets: Mapping[str, pa.Table] | None = field(default=None, repr=False)
+    saved_views: Mapping[str, View] | None = field(default=None, repr=False)
+    code_sets: Mapping[str, pa.Table] | None = field(default=None, repr=False)
 
     @property
     def views(self) -> dict[str, View]:
         """All views by name, also those that the profile cannot answer."""
-        return inlined(load_views(self.folders) if self.library is None else self.library)
+        return inlined(load_views(self.folders) if self.saved_views is None else self.saved_views)
 
 
 def locate(
@@ -59,7 +59,7 @@ def locate(
     *,
     codes: tuple[Path, ...] = (),
     folders: tuple[Path, ...] = (),
-) -> Place:
+) -> WarehouseLocation:
     """Return where a warehouse's tables lie.
 
     Args:
@@ -81,9 +81,9 @@ def locate(
             locations = {name: warehouse.location(name) for name in warehouse.tables()}
             store = {**environment(), **warehouse.files.properties}
             profile = warehouse.settings.profile
-            return Place(locations, profile, codes=codes, folders=folders, store=store)
+            return WarehouseLocation(locations, profile, codes=codes, folders=folders, store=store)
     locations = {name: join(root, "tables", name) for name in load_tables()}
-    return Place(locations, settings.profile, codes=codes, folders=folders)
+    return WarehouseLocation(locations, settings.profile, codes=codes, folders=folders)
 
 
 def _settings(root: str) -> Settings | None:

@@ -29,23 +29,23 @@ from pathlib import Path
 import duckdb
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.connection.location import EMPTY, Place
+from lakehouse.query.connection.location import EMPTY, WarehouseLocation
 from lakehouse.query.connection.table_views import table_statements
-from lakehouse.query.views.view import View, closure, literal
+from lakehouse.query.views.view import View, dependency_order, sql_literal
 from lakehouse.storage.io.files import is_local, join
 
 SUPERSEDED = "superseded_results"
-KEPT = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")
+ALWAYS = ("encounter_moves", "identity_changes", SUPERSEDED, "condition_codes")
 """The views that are always kept."""
 
-SHARED = ("patient_conditions", "suspected_infections", "acute_values", "risk_factor_values")
+WHEN_REPEATED = ("patient_conditions", "suspected_infections", "acute_values", "risk_factor_values")
 """The views that are kept when one query reads them on several ways."""
 
 SCHEMA = "kept"
 """Schema in which its rows lie."""
 
 
-class Kept:
+class MaterializedViews:
     """The kept rows of one connection.
 
     Examples:
@@ -56,13 +56,13 @@ class Kept:
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, place: Place, views: Mapping[str, View]
+        self, con: duckdb.DuckDBPyConnection, place: WarehouseLocation, views: Mapping[str, View]
     ) -> None:
         self._con, self._place, self._views = con, place, views
         tables = load_tables().keys()
         self._tables = {
-            name: {d for n in closure([name], views) for d in views[n].depends_on} & tables
-            for name in (*KEPT, *SHARED)
+            name: {d for n in dependency_order([name], views) for d in views[n].depends_on} & tables
+            for name in (*ALWAYS, *WHEN_REPEATED)
             if name in views
         }
         self._versions: dict[str, str] = {}
@@ -77,17 +77,19 @@ class Kept:
             duckdb.Error: The tables cannot be read.
         """
         names = set(names)
-        order = closure(names, self._views)
+        order = dependency_order(names, self._views)
         reads = {d for n in order for d in self._views[n].depends_on} | names
-        wanted = {n for n in KEPT if n in order}
-        wanted |= {s for s in SHARED if sum(ways(n, s, self._views) for n in names) > 1}
+        wanted = {n for n in ALWAYS if n in order}
+        wanted |= {
+            s for s in WHEN_REPEATED if sum(count_paths(n, s, self._views) for n in names) > 1
+        }
         if not wanted and reads.isdisjoint(self._tables_of(self._kept)):
             return
         versions = self._current(self._tables_of(self._kept | wanted))
         changed = {t for t, version in versions.items() if version != self._versions.get(t)}
         stale = {n for n in self._kept if self._tables[n] & changed}
-        given_up = (stale - wanted).intersection(SHARED)
-        anew = sorted((stale | wanted - self._kept) - given_up, key=[*KEPT, *SHARED].index)
+        given_up = (stale - wanted).intersection(WHEN_REPEATED)
+        anew = sorted((stale | wanted - self._kept) - given_up, key=[*ALWAYS, *WHEN_REPEATED].index)
         if not anew and not given_up:
             return
         self._con.execute("BEGIN")
@@ -132,7 +134,7 @@ class Kept:
             name: _snapshot(self._con, self._place.locations[name], version)
             for name, version in versions.items()
         }
-        pinned = replace(self._place, pins={**self._place.pins, **pins})
+        pinned = replace(self._place, snapshots={**self._place.snapshots, **pins})
         for name in pins:
             self._con.execute(f'DROP VIEW "{name}"')
             for statement in table_statements(self._con, load_tables()[name], pinned):
@@ -143,19 +145,19 @@ class Kept:
         hints = {
             name: join(self._place.locations[name], "metadata", "version-hint.text")
             for name in tables
-            if name in self._place.locations and name not in self._place.pins
+            if name in self._place.locations and name not in self._place.snapshots
         }
         near = {n: Path(hint) for n, hint in hints.items() if is_local(hint)}
         found = {n: path.read_text().strip() for n, path in near.items() if path.exists()}
         far = {hint: name for name, hint in hints.items() if name not in near}
         if far:
-            listed = ", ".join(map(literal, far))
+            listed = ", ".join(map(sql_literal, far))
             rows = self._con.execute(f"SELECT filename, content FROM read_text([{listed}])")
             found |= {far[hint]: text.strip() for hint, text in rows.fetchall()}
         return found
 
 
-def ways(name: str, to: str, views: Mapping[str, View]) -> int:
+def count_paths(name: str, to: str, views: Mapping[str, View]) -> int:
     """Return how many times a query of one view comes to another.
 
     Examples:
@@ -167,13 +169,13 @@ def ways(name: str, to: str, views: Mapping[str, View]) -> int:
     if name == to:
         return 1
     below = views[name].depends_on & views.keys() if name in views else ()
-    return sum(ways(n, to, views) for n in below)
+    return sum(count_paths(n, to, views) for n in below)
 
 
 def _snapshot(con: duckdb.DuckDBPyConnection, location: str, version: str) -> int:
     """Return the newest snapshot that a version of a table's metadata has."""
     rows = con.execute(
-        f"SELECT snapshot_id FROM iceberg_snapshots({literal(location)}, "
-        f"version = {literal(version)}) ORDER BY sequence_number DESC LIMIT 1"
+        f"SELECT snapshot_id FROM iceberg_snapshots({sql_literal(location)}, "
+        f"version = {sql_literal(version)}) ORDER BY sequence_number DESC LIMIT 1"
     ).fetchall()
     return int(rows[0][0]) if rows else EMPTY

@@ -19,27 +19,27 @@ from lakehouse.errors import WarehouseError
 from lakehouse.query import errors
 from lakehouse.query.connection.extensions import load_statements
 from lakehouse.query.connection.guard import Reads, check
-from lakehouse.query.connection.location import Place
-from lakehouse.query.connection.materialized import Kept
+from lakehouse.query.connection.location import WarehouseLocation
+from lakehouse.query.connection.materialized import MaterializedViews
 from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import calendar_error, connect
 from lakehouse.query.views.relations import fill_empty
-from lakehouse.query.views.view import CODES, closure, literal
+from lakehouse.query.views.view import CODES, dependency_order, sql_literal
 
 
 class Session:
     """A locked, read-only connection on which tables, views and code sets appear when named."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: WarehouseLocation) -> None:
         self.place = place
         self.views = place.views
         self._made: set[str] = set()
         self.closed = False
         self._making = Lock()
         self.con = connect()
-        self._kept = Kept(self.con, place, self.views)
+        self._kept = MaterializedViews(self.con, place, self.views)
         try:
             for statement in load_statements():
                 self.con.execute(statement)
@@ -94,14 +94,14 @@ class Session:
 
     def _ensure(self, names: Iterable[str], codes: Iterable[str]) -> None:
         names = set(names)
-        order = [n for n in closure(names, self.views) if n not in self._made]
+        order = [n for n in dependency_order(names, self.views) if n not in self._made]
         for name in order:
             if not self.views[name].available(self.place.profile):
-                asked = next(a for a in names if name in closure([a], self.views))
+                asked = next(a for a in names if name in dependency_order([a], self.views))
                 raise calendar_error(name, asked)
         needed = (names | {d for n in order for d in self.views[n].depends_on}) - set(self.views)
         sets = {d.partition(".")[2] for d in needed if d.startswith(f"{CODES}.")} | set(codes)
-        create_codes(self.con, sorted(sets), self.place.codes, self.place.sets)
+        create_codes(self.con, sorted(sets), self.place.codes, self.place.code_sets)
         tables = sorted((needed - self._made) & load_tables().keys())
         self.con.execute("BEGIN")
         try:
@@ -129,7 +129,7 @@ class Session:
         return list(tables[name].columns) if name in tables else []
 
     def _answerable(self, name: str, profile: str) -> bool:
-        return all(self.views[n].available(profile) for n in closure([name], self.views))
+        return all(self.views[n].available(profile) for n in dependency_order([name], self.views))
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,9 +137,9 @@ class Session:
         self.con.close()
 
 
-def lock_statements(place: Place) -> list[str]:
+def lock_statements(place: WarehouseLocation) -> list[str]:
     """Return the settings that shut a connection in: the tables' folders and nothing else."""
-    folders = ", ".join(literal(_slashed(loc)) for loc in sorted(place.locations.values()))
+    folders = ", ".join(sql_literal(_slashed(loc)) for loc in sorted(place.locations.values()))
     return [
         *secret_statements(place.store),
         "SET python_enable_replacements = false",

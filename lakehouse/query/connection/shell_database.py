@@ -28,14 +28,14 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError, WarehouseError
 from lakehouse.query import errors
 from lakehouse.query.connection.extensions import EXTENSIONS, extension_path, load_statements
-from lakehouse.query.connection.location import EMPTY, Place, cache_folder
+from lakehouse.query.connection.location import EMPTY, WarehouseLocation, cache_folder
 from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.docs import column_docs, comment_on, comments
 from lakehouse.query.views.evaluate import SETTLED, calendar_error
 from lakehouse.query.views.relations import fill_empty
-from lakehouse.query.views.view import View, closure, create, ddl, literal
+from lakehouse.query.views.view import View, create, ddl, dependency_order, sql_literal
 
 FOLDER = "shell"
 """Folder of the warehouse that holds both files."""
@@ -52,7 +52,7 @@ STABLE = "views.duckdb"
 """Always leads to the newest views database, for tools that are told a path once."""
 
 
-def prepare(place: Place, folder: Path) -> Path:
+def prepare(place: WarehouseLocation, folder: Path) -> Path:
     """Make the views database and ``init.sql``, unless they are there already.
 
     Args:
@@ -85,15 +85,15 @@ def prepare(place: Place, folder: Path) -> Path:
     )
 
 
-def folder_of(place: Place) -> str:
+def folder_of(place: WarehouseLocation) -> str:
     """Return the folder, below the warehouse's, of the newest state or of the one pinned."""
-    if not place.pins:
+    if not place.snapshots:
         return FOLDER
-    state = hashlib.sha256(json.dumps(sorted(place.pins.items())).encode()).hexdigest()
+    state = hashlib.sha256(json.dumps(sorted(place.snapshots.items())).encode()).hexdigest()
     return f"{FOLDER}/{PINNED}/{state[:12]}"
 
 
-def keep_pins(folder: Path, place: Place, snapshots: Collection[int]) -> None:
+def keep_pins(folder: Path, place: WarehouseLocation, snapshots: Collection[int]) -> None:
     """Note what a folder pins, and remove those beside it that can answer no more.
 
     Args:
@@ -101,7 +101,7 @@ def keep_pins(folder: Path, place: Place, snapshots: Collection[int]) -> None:
         place: The warehouse with its pins.
         snapshots: Every snapshot that a table has.
     """
-    _write(folder / PINS, json.dumps(place.pins))
+    _write(folder / PINS, json.dumps(place.snapshots))
     for other in folder.parent.glob(f"*/{PINS}"):
         with suppress(OSError, ValueError):
             pins = json.loads(other.read_text(encoding="utf-8"))
@@ -109,12 +109,12 @@ def keep_pins(folder: Path, place: Place, snapshots: Collection[int]) -> None:
                 shutil.rmtree(other.parent)
 
 
-def digest(place: Place) -> str:
+def digest(place: WarehouseLocation) -> str:
     """Return a digest of all that goes into the views database."""
     versions = f"{duckdb.__version__}|{version('clinical-lakehouse')}"
     known = hashlib.sha256(f"{versions}|{place.profile}".encode())
     known.update(repr(sorted(place.locations.items())).encode())
-    known.update(repr(sorted(place.pins.items())).encode())
+    known.update(repr(sorted(place.snapshots.items())).encode())
     for view in place.views.values():
         known.update(repr((view, view.docs, view.sql)).encode())
     for table in load_tables().values():
@@ -125,7 +125,7 @@ def digest(place: Place) -> str:
     return known.hexdigest()[:12]
 
 
-def init_sql(place: Place, database: Path) -> str:
+def init_sql(place: WarehouseLocation, database: Path) -> str:
     """Return the text of ``init.sql``."""
     lines = [
         "-- Opens the warehouse's tables, views and code sets: duckdb -init init.sql",
@@ -135,7 +135,7 @@ def init_sql(place: Place, database: Path) -> str:
         *secret_statements(place.store, by_name=True),
         "SET TimeZone = 'UTC'",
         SETTLED,
-        f"ATTACH {literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
+        f"ATTACH {sql_literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
         "USE lakehouse",
     ]
     return lines[0] + "\n" + "".join(f"{line};\n" for line in lines[1:])
@@ -148,7 +148,7 @@ def _write(path: Path, text: str) -> None:
         fresh.replace(path)
 
 
-def _build(place: Place, database: Path) -> None:
+def _build(place: WarehouseLocation, database: Path) -> None:
     """Build in a file of its own and put it in place whole."""
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".views-") as scratch:
         fresh = Path(scratch, "views.duckdb")
@@ -160,7 +160,7 @@ def _build(place: Place, database: Path) -> None:
         fresh.replace(database)
 
 
-def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
+def fill(con: duckdb.DuckDBPyConnection, place: WarehouseLocation) -> None:
     """Create every code set, table and view in an empty database.
 
     Creating a view binds its SQL, and that of every view below it, down to the metadata of the
@@ -174,10 +174,10 @@ def fill(con: duckdb.DuckDBPyConnection, place: Place) -> None:
     create_codes(con, code_set_names(place.codes), place.codes)
     fill_empty(con, ())
     barred = {
-        name: [n for n in closure([name], views) if not views[n].available(place.profile)]
+        name: [n for n in dependency_order([name], views) if not views[n].available(place.profile)]
         for name in views
     }
-    order = closure(views, views)
+    order = dependency_order(views, views)
     for name in order:
         if not views[name].parameters:
             _define(con, views[name], f"CREATE TABLE {name} AS {views[name].sql} WITH NO DATA")
@@ -217,7 +217,7 @@ def _stub(view: View, barred: str, types: Mapping[str, str]) -> list[str]:
     Wherever its rows or their number would matter, the line comes: the filter keeps it where no
     column is read, and the columns keep it where DuckDB tests one of them before the filter.
     """
-    why = literal(str(calendar_error(barred, view.name)))
+    why = sql_literal(str(calendar_error(barred, view.name)))
     columns = (f'error({why})::{types.get(c, "VARCHAR")} AS "{c}"' for c in view.columns)
     select = f"SELECT {', '.join(columns)} WHERE error({why}) IS NULL"
     return [create(view, select), comment_on(view, why)]

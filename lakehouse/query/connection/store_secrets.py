@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from lakehouse.query.views.view import literal
+from lakehouse.query.views.view import sql_literal
 
 CREDENTIALS = {
     "KEY_ID": ("s3.access-key-id", "AWS_ACCESS_KEY_ID"),
@@ -34,16 +34,16 @@ def secret_statements(store: Mapping[str, str], *, by_name: bool = False) -> lis
     if endpoint := store.get("s3.endpoint"):
         parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
         options += [
-            f"ENDPOINT {literal(parts.netloc)}",
+            f"ENDPOINT {sql_literal(parts.netloc)}",
             f"USE_SSL {str(parts.scheme == 'https').lower()}",
             "URL_STYLE 'path'",
         ]
     if region := store.get("s3.region"):
-        options.append(f"REGION {literal(region)}")
+        options.append(f"REGION {sql_literal(region)}")
     for option, (name, variable) in CREDENTIALS.items():
         value = store.get(name) or os.environ.get(variable)
         if value:
             options.append(
-                f"{option} getenv('{variable}')" if by_name else f"{option} {literal(value)}"
+                f"{option} getenv('{variable}')" if by_name else f"{option} {sql_literal(value)}"
             )
     return [f"CREATE SECRET lakehouse_store ({', '.join(options)})"]

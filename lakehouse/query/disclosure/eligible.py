@@ -35,7 +35,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measure:
     """Result columns that are blanked together.
 
     Attributes:
@@ -52,7 +52,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Known:
+class Relations:
     """What is known of the tables and views.
 
     Attributes:
@@ -66,12 +66,12 @@ class Known:
     cells: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
 
-def refuse(what: str, instead: str = ADVICE) -> QueryError:
+def not_eligible(what: str, instead: str = ADVICE) -> QueryError:
     """Return the error that something cannot be judged, and what to write instead."""
     return QueryError(f"A minimum cell size cannot judge {what}.", instead)
 
 
-def same(one: Any, other: Any) -> bool:
+def same_expression(one: Any, other: Any) -> bool:
     """Return whether two expressions read alike, whatever table is named before a column."""
     text = [str(e.sql(dialect=DIALECT)).lower() for e in (one, other)]
     if isinstance(one, exp.Column) and isinstance(other, exp.Column):
@@ -115,20 +115,20 @@ def _name(source: Any, *, aliased: bool = True) -> str:
 
 
 def _no_column(column: Any) -> None:
-    raise refuse("a macro whose argument is no constant", "Give a time as a literal.")
+    raise not_eligible("a macro whose argument is no constant", "Give a time as a literal.")
 
 
 class Sources:
     """What a query reads, and whose patients."""
 
-    def __init__(self, query: Any, known: Known) -> None:
+    def __init__(self, query: Any, known: Relations) -> None:
         first = query.args["from_"].this
         self._names: dict[str, set[str] | None] = {}
         columns = self._add(first, known)
         found = next((k for k in PATIENT_KEYS if columns and k in columns), None)
         if found is None:
             name = _name(first, aliased=False)
-            raise refuse(
+            raise not_eligible(
                 "groups of a source without patients",
                 f"It has its counts: SELECT {', '.join(known.grain[name])}, {PATIENTS} FROM {name}."
                 if name in known.cells
@@ -138,27 +138,29 @@ class Sources:
         for join in query.args.get("joins") or []:
             self._join(join, known)
 
-    def _add(self, source: Any, known: Known) -> set[str] | None:
+    def _add(self, source: Any, known: Relations) -> set[str] | None:
         """Take in a table, view, macro or code set; return its columns, None for a code set."""
         if not isinstance(source, exp.Table):
-            raise refuse("anything but tables and views in FROM")
+            raise not_eligible("anything but tables and views in FROM")
         called = source.this
         if isinstance(called, exp.Anonymous):
             for argument in called.expressions:
-                plain(argument, _no_column)
+                check_allowed(argument, _no_column)
         name = _name(source, aliased=False)
         code_set = source.db.lower() == CODES
         columns = None if code_set else {c.lower() for c in known.columns_of(name)}
         if columns is not None and not columns:
-            raise refuse("anything but tables and views in FROM")
+            raise not_eligible("anything but tables and views in FROM")
         if source.args.get("pivots") or (source.args.get("alias") and source.args["alias"].columns):
-            raise refuse("a table whose columns are renamed or pivoted", "Name the table alone.")
+            raise not_eligible(
+                "a table whose columns are renamed or pivoted", "Name the table alone."
+            )
         if isinstance(called, exp.Func) and not source.alias:
             source.set("alias", exp.TableAlias(this=exp.to_identifier(name)))  # to name columns by
         self._names[_name(source)] = columns
         return columns
 
-    def _join(self, join: Any, known: Known) -> None:
+    def _join(self, join: Any, known: Relations) -> None:
         odd = join.args.get("method") or join.side not in ("", "LEFT") or join.kind not in (
             "", "INNER", "OUTER",
         )  # fmt: skip
@@ -174,9 +176,9 @@ class Sources:
                     sides[0].table.lower() != sides[1].table.lower()
                 )
             else:
-                plain(part, self.check)
+                check_allowed(part, self.check)
         if odd or not (using or parts) or (columns is not None and not joined):
-            raise refuse(
+            raise not_eligible(
                 "a join by something else than the patient", "Join: JOIN x USING (patient_id)."
             )
 
@@ -191,17 +193,17 @@ class Sources:
         if (table and table not in self._names) or not any(
             (table and columns is None) or name in (columns or ()) for columns in sets
         ):
-            raise refuse(
+            raise not_eligible(
                 "a column of none of the sources", "Name columns of the tables and views in FROM."
             )
         if identifying(name) or name.startswith(PATIENTS):
-            raise refuse(
+            raise not_eligible(
                 "a key or condition on single patients, visits or records",
                 "Group by what many patients share.",
             )
 
 
-def plain(expression: Any, check: Callable[[Any], None]) -> None:
+def check_allowed(expression: Any, check: Callable[[Any], None]) -> None:
     """Check a key or condition: columns, constants and what compares and bands them.
 
     Args:
@@ -221,7 +223,7 @@ def plain(expression: Any, check: Callable[[Any], None]) -> None:
         else:
             fine = isinstance(node, _PLAIN)
         if not fine:
-            raise refuse(
+            raise not_eligible(
                 "this function or operator outside an aggregate",
                 "Use columns, comparisons, CASE, date_trunc, floor(x / 10), lower, substr.",
             )

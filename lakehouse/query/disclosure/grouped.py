@@ -12,14 +12,14 @@ from lakehouse.query.disclosure.eligible import (
     COUNT,
     LEVEL,
     VALUES,
-    Figure,
-    Known,
+    Measure,
+    Relations,
     Sources,
     aggregates,
+    check_allowed,
     identifying,
-    plain,
-    refuse,
-    same,
+    not_eligible,
+    same_expression,
 )
 from lakehouse.query.views.view import DIALECT
 
@@ -29,7 +29,7 @@ _FIGURES = (exp.Sum, exp.Avg, exp.Median, exp.Stddev, exp.StddevSamp)
 class Grouped:
     """A grouped SELECT over rows of patients."""
 
-    def __init__(self, query: Any, known: Known) -> None:
+    def __init__(self, query: Any, known: Relations) -> None:
         self._query = query
         self._sources = Sources(query, known)
         self._run = query.copy()
@@ -38,21 +38,21 @@ class Grouped:
         self._run.set("expressions", [])
         self._summed: set[str] = set()
 
-    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Figure, ...], dict[str, Any]]:
+    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Measure, ...], dict[str, Any]]:
         """Return the query to run, its keys, its figures and the columns asked for."""
         shown: dict[str, Any] = {}
         keys: list[str] = []
-        figures: list[Figure] = []
+        figures: list[Measure] = []
         run = self._run
         if where := self._query.args.get("where"):
-            plain(where.this, self._sources.check)
+            check_allowed(where.this, self._sources.check)
         for number, item in enumerate(self._query.selects):
             inner = item.unalias()
             name = item.alias_or_name or str(inner.sql(dialect=DIALECT)).lower()
             if isinstance(inner, exp.Star) or inner.is_star or name.startswith("_cell_"):
-                raise refuse("a * in a grouped SELECT", "Name its columns.")
+                raise not_eligible("a * in a grouped SELECT", "Name its columns.")
             if name.lower() in {n.lower() for n in shown}:
-                raise refuse("two columns of one name", "Give each a name with AS.")
+                raise not_eligible("two columns of one name", "Give each a name with AS.")
             shown[name] = inner
             run = run.select(exp.alias_(inner.copy(), name, quoted=True), copy=False)
             if any(True for _ in aggregates(inner)):
@@ -67,9 +67,9 @@ class Grouped:
         return run, tuple(keys), tuple(figures), shown
 
     def _key(self, key: Any) -> None:
-        plain(key, self._sources.check)
+        check_allowed(key, self._sources.check)
         if not key.find(exp.Column) or key.find(exp.Placeholder, exp.Parameter):
-            raise refuse("a constant beside the groups", "Leave it out.")
+            raise not_eligible("a constant beside the groups", "Leave it out.")
 
     def _argument(self, figure: Any) -> Any | None:
         """Return the column that a figure aggregates; None for count(*)."""
@@ -87,7 +87,7 @@ class Grouped:
                 column = call.this.expressions[0]
                 if isinstance(column, exp.Column) and identifying(column.name.lower()):
                     return column
-            raise refuse(
+            raise not_eligible(
                 "a count of something else than rows, patients or visits",
                 "Write count(*) and put the condition into WHERE, or into GROUP BY.",
             )
@@ -96,28 +96,28 @@ class Grouped:
             if isinstance(call, exp.Sum):
                 self._summed.add(call.this.sql().lower())
             if len(self._summed) > 1:
-                raise refuse("sums of several columns at once", "Ask each by itself.")
+                raise not_eligible("sums of several columns at once", "Ask each by itself.")
             return call.this
         raise self._no_figure()
 
     @staticmethod
     def _no_figure() -> QueryError:
-        return refuse(
+        return not_eligible(
             "this figure",
             "Use count(*), count(DISTINCT patient_id), sum, avg, median or stddev of a column; "
             "a CASE goes into GROUP BY, and min, max or a list would be one patient's own.",
         )
 
-    def _figure(self, inner: Any, name: str, number: int) -> Figure:
+    def _figure(self, inner: Any, name: str, number: int) -> Measure:
         column = self._argument(inner)
         if column is None:
-            return Figure((name,))
+            return Measure((name,))
         call = inner.this if isinstance(inner, exp.Round) else inner
         whole = isinstance(call, (exp.Count, exp.Sum))
         values = "" if isinstance(call, exp.Count) else f"{VALUES}{number}"
-        return Figure((name,), f"{BEHIND}{number}", whole, values)
+        return Measure((name,), f"{BEHIND}{number}", whole, values)
 
-    def _helpers(self, figure: Figure, column: Any | None) -> None:
+    def _helpers(self, figure: Measure, column: Any | None) -> None:
         """Select how many patients and how many values are behind a figure."""
         if column is None:
             return
@@ -162,14 +162,14 @@ class Grouped:
                 ]
                 meant = named[0] if named else each
             for i, own in enumerate(keys):
-                if same(meant, own):
+                if same_expression(meant, own):
                     found.add(i)
                     return own.copy()
-            raise refuse("a GROUP BY of what is not shown", "Select each column of GROUP BY.")
+            raise not_eligible("a GROUP BY of what is not shown", "Select each column of GROUP BY.")
 
         if group is None or group.args.get("all"):
             if keys and group is None:
-                raise refuse("a SELECT without GROUP BY")
+                raise not_eligible("a SELECT without GROUP BY")
             if keys:
                 self._run.set("group", exp.Group(expressions=[k.copy() for k in keys]))
             return
@@ -180,7 +180,7 @@ class Grouped:
             else:
                 made.append(key(each))
         if len(found) != len(keys):
-            raise refuse("a column that is not in GROUP BY", "Name it there.")
+            raise not_eligible("a column that is not in GROUP BY", "Name it there.")
         self._run.set("group", exp.Group(expressions=made))
         if any(isinstance(m, (exp.Rollup, exp.Cube, exp.GroupingSets)) for m in made):
             level = exp.Anonymous(this="GROUPING", expressions=[k.copy() for k in keys])

@@ -31,12 +31,12 @@ from lakehouse.query.disclosure.eligible import (
     COUNT,
     KEPT,
     PATIENT_KEYS,
-    Figure,
-    Known,
+    Measure,
+    Relations,
     aggregates,
-    plain,
-    refuse,
-    same,
+    check_allowed,
+    not_eligible,
+    same_expression,
 )
 from lakehouse.query.disclosure.grouped import Grouped
 from lakehouse.query.views.view import DIALECT, PATIENTS
@@ -59,13 +59,13 @@ class Plan:
     sql: str
     keys: tuple[str, ...]
     shown: tuple[str, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[Measure, ...]
     order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     offset: int = 0
 
 
-def plan(sql: str, known: Known) -> Plan:
+def plan(sql: str, known: Relations) -> Plan:
     """Return how to run a query so that small cells can be found.
 
     Args:
@@ -78,12 +78,12 @@ def plan(sql: str, known: Known) -> Plan:
     try:
         query = sqlglot.parse_one(sql, dialect=DIALECT)
     except sqlglot.errors.SqlglotError:
-        raise refuse("this SQL") from None
+        raise not_eligible("this SQL") from None
     _shape(query)
     limit, offset = _number(query, "limit"), _number(query, "offset") or 0
     calls = [e for e in query.selects if any(True for _ in aggregates(e))]
     grouped = query.args.get("group") or calls
-    run, keys, figures, shown = (Grouped if grouped else PassedOn)(query, known).plan()
+    run, keys, figures, shown = (Grouped if grouped else CountedView)(query, known).plan()
     order = tuple(_order(query, shown))
     return Plan(run.sql(dialect=DIALECT), keys, tuple(shown), figures, order, limit, offset)
 
@@ -102,23 +102,25 @@ _KNOWN_PARTS = {"expressions", "from_", "joins", "where", "group", "order", "lim
 
 def _shape(query: Any) -> None:
     if not isinstance(query, exp.Select):
-        raise refuse("more than one plain SELECT", "Ask each SELECT by itself.")
+        raise not_eligible("more than one plain SELECT", "Ask each SELECT by itself.")
     for part, value in query.args.items():
         if value and part not in _KNOWN_PARTS:
-            raise refuse(f"{part.strip('_').upper()}", _INSTEAD.get(part, ADVICE))
+            raise not_eligible(f"{part.strip('_').upper()}", _INSTEAD.get(part, ADVICE))
     for node in query.walk():
         if isinstance(node, (exp.Subquery, exp.Query)) and node is not query:
-            raise refuse(
+            raise not_eligible(
                 "a subquery", "Name tables and views; a view of your own can hold the subquery."
             )
         if isinstance(node, exp.Window):
-            raise refuse("a window (OVER)", "Leave it out and compute it from the result.")
+            raise not_eligible("a window (OVER)", "Leave it out and compute it from the result.")
         if isinstance(node, exp.Filter):
-            raise refuse("FILTER", "GROUP BY what it asks: SELECT sex, count(*) ... GROUP BY sex.")
+            raise not_eligible(
+                "FILTER", "GROUP BY what it asks: SELECT sex, count(*) ... GROUP BY sex."
+            )
         if isinstance(node, exp.TableSample):
-            raise refuse("a sample", _INSTEAD["sample"])
+            raise not_eligible("a sample", _INSTEAD["sample"])
     if not query.args.get("from_"):
-        raise refuse("a SELECT without FROM")
+        raise not_eligible("a SELECT without FROM")
 
 
 def _number(query: Any, part: str) -> int | None:
@@ -148,19 +150,19 @@ def _order(query: Any, shown: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
                 n
                 for n, e in shown.items()
                 if (isinstance(by, exp.Column) and not by.table and by.name.lower() == n.lower())
-                or same(by, e)
+                or same_expression(by, e)
             ]
             if not alike:
-                raise refuse(
+                raise not_eligible(
                     "an ORDER BY of something else than the result", "Sort by its columns."
                 )
             yield alike[0], falls
 
 
-class PassedOn:
+class CountedView:
     """The rows of a view with counts."""
 
-    def __init__(self, query: Any, known: Known) -> None:
+    def __init__(self, query: Any, known: Relations) -> None:
         source = query.args["from_"].this
         name = source.name.lower() if isinstance(source, exp.Table) else ""
         if name not in known.cells or query.args.get("joins"):
@@ -176,7 +178,7 @@ class PassedOn:
         self._query, self._name = query, name
         self._grain, self._cells = tuple(known.grain[name]), known.cells[name]
 
-    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Figure, ...], dict[str, Any]]:
+    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Measure, ...], dict[str, Any]]:
         """Return the query to run, its keys, its figures and the columns asked for."""
         open_to = [*self._grain, *(n for c, own in self._cells.items() for n in (c, *own))]
         shown: dict[str, Any] = {}
@@ -186,7 +188,7 @@ class PassedOn:
                 shown |= {n: exp.column(n) for n in open_to}
                 continue
             if not isinstance(inner, exp.Column) or inner.name.lower() not in open_to:
-                raise refuse(
+                raise not_eligible(
                     f"this column of {self._name}", f"Its columns are: {', '.join(open_to)}."
                 )
             shown[item.alias_or_name] = exp.column(inner.name.lower())
@@ -202,12 +204,12 @@ class PassedOn:
             names = tuple(as_named[n] for n in (count, *own) if n in as_named)
             behind = COUNT if count == PATIENTS else f"{BEHIND}{number}"
             if names:
-                figures.append(Figure(names, behind, whole=count != PATIENTS))
+                figures.append(Measure(names, behind, whole=count != PATIENTS))
             if names and count != PATIENTS:
                 run = run.select(exp.alias_(exp.column(count), behind))
         if where := self._query.args.get("where"):
             # Applied in the end: the rows that it leaves out are cells of the same lines.
-            plain(where.this, self._key)
+            check_allowed(where.this, self._key)
             condition = where.this.copy()
             for column in condition.find_all(exp.Column):
                 column.set("table", None)
@@ -217,4 +219,4 @@ class PassedOn:
 
     def _key(self, column: Any) -> None:
         if column.name.lower() not in self._grain:
-            raise refuse("a condition on a figure", f"Ask {', '.join(self._grain)} only.")
+            raise not_eligible("a condition on a figure", f"Ask {', '.join(self._grain)} only.")

@@ -60,7 +60,7 @@ def suppress(rows: pa.Table, how: Plan, minimum: int) -> pa.Table:
     keys = list(zip(*(rows.column(k).to_pylist() for k in how.keys), strict=True))
     keys = keys or [()] * len(counts)
     layout = Layout.of(keys, _counts(rows, LEVEL) or [0] * len(counts))
-    whole = hidden(layout, counts, minimum)
+    whole = cells_to_hide(layout, counts, minimum)
     masks: dict[str, set[int]] = {}
     for figure in how.figures:
         behind = _counts(rows, figure.behind)
@@ -72,7 +72,7 @@ def suppress(rows: pa.Table, how: Plan, minimum: int) -> pa.Table:
         if figure.values:
             values = _counts(rows, figure.values)
             few |= {i for i, n in enumerate(values) if 1 < n <= FEW_VALUES}
-        blank = hidden(layout, behind, minimum, small=few, already=whole) if few else whole
+        blank = cells_to_hide(layout, behind, minimum, small=few, already=whole) if few else whole
         for name in figure.names:
             masks[name] = masks.get(name, set()) | blank
     return _blanked(rows, how, masks, whole, _listed(rows, how, layout, counts, whole, minimum))
@@ -174,7 +174,7 @@ class Layout:
         return fine
 
 
-def hidden(
+def cells_to_hide(
     layout: Layout,
     counts: Sequence[int],
     minimum: int,
@@ -213,9 +213,9 @@ def hidden(
                 "Too many groups are too small to be sure that nothing gives them back.",
                 "Group by fewer or wider keys.",
             )
-        seen, told = told, _told(layout, counts, minimum, blank)
+        seen, told = told, _derivable(layout, counts, minimum, blank)
         for cell in told & guarded:
-            _accompany(cell, layout, counts, blank)
+            _hide_companion(cell, layout, counts, blank)
         if len(blank) == before and told == seen:
             return blank
 
@@ -239,7 +239,7 @@ def _fill(
     held = sum(counts[i] for i in line.cells if i in blank and i not in told)
     if held < largest + minimum:
         hollow = [i for i in line.cells if i in told and i in blank]
-        if any(_accompany(i, layout, counts, blank, line) for i in hollow):
+        if any(_hide_companion(i, layout, counts, blank, line) for i in hollow):
             return
     for count, i in sorted((counts[i], i) for i in line.cells if i not in blank and counts[i]):
         if held >= largest + minimum:
@@ -248,7 +248,7 @@ def _fill(
         held += count
 
 
-def _accompany(
+def _hide_companion(
     cell: int,
     layout: Layout,
     counts: Sequence[int],
@@ -273,7 +273,7 @@ def _members(line: Line) -> tuple[int, ...]:
     return line.cells if line.total is None else (*line.cells, line.total)
 
 
-def _told(layout: Layout, counts: Sequence[int], minimum: int, blank: set[int]) -> set[int]:
+def _derivable(layout: Layout, counts: Sequence[int], minimum: int, blank: set[int]) -> set[int]:
     """Return the hidden cells that all totals together tell: by the equations, or by bounds."""
     rows: list[dict[int, int]] = []
     known: list[int] = []
@@ -287,10 +287,10 @@ def _told(layout: Layout, counts: Sequence[int], minimum: int, blank: set[int]) 
             rows.append(row)
             known.append(sum(factor * counts[i] for i, factor in row.items()))
     by_equations = {next(iter(row)) for row in _reduced(rows) if len(row) == 1}
-    return by_equations | _narrow(rows, known, sum(counts))
+    return by_equations | _tighten_bounds(rows, known, sum(counts))
 
 
-def _narrow(rows: Sequence[dict[int, int]], known: Sequence[int], most: int) -> set[int]:
+def _tighten_bounds(rows: Sequence[dict[int, int]], known: Sequence[int], most: int) -> set[int]:
     """Return the cells whose bounds meet; a row that is there has a patient at least."""
     low: dict[int, int] = {i: 1 for row in rows for i in row}
     high = dict.fromkeys(low, most)

@@ -19,7 +19,7 @@ from sqlglot.optimizer.qualify import qualify
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.views import relations
-from lakehouse.query.views.view import DIALECT, View, closure, load_views
+from lakehouse.query.views.view import DIALECT, View, dependency_order, load_views
 
 DIALECTS = ("trino", "spark", "snowflake", "postgres")
 
@@ -74,7 +74,7 @@ def translate(
     for name in roots:
         if name not in views:
             raise QueryError(f"There is no view named {name}.", did_you_mean(name, views))
-    for name in closure(roots or views, views):
+    for name in dependency_order(roots or views, views):
         yield _translated(views[name], dialect, roots, folders, namespace)
 
 

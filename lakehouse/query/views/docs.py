@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.views.view import View, literal
+from lakehouse.query.views.view import View, sql_literal
 
 
 def column_docs(
@@ -42,10 +42,10 @@ def column_docs(
 def comments(view: View, docs: Mapping[str, str]) -> list[str]:
     """Return the COMMENT statements that publish a view's front matter and its column docs."""
     about = f"{view.title}. {view.description}" + (f" Source: {view.source}" if view.source else "")
-    statements = [comment_on(view, literal(about))]
+    statements = [comment_on(view, sql_literal(about))]
     if not view.parameters:
         statements += [
-            f'COMMENT ON COLUMN {view.name}."{column}" IS {literal(doc)}'
+            f'COMMENT ON COLUMN {view.name}."{column}" IS {sql_literal(doc)}'
             for column, doc in docs.items()
         ]
     return statements

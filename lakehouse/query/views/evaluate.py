@@ -15,7 +15,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views.code_sets import create_codes
-from lakehouse.query.views.view import CODES, View, closure, ddl, inlined, load_views
+from lakehouse.query.views.view import CODES, View, ddl, dependency_order, inlined, load_views
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
 """An Arrow table, or rows as dictionaries."""
@@ -59,7 +59,7 @@ def evaluate_view(
     """
     views = inlined(load_views(folders), tables)
     view = _view_named(name, views)
-    order = closure([name], views, stop=set(tables) - {name})
+    order = dependency_order([name], views, stop=set(tables) - {name})
     _check_given(name, tables, views, {d for n in order for d in views[n].depends_on})
     if barred := [n for n in order if not views[n].available(profile)]:
         raise calendar_error(barred[0], name)
@@ -245,6 +245,6 @@ def view_types(name: str) -> dict[str, str]:
     view = _view_named(name, views)
     arguments = f"({', '.join('NULL' for _ in view.parameters)})" if view.parameters else ""
     with connect() as con:
-        _stage(con, closure([name], views), {}, views, (), ())
+        _stage(con, dependency_order([name], views), {}, views, (), ())
         described = con.execute(f"DESCRIBE SELECT * FROM {name}{arguments}").fetchall()
         return {row[0]: row[1] for row in described}

@@ -14,7 +14,7 @@ from lakehouse.query import errors
 from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import connect
-from lakehouse.query.views.view import CODES, View, closure, ddl, load_views
+from lakehouse.query.views.view import CODES, View, ddl, dependency_order, load_views
 
 MAIN = "main"
 
@@ -41,7 +41,7 @@ def columns(
         'DOUBLE'
     """
     views = load_views(folders)
-    order = closure(roots or views, views)
+    order = dependency_order(roots or views, views)
     read = {d for n in order for d in views[n].depends_on}
     sets = {d.partition(".")[2] for d in read if d.startswith(f"{CODES}.")}
     with connect() as con:

@@ -337,8 +337,10 @@ def validate(view: View, views: Mapping[str, View]) -> None:
                 )
     if view.reading:
         given, name, *through = view.reading
-        order = closure([view.name], views, stop=[given])
-        between = [n for n in order if name in closure([n], views) and n not in (name, view.name)]
+        order = dependency_order([view.name], views, stop=[given])
+        between = [
+            n for n in order if name in dependency_order([n], views) and n not in (name, view.name)
+        ]
         if set(through) != set(between):
             listed = ", ".join(between) or "no view"
             raise DefinitionError(f"{view.where}: it reads {name} through {listed}.")
@@ -352,7 +354,9 @@ def validate(view: View, views: Mapping[str, View]) -> None:
             )
 
 
-def closure(names: Iterable[str], views: Mapping[str, View], stop: Iterable[str] = ()) -> list[str]:
+def dependency_order(
+    names: Iterable[str], views: Mapping[str, View], stop: Iterable[str] = ()
+) -> list[str]:
     """Return the views that some names stand on, themselves included, inputs first.
 
     Args:
@@ -392,6 +396,6 @@ def ddl(view: View) -> str:
     return create(view, view.sql)
 
 
-def literal(text: str) -> str:
+def sql_literal(text: str) -> str:
     """Return a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

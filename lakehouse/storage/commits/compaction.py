@@ -12,7 +12,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.metadata import version_hints
@@ -96,7 +96,7 @@ def compact(warehouse: Warehouse, name: str, attempt: str, target_bytes: int) ->
     for number, group in enumerate(planned.groups):
         rows = {name: file_scans.read(table, group)}
         added += write_tables(spec, rows, attempt, number)
-    reached(f"maintain-written:{name}")
+    failpoint(f"maintain-written:{name}")
     removed = [task.file for group in planned.groups for task in group]
     gone = {file.file_path for file in removed}
     summary = {ATTEMPT: attempt, OPERATION: "compact"}
@@ -118,7 +118,7 @@ def compact(warehouse: Warehouse, name: str, attempt: str, target_bytes: int) ->
     try:
         with exclusive(warehouse.state, "commit"):
             table = retry.commit(warehouse, name, attempt, change, done)
-            reached(f"maintain-committed:{name}")
+            failpoint(f"maintain-committed:{name}")
             version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
     except _Overtaken:
         for file in added:

@@ -17,7 +17,7 @@ from pyiceberg.table.update.snapshot import ExpireSnapshots, ManageSnapshots, _O
 from pyiceberg.typedef import Record
 
 from lakehouse.storage.io.data_files import WrittenFile
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 
 
 def data_file(file: WrittenFile) -> DataFile:
@@ -90,7 +90,7 @@ def append(
             producer.commit_uuid = commit_id
             for file in files:
                 producer.append_data_file(data_file(file))
-        reached(f"appending:{table.name()[-1]}")
+        failpoint(f"appending:{table.name()[-1]}")
     # The manifest of the new files is written first and then merged into a larger one, which
     # leaves it without a use.
     if len(written := list(producer._written_manifests)) > 1:
@@ -124,7 +124,7 @@ def replace(
         update = transaction.update_snapshot(snapshot_properties=dict(summary))
         with update.merge_append() as listing:
             listing.commit_uuid = commit_id
-        reached(f"replacing:{table.name()[-1]}")
+        failpoint(f"replacing:{table.name()[-1]}")
 
 
 def expire(table: Table, snapshots: Sequence[int]) -> None:
@@ -174,7 +174,7 @@ def erase(
         old = [s.snapshot_id for s in transaction.table_metadata.snapshots]
         if gone := [i for i in old if i not in kept]:
             ExpireSnapshots(transaction).by_ids(gone).commit()
-        reached(f"erasing:{table.name()[-1]}")
+        failpoint(f"erasing:{table.name()[-1]}")
 
 
 def _swap(

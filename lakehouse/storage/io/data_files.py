@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from lakehouse.batch import ENCODED, compacted, conform
 from lakehouse.errors import CommitError
 from lakehouse.storage.io.column_metrics import Metrics, metrics
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import Files, join
-from lakehouse.storage.io.storage_errors import told
+from lakehouse.storage.io.storage_errors import storage_errors
 
 FIELD_ID = b"PARQUET:field_id"
 
@@ -137,7 +137,7 @@ def write_tables(
         CommitError: The storage is full or refuses, or the attempt is closed.
     """
     written: list[WrittenFile] = []
-    with told():
+    with storage_errors():
         for name, rows in tables.items():
             if rows.num_rows:
                 written += _write_table(spec, spec.tables[name], rows, attempt, task)
@@ -190,7 +190,7 @@ def write_file(
         while position < rows.num_rows and (position == first or sink.tell() < spec.target_bytes):
             writer.write_table(_row_group(rows, position), ROW_GROUP_ROWS)
             position = min(position + ROW_GROUP_ROWS, rows.num_rows)
-        reached(f"writing:{table.name}")
+        failpoint(f"writing:{table.name}")
         writer.close()
         footer = writer.writer.metadata
         sink.flush()

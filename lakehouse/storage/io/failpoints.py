@@ -17,7 +17,7 @@ ONCE = "LAKEHOUSE_CRASH_ONCE"
 which is started again in its place lives."""
 
 
-def reached(name: str) -> None:
+def failpoint(name: str) -> None:
     """Kill the process if the test asked for it at this point.
 
     Args:
@@ -26,7 +26,7 @@ def reached(name: str) -> None:
             ``erase-<step>`` ...
 
     Examples:
-        >>> reached("journal-written")
+        >>> failpoint("journal-written")
     """
     if os.environ.get(VARIABLE) != name:
         return

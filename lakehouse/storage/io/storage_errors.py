@@ -13,14 +13,14 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     """Turn failures of the storage and of the catalog into a ``CommitError`` that says what to do.
 
     The original text is dropped: it holds paths, and for some catalogs the address with its
     password.
 
     Examples:
-        >>> with told():
+        >>> with storage_errors():
         ...     pass
     """
     try:

@@ -19,7 +19,7 @@ from lakehouse.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
-class Stated:
+class ManifestFacts:
     """What a manifest says of a data file.
 
     Attributes:
@@ -51,7 +51,7 @@ class TableState:
 
     name: str
     rows: int = 0
-    data_files: Mapping[str, Stated] = field(default_factory=dict)
+    data_files: Mapping[str, ManifestFacts] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
@@ -70,8 +70,8 @@ def inspect_table(warehouse: Warehouse, name: str) -> TableState:
     missing = used.all() - listed
     orphans: list[str] = []
     if not unread and not missing & (used.lists | used.manifests):
-        known = orphan_files.noted(warehouse)
-        unused = orphan_files.find(warehouse, name, known, float("inf")).waiting
+        known = orphan_files.pending_orphans(warehouse)
+        unused = orphan_files.find_orphans(warehouse, name, known, float("inf")).waiting
         orphans = [e.location for e in unused if e.location not in known]
     snapshot = table.current_snapshot()
     summary = snapshot.summary if snapshot is not None else None
@@ -88,9 +88,9 @@ def inspect_table(warehouse: Warehouse, name: str) -> TableState:
     )
 
 
-def _reachable(table: IcebergTable) -> tuple[References, dict[str, Stated], set[str]]:
+def _reachable(table: IcebergTable) -> tuple[References, dict[str, ManifestFacts], set[str]]:
     """Return what can be reached from any snapshot, and what could not be read on the way."""
-    found, stated, unread = References(), dict[str, Stated](), set[str]()
+    found, stated, unread = References(), dict[str, ManifestFacts](), set[str]()
     found.metadata.add(table.metadata_location)
     found.metadata.update(e.metadata_file for e in table.metadata.metadata_log)
     found.metadata.add(version_hints.hint_location(table.location()))
@@ -105,7 +105,7 @@ def _reachable(table: IcebergTable) -> tuple[References, dict[str, Stated], set[
                 for entry in manifest.fetch_manifest_entry(table.io):
                     file: DataFile = entry.data_file
                     known = stated.get(file.file_path)
-                    stated[file.file_path] = Stated(
+                    stated[file.file_path] = ManifestFacts(
                         file.record_count,
                         file.file_size_in_bytes,
                         (known is not None and known.current)
@@ -148,7 +148,7 @@ def own_name(path: str) -> bool:
     return (_OWN.fullmatch(path) or _OF_TABLE.fullmatch(path)) is not None
 
 
-def strangers(warehouse: Warehouse) -> dict[str, int]:
+def unknown_files(warehouse: Warehouse) -> dict[str, int]:
     """Count the files that are no part of the warehouse, by the deepest own folder above them.
 
     They themselves are not named: whoever put them there may have named them after a patient.

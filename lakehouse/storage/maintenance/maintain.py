@@ -13,12 +13,12 @@ from lakehouse.errors import UserError
 from lakehouse.storage.commits import compaction, file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import TARGET_BYTES
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import orphan_files
 from lakehouse.storage.maintenance.recovery import lease_attempt, recover
-from lakehouse.storage.maintenance.release_records import pinned
+from lakehouse.storage.maintenance.release_records import pinned_snapshots
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.transactions import leases
@@ -140,14 +140,14 @@ def _table(
     if before.snapshots:
         compaction.compact(warehouse, name, attempt, target)
         table = _expire(warehouse, name, attempt, keep)
-    noted = orphan_files.noted(warehouse)
-    found = orphan_files.find(warehouse, name, noted, grace.total_seconds(), attempt)
+    noted = orphan_files.pending_orphans(warehouse)
+    found = orphan_files.find_orphans(warehouse, name, noted, grace.total_seconds(), attempt)
     folder = warehouse.location(name) + "/"
-    orphan_files.note(
+    orphan_files.record_orphans(
         warehouse,
         [n for n in noted if not n.startswith(folder)] + [e.location for e in found.waiting],
     )
-    reached(f"maintain-noted:{name}")
+    failpoint(f"maintain-noted:{name}")
     freed = orphan_files.delete(warehouse.files, found.due)
     waiting = len(found.waiting) - len(found.due)
     return TableReport(name, before, figures(table), len(found.due), freed, waiting, stale)
@@ -179,7 +179,7 @@ def expirable(warehouse: Warehouse, table: IcebergTable, keep: int, coming: int 
     ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
     refs = table.metadata.refs.items()
     needed = {ref.snapshot_id for name, ref in refs if not (coming and name == MAIN_BRANCH)}
-    needed |= pinned(warehouse, table.name()[-1])
+    needed |= pinned_snapshots(warehouse, table.name()[-1])
     found = leases.attempts(warehouse.files, warehouse.attempts)
     unfinished = {a.id for a in found if leases.JOURNAL in a.parts}
     return [
@@ -199,7 +199,7 @@ def _expire(warehouse: Warehouse, name: str, attempt: str, keep: int) -> Iceberg
             lambda now: pyiceberg_private.expire(now, expirable(warehouse, now, keep)),
             lambda now: not expirable(warehouse, now, keep),
         )
-        reached(f"maintain-expired:{name}")
+        failpoint(f"maintain-expired:{name}")
         version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
     return table
 
@@ -219,8 +219,8 @@ def _expected(
         before.snapshots + coming - len(expired),
     )
     used = _used_then(table, expired, planned)
-    noted = orphan_files.noted(warehouse)
-    found = orphan_files.find(warehouse, name, noted, grace.total_seconds(), used=used)
+    noted = orphan_files.pending_orphans(warehouse)
+    found = orphan_files.find_orphans(warehouse, name, noted, grace.total_seconds(), used=used)
     # With one snapshot to keep, the first of the two goes again: its list, and its manifest of
     # what was removed.
     passing = 2 * (planned.groups != () and keep == 1)

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lakehouse.storage.commits.references import references
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import Entry, Files, join
 from lakehouse.storage.transactions import leases
 from lakehouse.storage.warehouse import Warehouse
@@ -23,7 +23,7 @@ CLOCKS_APART_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Garbage:
+class OrphanFiles:
     """Unused files of one table.
 
     Attributes:
@@ -35,25 +35,25 @@ class Garbage:
     due: tuple[Entry, ...]
 
 
-def noted_location(warehouse: Warehouse) -> str:
+def orphans_location(warehouse: Warehouse) -> str:
     """Return where unused files are noted."""
     return join(warehouse.state, "unused.json")
 
 
-def noted(warehouse: Warehouse) -> dict[str, float]:
+def pending_orphans(warehouse: Warehouse) -> dict[str, float]:
     """Return since when files are known to be unused, by location."""
-    content = warehouse.files.read(noted_location(warehouse))
+    content = warehouse.files.read(orphans_location(warehouse))
     return {str(k): float(v) for k, v in json.loads(content).items()} if content else {}
 
 
-def find(
+def find_orphans(
     warehouse: Warehouse,
     table: str,
     known: dict[str, float],
     grace_seconds: float,
     own: str = "",
     used: Collection[str] | None = None,
-) -> Garbage:
+) -> OrphanFiles:
     """Return the unused files of a table.
 
     Args:
@@ -68,7 +68,7 @@ def find(
     # Listed before the living are asked: a file found by the list belongs to an attempt that
     # was alive then, or to none.
     listed = warehouse.files.list(iceberg.location())
-    busy, since = at_work(warehouse, own)
+    busy, since = active_attempts(warehouse, own)
     if used is None:
         used = references(warehouse.iceberg(table)).all()
     unused = [
@@ -80,10 +80,10 @@ def find(
     ]
     now = time.time()
     due = [e for e in unused if now - known.get(e.location, now) >= grace_seconds]
-    return Garbage(tuple(unused), tuple(due))
+    return OrphanFiles(tuple(unused), tuple(due))
 
 
-def at_work(warehouse: Warehouse, without: str = "") -> tuple[set[str], float | None]:
+def active_attempts(warehouse: Warehouse, without: str = "") -> tuple[set[str], float | None]:
     """Return the attempts that may still write, and the time before which none of them did.
 
     Args:
@@ -100,12 +100,12 @@ def at_work(warehouse: Warehouse, without: str = "") -> tuple[set[str], float | 
     return busy, min(began) - CLOCKS_APART_SECONDS if began else None
 
 
-def note(warehouse: Warehouse, locations: list[str]) -> None:
+def record_orphans(warehouse: Warehouse, locations: list[str]) -> None:
     """Note files as unused from now on, keeping the time of those noted before."""
-    before, now = noted(warehouse), time.time()
+    before, now = pending_orphans(warehouse), time.time()
     after = {location: before.get(location, now) for location in sorted(locations)}
     if after != before:
-        warehouse.files.replace(noted_location(warehouse), json.dumps(after).encode())
+        warehouse.files.replace(orphans_location(warehouse), json.dumps(after).encode())
 
 
 def delete(files: Files, entries: tuple[Entry, ...]) -> int:
@@ -115,5 +115,5 @@ def delete(files: Files, entries: tuple[Entry, ...]) -> int:
         if files.delete(entry.location):
             freed += entry.size
         files.delete_empty(entry.location.rpartition("/")[0])
-        reached("maintain-deleting")
+        failpoint("maintain-deleting")
     return freed

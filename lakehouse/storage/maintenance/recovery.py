@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lakehouse.storage.commits.cleanup import clear_data, sweep_metadata
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import join
 from lakehouse.storage.io.locks import exclusive
-from lakehouse.storage.io.storage_errors import told
+from lakehouse.storage.io.storage_errors import storage_errors
 from lakehouse.storage.maintenance import release_records
 from lakehouse.storage.transactions import journal, leases
 from lakehouse.storage.transactions.ledger import completed
@@ -33,7 +33,7 @@ def lease_attempt(warehouse: Warehouse, kind: str) -> Iterator[str]:
     Yields:
         The id of the attempt.
     """
-    with told():
+    with storage_errors():
         lease = leases.Lease(warehouse.files, warehouse.attempts, kind)
         try:
             yield lease.attempt
@@ -71,13 +71,13 @@ def recover(warehouse: Warehouse) -> list[str]:
                 if not completed(warehouse, [entry.ingest_id]):
                     roll_forward(warehouse, entry)
                 rolled.append(entry.ingest_id)
-            release_records.complete(warehouse, attempt.id)
+            release_records.repair_tags(warehouse, attempt.id)
             for table in warehouse.tables():
                 sweep_metadata(warehouse, table, attempt.id)
             warehouse.refresh_hints()
             kept = journal.writes(entry) if entry is not None else ()
             clear_data(warehouse, attempt.id, kept, check=True)
-            reached("recover-swept")
+            failpoint("recover-swept")
             remove_attempt(warehouse, attempt.id)
     return rolled
 
@@ -87,4 +87,4 @@ def _mark_dead(warehouse: Warehouse, attempt: str) -> None:
     # goes before the files, so that a worker still writing notices.
     warehouse.files.replace(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"), b"")
     warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.LEASE}"))
-    reached("recover-noted")
+    failpoint("recover-noted")

@@ -15,7 +15,7 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.storage.commits import pyiceberg_private, retry
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.metadata.settings import COHORTS
@@ -49,7 +49,7 @@ def list_releases(warehouse: Warehouse) -> list[Release]:
     return sorted(found, key=lambda r: (r.created_at, r.name))
 
 
-def pinned(warehouse: Warehouse, table: str) -> set[int]:
+def pinned_snapshots(warehouse: Warehouse, table: str) -> set[int]:
     """Return the snapshots of a table that releases and saved cohorts need."""
     held = {r.snapshots.get(table) for r in list_releases(warehouse)}
     for entry in warehouse.files.list(join(warehouse.path, COHORTS), recursive=False):
@@ -59,7 +59,7 @@ def pinned(warehouse: Warehouse, table: str) -> set[int]:
     return {s for s in held if s is not None}
 
 
-def complete(warehouse: Warehouse, attempt: str) -> None:
+def repair_tags(warehouse: Warehouse, attempt: str) -> None:
     """Make records and tags agree after a kill; the commit lock is held.
 
     A tag that is missing is added. Where a tag points elsewhere than the record, erasure has put
@@ -77,7 +77,7 @@ def complete(warehouse: Warehouse, attempt: str) -> None:
             table = warehouse.iceberg(name)
             ref = table.metadata.refs.get(release.name)
             if ref is None:
-                point(warehouse, name, release.name, snapshot, attempt)
+                move_tag(warehouse, name, release.name, snapshot, attempt)
             elif ref.snapshot_id != snapshot:
                 now.snapshots[name] = ref.snapshot_id
                 now.rows[name] = rows_in(table.snapshot_by_id(ref.snapshot_id))
@@ -95,11 +95,13 @@ def tag(warehouse: Warehouse, release: Release, attempt: str) -> None:
     """Tag the snapshots of a release; the commit lock is held."""
     for table, snapshot in release.snapshots.items():
         if snapshot is not None:
-            point(warehouse, table, release.name, snapshot, attempt)
-            reached(f"release-tagged:{table}")
+            move_tag(warehouse, table, release.name, snapshot, attempt)
+            failpoint(f"release-tagged:{table}")
 
 
-def point(warehouse: Warehouse, name: str, label: str, snapshot: int | None, attempt: str) -> None:
+def move_tag(
+    warehouse: Warehouse, name: str, label: str, snapshot: int | None, attempt: str
+) -> None:
     """Point a tag of one table at a snapshot, or remove it; the commit lock is held."""
 
     def done(table: IcebergTable) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lakehouse.errors import UserError, did_you_mean
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import release_records
 from lakehouse.storage.maintenance.recovery import lease_attempt, recover
@@ -68,7 +68,7 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             {n: release_records.rows_in(s) for n, s in current.items()},
         )
         release_records.write(warehouse, release)
-        reached("release-recorded")
+        failpoint("release-recorded")
         release_records.tag(warehouse, release, attempt)
     return release
 
@@ -99,7 +99,7 @@ def drop_release(warehouse: Warehouse, name: str) -> None:
         # The record goes first: what is left of the tags then pins too much, never too little.
         warehouse.files.delete(release_records.location(warehouse, name))
         for table in release.snapshots:
-            release_records.point(warehouse, table, name, None, attempt)
+            release_records.move_tag(warehouse, table, name, None, attempt)
 
 
 def diff_releases(warehouse: Warehouse, earlier: str, later: str) -> list[Change]:

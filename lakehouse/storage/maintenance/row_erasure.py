@@ -25,7 +25,7 @@ from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.compaction import OPERATION
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import Entry, is_local, join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.maintenance import orphan_files, release_records
@@ -90,11 +90,11 @@ def erase(
         # Listed before the living are asked: an ingest that begins from here on writes files that
         # nothing refers to yet, and those are in no list.
         listed = {name: warehouse.files.list(warehouse.location(name)) for name in names}
-        refuse_company(warehouse, attempt)
+        require_idle(warehouse, attempt)
         wanted = unwanted() if callable(unwanted) else unwanted
         reports = [_erase(warehouse, name, wanted, attempt, listed[name]) for name in names]
-        reached("erase-before-releases")
-        release_records.complete(warehouse, attempt)
+        failpoint("erase-before-releases")
+        release_records.repair_tags(warehouse, attempt)
     return [r for r in reports if r.rewritten or r.deleted]
 
 
@@ -103,7 +103,7 @@ def plan_location(warehouse: Warehouse) -> str:
     return join(warehouse.state, "forget.json")
 
 
-def refuse_company(warehouse: Warehouse, attempt: str = "") -> None:
+def require_idle(warehouse: Warehouse, attempt: str = "") -> None:
     """Refuse to go on while others are at work.
 
     Args:
@@ -113,7 +113,7 @@ def refuse_company(warehouse: Warehouse, attempt: str = "") -> None:
     Raises:
         CommitError: An ingest or maintenance is running.
     """
-    if orphan_files.at_work(warehouse, without=attempt)[0]:
+    if orphan_files.active_attempts(warehouse, without=attempt)[0]:
         raise CommitError(
             "An ingest or maintenance is running in this warehouse.",
             "Wait for it to end, then run the same command again.",
@@ -133,9 +133,9 @@ def _erase(
     found = {s.snapshot_id: work.files(s.snapshot_id) for s in table.metadata.snapshots}
     if any(found.values()):
         changes = {ref: work.change(found[i]) for ref, i in refs.items() if found[i]}
-        reached(f"erase-written:{name}")
+        failpoint(f"erase-written:{name}")
         table = _commit(warehouse, table, changes, attempt)
-        reached(f"erase-committed:{name}")
+        failpoint(f"erase-committed:{name}")
     # Also when nothing was found: a run that was killed here left files that nothing refers to.
     deleted = _delete_unused(warehouse, table, listed)
     present = found.get(refs.get(MAIN_BRANCH, -1), [])
@@ -244,5 +244,7 @@ def _delete_unused(warehouse: Warehouse, table: IcebergTable, listed: Sequence[E
     unused = tuple(e for e in listed if e.location not in used)
     orphan_files.delete(warehouse.files, unused)
     gone = {e.location for e in unused}
-    orphan_files.note(warehouse, [n for n in orphan_files.noted(warehouse) if n not in gone])
+    orphan_files.record_orphans(
+        warehouse, [n for n in orphan_files.pending_orphans(warehouse) if n not in gone]
+    )
     return len(unused)

@@ -19,7 +19,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from lakehouse.storage.io.files import Files
 
-KEPT = 50
+MAX_SNAPSHOTS = 50
 """Snapshots that a table keeps without being asked; a release keeps its own for ever."""
 
 BATCH = 10
@@ -43,7 +43,7 @@ SNAPSHOTS = pa.schema(
 )
 
 
-def listed(table: Table) -> pa.Table:
+def snapshot_table(table: Table) -> pa.Table:
     """Return the snapshots of a table; ``Warehouse.snapshots`` says what of each."""
     line = {entry.snapshot_id for entry in table.metadata.snapshot_log}
     names: dict[int, list[str]] = {}
@@ -67,7 +67,7 @@ def listed(table: Table) -> pa.Table:
     return pa.Table.from_pylist(rows, SNAPSHOTS)
 
 
-def surplus(table: Table, unfinished: Collection[str]) -> list[int]:
+def droppable(table: Table, unfinished: Collection[str]) -> list[int]:
     """Return the snapshots that the next commit drops; usually none.
 
     Args:
@@ -79,7 +79,7 @@ def surplus(table: Table, unfinished: Collection[str]) -> list[int]:
     # Among all that are old: those that must stay gather at the beginning, and would hide the rest.
     free = [
         snapshot.snapshot_id
-        for snapshot, following in pairwise(ordered[: max(len(ordered) - KEPT, 0) + 1])
+        for snapshot, following in pairwise(ordered[: max(len(ordered) - MAX_SNAPSHOTS, 0) + 1])
         if snapshot.snapshot_id not in pinned
         and _appends(snapshot)
         and _appends(following)
@@ -92,7 +92,7 @@ def _appends(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation == Operation.APPEND
 
 
-def clear(files: Files, before: Table, dropped: Collection[int]) -> None:
+def delete_unused_manifests(files: Files, before: Table, dropped: Collection[int]) -> None:
     """Delete the manifests and manifest lists that only dropped snapshots used.
 
     Between two appends manifests only vanish by being merged into one. So what a dropped snapshot

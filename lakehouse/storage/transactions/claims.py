@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from lakehouse.storage.io.files import is_local, join
 from lakehouse.storage.io.locks import exclusive
 from lakehouse.storage.transactions import leases
-from lakehouse.storage.transactions.ledger import TAKEN, known_files
+from lakehouse.storage.transactions.ledger import HANDLED, known_files
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLE_SECONDS = 2.0
@@ -27,7 +27,7 @@ def claim(
     attempt: str,
     file_ids: Iterable[str],
     number: int,
-    statuses: Collection[str] = TAKEN,
+    statuses: Collection[str] = HANDLED,
 ) -> set[str]:
     """Take source files for an attempt.
 

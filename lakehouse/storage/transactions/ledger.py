@@ -13,12 +13,12 @@ from lakehouse.storage.warehouse import Warehouse
 FILES, INGESTS = "ingest_files", "ingests"
 """The ledger; ``ingests`` is committed last, so a row there says that all of an ingest is in."""
 
-FEW = 200
+MAX_IDS_TO_PRUNE = 200
 """Files up to which pyiceberg prunes by bounds (its ``IN_PREDICATE_LIMIT``)."""
 
 ALL = AlwaysTrue()
 
-TAKEN = ("done", "unreadable")
+HANDLED = ("done", "unreadable")
 """Statuses of a file that an ingest need not look at again. What an unreadable file gave before
 the fault is stored, so only a replay, which knows the rows that are in, may read it again."""
 
@@ -27,7 +27,7 @@ NOT_RECOGNISED = "not-recognised"
 
 
 def known_files(
-    warehouse: Warehouse, file_ids: Iterable[str], statuses: Collection[str] = TAKEN
+    warehouse: Warehouse, file_ids: Iterable[str], statuses: Collection[str] = HANDLED
 ) -> set[str]:
     """Return which of these files' contents are in the ledger.
 
@@ -44,7 +44,7 @@ def known_files(
     return wanted.intersection(counted["file_id"].to_pylist())
 
 
-def tried_in_vain(
+def known_unrecognised(
     warehouse: Warehouse, file_ids: Iterable[str], form: str | None = None
 ) -> set[str]:
     """Return which of these files' contents nothing could be made of, and nothing has since.
@@ -58,11 +58,15 @@ def tried_in_vain(
     if not wanted:
         return set()
     rows = _files(warehouse, wanted, "file_id", "status", "format")
-    taken = rows.filter(pc.is_in(rows["status"], pa.array(TAKEN, pa.string())))
-    vain = rows.filter(pc.equal(rows["status"], NOT_RECOGNISED))
+    taken = rows.filter(pc.is_in(rows["status"], pa.array(HANDLED, pa.string())))
+    unrecognised = rows.filter(pc.equal(rows["status"], NOT_RECOGNISED))
     if form is not None:
-        vain = vain.filter(pc.fill_null(pc.equal(vain["format"], form), False))
-    return wanted.intersection(vain["file_id"].to_pylist()) - set(taken["file_id"].to_pylist())
+        unrecognised = unrecognised.filter(
+            pc.fill_null(pc.equal(unrecognised["format"], form), False)
+        )
+    return wanted.intersection(unrecognised["file_id"].to_pylist()) - set(
+        taken["file_id"].to_pylist()
+    )
 
 
 def completed(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
@@ -79,7 +83,7 @@ def _files(warehouse: Warehouse, wanted: set[str], *columns: str) -> pa.Table:
     The few files of a small ingest are looked for by the bounds of the ledger's files, so that
     its cost does not grow with what came before.
     """
-    few = In("file_id", wanted) if len(wanted) <= FEW else ALL
+    few = In("file_id", wanted) if len(wanted) <= MAX_IDS_TO_PRUNE else ALL
     return _read(warehouse, FILES, *columns, where=few)
 
 

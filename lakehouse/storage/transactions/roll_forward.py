@@ -11,7 +11,7 @@ from lakehouse.storage.commits import pyiceberg_private
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.retry import commit
 from lakehouse.storage.io.data_files import WrittenFile
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import is_local
 from lakehouse.storage.metadata import snapshots, version_hints
 from lakehouse.storage.metadata.snapshots import INGEST_ID
@@ -29,13 +29,13 @@ def roll_forward(warehouse: Warehouse, entry: Journal) -> None:
     tables: list[IcebergTable] = []
     for name in sorted(by_table, key=_order):
         if name == INGESTS:
-            reached("before-ledger")
+            failpoint("before-ledger")
         tables.append(commit_table(warehouse, name, by_table[name], entry, unfinished))
-        reached(f"committed:{name}")
-    reached("before-hint")
+        failpoint(f"committed:{name}")
+    failpoint("before-hint")
     for table in tables:
         version_hints.refresh(warehouse.files, table, locked=is_local(warehouse.path))
-        reached(f"hint:{table.name()[-1]}")
+        failpoint(f"hint:{table.name()[-1]}")
 
 
 def _order(table: str) -> tuple[bool, bool, str]:
@@ -67,10 +67,10 @@ def commit_table(
         return has_ingest(table, entry.ingest_id)
 
     def change(table: IcebergTable) -> None:
-        before, drop = copy(table), snapshots.surplus(table, unfinished)
+        before, drop = copy(table), snapshots.droppable(table, unfinished)
         pyiceberg_private.append(table, files, summary, commit_id(entry.attempt), drop)
         if drop:
-            snapshots.clear(warehouse.files, before, drop)
+            snapshots.delete_unused_manifests(warehouse.files, before, drop)
 
     return commit(warehouse, name, entry.attempt, change, done)
 

@@ -19,14 +19,14 @@ from lakehouse.errors import CommitError
 from lakehouse.storage.commits.cleanup import clear_data
 from lakehouse.storage.commits.compaction import compact
 from lakehouse.storage.io.data_files import TARGET_BYTES, WrittenFile, write_tables
-from lakehouse.storage.io.failpoints import reached
+from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import join
 from lakehouse.storage.io.locks import exclusive
-from lakehouse.storage.io.storage_errors import told
+from lakehouse.storage.io.storage_errors import storage_errors
 from lakehouse.storage.transactions import journal, leases
 from lakehouse.storage.transactions.claims import claim
 from lakehouse.storage.transactions.journal import Journal
-from lakehouse.storage.transactions.ledger import FILES, INGESTS, TAKEN
+from lakehouse.storage.transactions.ledger import FILES, HANDLED, INGESTS
 from lakehouse.storage.transactions.roll_forward import roll_forward
 from lakehouse.storage.warehouse import Warehouse
 
@@ -62,7 +62,7 @@ class IngestTransaction:
     def __init__(self, warehouse: Warehouse, ingest_id: str) -> None:
         self.ingest_id = ingest_id
         self._warehouse = warehouse
-        with told():
+        with storage_errors():
             self._lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
         self.attempt = self._lease.attempt
         self._claimed = pa.array([], pa.string())  # a quarter of what a set of millions takes
@@ -94,7 +94,9 @@ class IngestTransaction:
         wanted = set(file_ids)
         if len(self._claimed):
             wanted = self._unclaimed(pa.array(wanted, pa.string()))
-        granted = claim(self._warehouse, self.attempt, wanted, self._claims, () if again else TAKEN)
+        granted = claim(
+            self._warehouse, self.attempt, wanted, self._claims, () if again else HANDLED
+        )
         self._claims += 1
         self._claimed = pa.concat_arrays([self._claimed, pa.array(granted, pa.string())])
         return granted
@@ -118,8 +120,8 @@ class IngestTransaction:
         Raises:
             CommitError: A table could not be committed; running the command again completes it.
         """
-        reached("files-written")
-        with told():
+        failpoint("files-written")
+        with storage_errors():
             return self._commit(files, ledger)
 
     def _commit(
@@ -131,7 +133,7 @@ class IngestTransaction:
         entry = Journal(self.ingest_id, self.attempt, tuple(listed))
         with exclusive(self._warehouse.state, "commit"):
             self._write_journal(entry)
-            reached("journal-written")
+            failpoint("journal-written")
             roll_forward(self._warehouse, entry)
         clear_data(self._warehouse, self.attempt, keep=journal.writes(entry))
         _tidy_ledger(self._warehouse, self.attempt)
@@ -184,7 +186,7 @@ def remove_attempt(warehouse: Warehouse, attempt: str, lease: leases.Lease | Non
 
     Without its journal a committed attempt would look like one that died while writing.
     """
-    reached("before-lease-removed")
+    failpoint("before-lease-removed")
     if lease is not None:
         lease.release()
     for known in leases.attempts(warehouse.files, warehouse.attempts):
@@ -192,5 +194,5 @@ def remove_attempt(warehouse: Warehouse, attempt: str, lease: leases.Lease | Non
             for part in known.parts.keys() - {leases.JOURNAL, leases.DEAD}:
                 warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{part}"))
     warehouse.files.delete(join(warehouse.attempts, f"{attempt}.{leases.DEAD}"))
-    reached("before-journal-removed")
+    failpoint("before-journal-removed")
     warehouse.files.delete(journal.location(warehouse.attempts, attempt))

@@ -225,11 +225,11 @@ def test_a_last_message_cut_off_keeps_its_neighbours() -> None:
 def test_of_a_file_known_to_be_cut_the_last_message_is_a_reject() -> None:
     """Half an identifier would name another patient."""
     data = TWO + MSH + "\rPID|1||4"
-    assert rejects(data, cut=True) == [(2, "hl7v2.message.cut-off", "record")]
-    assert [r["ordinal"] for r in rows(data, "records", cut=True)] == [0, 1]
-    (last,) = [r for b in batches(data, cut=True) for r in b.rejects]
+    assert rejects(data, truncated=True) == [(2, "hl7v2.message.cut-off", "record")]
+    assert [r["ordinal"] for r in rows(data, "records", truncated=True)] == [0, 1]
+    (last,) = [r for b in batches(data, truncated=True) for r in b.rejects]
     assert last.byte_offset == len(TWO)
-    assert rejects(MSH, cut=True) == [(0, "hl7v2.message.cut-off", "record")]
+    assert rejects(MSH, truncated=True) == [(0, "hl7v2.message.cut-off", "record")]
 
 
 def test_a_header_in_full_form_is_one_wherever_it_stands() -> None:
