@@ -74,7 +74,7 @@ def dicom(
 ) -> None:
     """Write de-identified copies of DICOM objects by PS3.15, under the warehouse's pseudonyms."""
     from lakehouse.export import Options, Regions, export_dicom
-    from lakehouse.pipeline.ingest import warehouse_secret
+    from lakehouse.pipeline.steps import warehouse_secret
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     options = Options(

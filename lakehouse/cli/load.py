@@ -123,8 +123,8 @@ def ingest(
 
     Running it again with the same files changes nothing.
     """
-    from lakehouse.pipeline.ingest import check_options
     from lakehouse.pipeline.ingest import ingest as run
+    from lakehouse.pipeline.steps import check_options
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     if not Opened.exists(warehouse, catalog):

@@ -11,11 +11,11 @@ from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.packed_list import PackedList
 
 
-def run(work: EngineJob, progress: Progress) -> EngineResult:
+def run(job: EngineJob, progress: Progress) -> EngineResult:
     """Read one file after the other and write data files as rows come together."""
     reports: PackedList[FileReport] = PackedList()
-    with ingest_allocator(), Writer(work.spec, work.attempt) as writer:
-        for piece in process(work.files, work.config):
+    with ingest_allocator(), Writer(job.spec, job.attempt) as writer:
+        for piece in process(job.files, job.config):
             writer.add(piece.batch)
             reports.extend(piece.reports)
             progress.advance(piece.tally)

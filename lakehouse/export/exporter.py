@@ -29,7 +29,7 @@ from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import BrokenContent, Opener
 from lakehouse.sources.discover import discover
-from lakehouse.sources.input_file import BROKEN, CUT, InputFile
+from lakehouse.sources.input_file import BROKEN, TRUNCATED, InputFile
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -104,7 +104,7 @@ class Exporter:
         return outcome
 
     def _outcome(self, file: InputFile, opener: Opener) -> tuple[str, str]:
-        if file.packing in (BROKEN, CUT):
+        if file.packing in (BROKEN, TRUNCATED):
             return UNREADABLE, "the packed file is damaged or encrypted"
         if file.format != "dicom":
             return SKIPPED, "not DICOM"

@@ -37,7 +37,7 @@ class ProcessConfig:
     """How files are read and de-identified; travels to workers, and holds no secret.
 
     Attributes:
-        terms: On which terms files are read.
+        options: How files are read.
         key_path: Where the secret is; each worker loads it from there.
         profile: De-identification profile.
         codes: Folders with a site's own code sets.
@@ -66,7 +66,7 @@ class EngineJob:
 
     Attributes:
         files: What to read.
-        job: How.
+        config: How each is read and de-identified.
         spec: How data files are written.
         attempt: Attempt that the data files belong to.
         address: Address of a running Ray cluster, or None.
@@ -90,7 +90,7 @@ class EngineResult:
 class Engine(Protocol):
     """Runs ``ingest.process`` over files and writes what comes out."""
 
-    def run(self, work: EngineJob, progress: Progress) -> EngineResult:
+    def run(self, job: EngineJob, progress: Progress) -> EngineResult:
         """Do the work, telling the progress."""
         ...
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
-from lakehouse.pipeline.ingest import new_ingest_id, warehouse_secret
 from lakehouse.pipeline.reports import ledger_of_ingest
+from lakehouse.pipeline.steps import new_ingest_id, warehouse_secret
 from lakehouse.pipeline.tombstones import read_tombstones, tombstone
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.storage.io.failpoints import failpoint

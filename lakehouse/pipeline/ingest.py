@@ -8,60 +8,47 @@ nothing else.
 from __future__ import annotations
 
 import os
-import secrets
 import time
-import zoneinfo
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lakehouse.definitions.tables import add_site_tables, read_site_tables
-from lakehouse.errors import UserError, did_you_mean
-from lakehouse.formats import format_named
 from lakehouse.pipeline.engine import (
     AUTO,
     EngineJob,
-    EngineResult,
     ProcessConfig,
     Processed,
-    check_engine,
     choose_engine,
     load_engine,
-    uninterrupted,
 )
 from lakehouse.pipeline.progress import bar
 from lakehouse.pipeline.reading import ReadOptions, read
 from lakehouse.pipeline.rebatch import rebatch
-from lakehouse.pipeline.reports import (
-    NOT_RECOGNISED,
-    IngestReport,
-    ledger_of_files,
-    ledger_of_ingest,
-    summed,
+from lakehouse.pipeline.reports import NOT_RECOGNISED, IngestReport, summed
+from lakehouse.pipeline.steps import (
+    check_options,
+    claim_new,
+    commit_result,
+    new_ingest_id,
+    warehouse_secret,
 )
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.deidentify import Deidentifier
-from lakehouse.privacy.keys import keyring
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
-from lakehouse.sources.discover import discover
+from lakehouse.sources.discover import Paths, discover
 from lakehouse.sources.input_file import InputFile
-from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.io.failpoints import failpoint
-from lakehouse.storage.io.files import is_local
 from lakehouse.storage.maintenance.recovery import recover
-from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.transactions.ledger import known_unrecognised
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-
-def process(files: Iterable[InputFile], job: ProcessConfig) -> Iterator[Processed]:
+def process(files: Iterable[InputFile], config: ProcessConfig) -> Iterator[Processed]:
     """Open, unpack, recognise, parse, validate and de-identify, in one call.
 
     Everything identified lives in here; what comes out may be stored, sent and logged.
@@ -70,11 +57,13 @@ def process(files: Iterable[InputFile], job: ProcessConfig) -> Iterator[Processe
         InputError: A file changed or vanished after it was listed.
         KeyFileError: The secret is not there, or not fit.
     """
-    add_site_tables(read_site_tables(job.options.mappings))
-    secret = Secret.load(job.key_path)
-    deidentify = Deidentifier(load_policy(job.profile), secret, job.codes, job.options.time_zone)
-    for parsed in rebatch(read(files, job.options, secret)):
-        clean = without_erased(deidentify(parsed.batch), job.tombstones)
+    add_site_tables(read_site_tables(config.options.mappings))
+    secret = Secret.load(config.key_path)
+    deidentify = Deidentifier(
+        load_policy(config.profile), secret, config.codes, config.options.time_zone
+    )
+    for parsed in rebatch(read(files, config.options, secret)):
+        clean = without_erased(deidentify(parsed.batch), config.tombstones)
         failpoint("parsing")
         yield Processed(clean, parsed.reports, parsed.tally)
 
@@ -138,7 +127,7 @@ def ingest(
         secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))
-        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
+        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
         unknown = {
             f.file_id: (f.requested_path, f.is_requested) for f in found.files if f.format is None
@@ -155,131 +144,34 @@ def ingest(
         del found  # the files that are new are listed once more, and the work is long
         if not new:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
-        terms = ReadOptions(
+        options = ReadOptions(
             transaction.ingest_id,
             time_zone,
             warehouse.settings.authority if authority is None else authority,
             tuple(mappings),
             format,
         )
-        job = ProcessConfig(
-            terms,
+        config = ProcessConfig(
+            options,
             key_path,
             warehouse.settings.profile,
             tuple(codes),
             read_tombstones(warehouse),
         )
         name = choose_engine(engine, new, address)
-        work = EngineJob(new, job, warehouse.write_spec(), transaction.attempt, address)
+        job = EngineJob(new, config, warehouse.write_spec(), transaction.attempt, address)
         progress.begin(len(new), sum(f.content_size for f in new))
-        outcome = load_engine(name).run(work, progress)
-        unrecognised.update(r.file_id for r in outcome.reports if r.status == NOT_RECOGNISED)
+        result = load_engine(name).run(job, progress)
+        unrecognised.update(r.file_id for r in result.reports if r.status == NOT_RECOGNISED)
         facts |= _unrecognised(unknown, unrecognised)
         facts["rows"] = commit_result(
-            outcome, transaction, warehouse, started_at, name, terms.time_zone
+            result, transaction, warehouse, started_at, name, options.time_zone
         )
         facts["seconds"] = time.monotonic() - begun
-        return IngestReport(transaction.ingest_id, name, **facts, **summed(outcome.reports))
-
-
-def check_options(
-    *, engine: str = AUTO, address: str | None = None, format: str | None, time_zone: str
-) -> None:
-    """Refuse terms on which nothing can be ingested, before anything is looked at or made.
-
-    Raises:
-        UserError: There is no such engine, format or time zone, or two of them contradict.
-    """
-    check_engine(engine, address)
-    if format is not None:
-        format_named(format)
-    check_time_zone(time_zone)
+        return IngestReport(transaction.ingest_id, name, **facts, **summed(result.reports))
 
 
 def _unrecognised(unknown: Mapping[str, tuple[str, bool]], ids: Collection[str]) -> dict[str, Any]:
     """Return what a report says of the files that gave no record; a known format is not theirs."""
     places = {i: place for i, place in unknown.items() if i in ids}
     return {"n_unrecognised": len(places), "unrecognised": places}
-
-
-def commit_result(
-    outcome: EngineResult,
-    transaction: IngestTransaction,
-    warehouse: Warehouse,
-    started_at: datetime,
-    engine: str,
-    time_zone: str,
-) -> dict[str, int]:
-    """Commit what an engine wrote together with the ledger; return the rows by table."""
-    now, settings = datetime.now(UTC), warehouse.settings
-    rows: dict[str, int] = {}
-    for file in outcome.files:
-        rows[file.table] = rows.get(file.table, 0) + file.rows
-    ledger = {
-        "ingest_files": ledger_of_files(outcome.reports, transaction.ingest_id, now),
-        "ingests": ledger_of_ingest(
-            outcome.reports,
-            rows,
-            ingest_id=transaction.ingest_id,
-            started_at=started_at,
-            finished_at=now,
-            engine=engine,
-            profile=settings.profile,
-            policy_sha256=settings.policy_sha256,
-            key_id=settings.key_id,
-            time_zone=time_zone,
-            software=version("clinical-lakehouse"),
-        ),
-    }
-    with uninterrupted():
-        transaction.commit(outcome.files, ledger)
-    return dict(sorted(rows.items()))
-
-
-def claim_new(
-    files: Iterable[InputFile], claim: Callable[[set[str]], set[str]]
-) -> PackedList[InputFile]:
-    """Return each content once, at its first place, where the claim is granted."""
-    waiting = claim({f.file_id for f in files})
-    taken: PackedList[InputFile] = PackedList()
-    for file in files:
-        if file.file_id in waiting:
-            waiting.remove(file.file_id)
-            taken.append(file)
-    return taken
-
-
-def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:
-    """Return the secret and its absolute path, having checked that the warehouse is its own.
-
-    Raises:
-        KeyFileError: There is no key, or not a fit one, or it lies inside the warehouse.
-        WarehouseError: The warehouse was made with another key or policy.
-    """
-    named = os.fspath(key_file) if key_file is not None else None
-    path = os.path.abspath(keyring.find(named, warehouse.settings.key_id))
-    if is_local(warehouse.path):
-        keyring.require_outside_warehouse(path, warehouse.path)
-    secret = Secret.load(path)
-    policy = load_policy(warehouse.settings.profile)
-    check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
-    return secret, path
-
-
-def check_time_zone(name: str) -> str:
-    """Return the name of a time zone.
-
-    Raises:
-        UserError: There is no such zone.
-    """
-    if name not in zoneinfo.available_timezones():
-        raise UserError(
-            f"There is no time zone named {name}.",
-            did_you_mean(name, zoneinfo.available_timezones()) or "Use an IANA name.",
-        )
-    return name
-
-
-def new_ingest_id(now: datetime) -> str:
-    """Return an id that sorts by time; it names nothing else."""
-    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"

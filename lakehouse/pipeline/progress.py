@@ -18,11 +18,11 @@ class Progress(Protocol):
     """Who wants to know how far an ingest is."""
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether anybody looks; engines spare themselves the trouble otherwise."""
         ...
 
-    def looked_at(self, n_bytes: int) -> None:
+    def file_hashed(self, n_bytes: int) -> None:
         """Tell that a file was read through for its digest."""
 
     def begin(self, n_files: int, n_bytes: int) -> None:
@@ -35,9 +35,9 @@ class Progress(Protocol):
 class NoProgress:
     """Nobody looks."""
 
-    wanted = False
+    enabled = False
 
-    def looked_at(self, n_bytes: int) -> None:
+    def file_hashed(self, n_bytes: int) -> None:
         """Do nothing."""
 
     def begin(self, n_files: int, n_bytes: int) -> None:
@@ -48,7 +48,7 @@ class NoProgress:
 
 
 class _Bar:
-    wanted = True
+    enabled = True
 
     def __init__(self, rich: RichProgress) -> None:
         self._rich = rich
@@ -57,7 +57,7 @@ class _Bar:
         self._begun = time.monotonic()
         self._task = rich.add_task("looking at files", total=None, figures="")
 
-    def looked_at(self, n_bytes: int) -> None:
+    def file_hashed(self, n_bytes: int) -> None:
         self._done += Tally(files=1, bytes=n_bytes)
         self._rich.update(self._task, figures=f"{self._done.files:,} files {self._speed()}")
 
@@ -89,7 +89,7 @@ def bar(show: bool | None = None) -> Iterator[Progress]:
 
     Examples:
         >>> with bar(show=False) as progress:
-        ...     progress.wanted
+        ...     progress.enabled
         False
     """
     if not (sys.stderr.isatty() if show is None else show):

@@ -33,7 +33,7 @@ from lakehouse.sources.content import (
     stored_state,
 )
 from lakehouse.sources.identify import identify
-from lakehouse.sources.input_file import BROKEN, CUT, InputFile
+from lakehouse.sources.input_file import BROKEN, TRUNCATED, InputFile
 
 BUFFER = 1 << 16
 
@@ -46,7 +46,7 @@ MOST_COUNTS = 4096
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """On which terms files are read.
+    """On which options files are read.
 
     Attributes:
         ingest_id: Goes into every reject.
@@ -70,11 +70,11 @@ class ReadOptions:
             self.authority,
             file.content_size,
             self.mappings,
-            truncated=file.packing == CUT,
+            truncated=file.packing == TRUNCATED,
         )
 
 
-def read(files: Iterable[InputFile], terms: ReadOptions, secret: Secret) -> Iterator[ParsedBatch]:
+def read(files: Iterable[InputFile], options: ReadOptions, secret: Secret) -> Iterator[ParsedBatch]:
     """Yield the validated raw batches of the files, in their order.
 
     Raises:
@@ -82,8 +82,10 @@ def read(files: Iterable[InputFile], terms: ReadOptions, secret: Secret) -> Iter
         MissingExtraError: A format needs a package that is not installed.
     """
     with Opener() as opener:
-        reader = _Reader(opener, terms, secret)
-        for (name, cut), group in groupby(files, lambda f: (reader.format_of(f), f.packing == CUT)):
+        reader = _Reader(opener, options, secret)
+        for (name, cut), group in groupby(
+            files, lambda f: (reader.format_of(f), f.packing == TRUNCATED)
+        ):
             known = format_named(name) if name else None
             if isinstance(known, ManyFilesFormat) and not cut:
                 while run := deque(islice(group, RUN)):
@@ -94,9 +96,9 @@ def read(files: Iterable[InputFile], terms: ReadOptions, secret: Secret) -> Iter
 
 
 class _Reader:
-    def __init__(self, opener: Opener, terms: ReadOptions, secret: Secret) -> None:
+    def __init__(self, opener: Opener, options: ReadOptions, secret: Secret) -> None:
         self._opener = opener
-        self._terms = terms
+        self._options = options
         self._secret = secret
         self._fault: LakehouseError | None = None
         self._passed = Tally()
@@ -105,7 +107,7 @@ class _Reader:
 
     def format_of(self, file: InputFile) -> str | None:
         """Return the name of the format to read a file with."""
-        return None if file.packing == BROKEN else self._terms.format or file.format
+        return None if file.packing == BROKEN else self._options.format or file.format
 
     def read_one(self, known: Format | None, file: InputFile) -> Iterator[ParsedBatch]:
         """Yield the batches of one file; its report comes with the last."""
@@ -124,7 +126,7 @@ class _Reader:
         with self._opened(file) as content:
             stream = buffered(content, BUFFER)  # held here: when it goes, it closes the content
             try:
-                for batch in known.parse(stream, self._terms.source(file)):
+                for batch in known.parse(stream, self._options.source(file)):
                     parsed = self._validated_batch(batch, known, {file.file_id: report})
                     parsed.tally += Tally(bytes=content.n_hashed - n_read)
                     n_read = content.n_hashed
@@ -135,7 +137,7 @@ class _Reader:
             self._check_unchanged(content)
         if crashed:
             last = self._unreadable(report, known.name, "The rest of the file cannot be parsed.")
-        elif file.packing == CUT:
+        elif file.packing == TRUNCATED:
             last = self._unreadable(report, "archive", "The end of the packed file is missing.")
         else:
             last = ParsedBatch(RawBatch({}), [report])
@@ -198,7 +200,7 @@ class _Reader:
             with self._opened(file) as content:
                 stream = buffered(content, BUFFER)
                 try:
-                    for batch in known.parse(stream, self._terms.source(file)):
+                    for batch in known.parse(stream, self._options.source(file)):
                         n_records += batch.n_records
                 except Exception as error:
                     _reraise_ours(error)
@@ -217,7 +219,7 @@ class _Reader:
             with self._opened(file) as content:
                 self._begun = content
                 stream = buffered(content, BUFFER)
-                yield stream, self._terms.source(file)
+                yield stream, self._options.source(file)
                 self._begun = None
                 try:
                     self._check_unchanged(content)
@@ -249,7 +251,7 @@ class _Reader:
             self._drop(reports[next(iter(batch.by_file or reports))], batch.dropped)
         for file_id, dropped in batch.dropped_by_file.items():
             self._drop(reports[file_id], dropped)
-        rejects = _rejects_of_batch(batch, self._terms.ingest_id, known.name, only)
+        rejects = _rejects_of_batch(batch, self._options.ingest_id, known.name, only)
         n_rejects = _count(rejects, reports)
         tables = {name: t for name, t in batch.tables.items() if name != "rejects"}
         if len(rejects):
@@ -271,7 +273,7 @@ class _Reader:
     def _unreadable(self, report: FileReport, family: str, message: str) -> ParsedBatch:
         report.status = UNREADABLE
         fault = RawBatch({}, [Reject(-1, f"{family}.unreadable", message)])
-        rejects = _rejects_of_batch(fault, self._terms.ingest_id, report.format, report.file_id)
+        rejects = _rejects_of_batch(fault, self._options.ingest_id, report.format, report.file_id)
         return ParsedBatch(RawBatch({"rejects": rejects}), [report])
 
     def _check_unchanged(self, content: Content) -> None:

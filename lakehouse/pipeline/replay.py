@@ -23,15 +23,7 @@ import pyarrow.compute as pc
 from lakehouse.batch import CleanBatch, conform, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.engine import LOCAL, EngineResult, ProcessConfig
-from lakehouse.pipeline.ingest import (
-    Paths,
-    check_options,
-    claim_new,
-    commit_result,
-    new_ingest_id,
-    process,
-    warehouse_secret,
-)
+from lakehouse.pipeline.ingest import process
 from lakehouse.pipeline.progress import bar
 from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.reports import (
@@ -42,9 +34,16 @@ from lakehouse.pipeline.reports import (
     IngestReport,
     summed,
 )
+from lakehouse.pipeline.steps import (
+    check_options,
+    claim_new,
+    commit_result,
+    new_ingest_id,
+    warehouse_secret,
+)
 from lakehouse.pipeline.tombstones import read_tombstones
 from lakehouse.pipeline.writing import Writer
-from lakehouse.sources.discover import discover
+from lakehouse.sources.discover import Paths, discover
 from lakehouse.sources.input_file import BROKEN
 from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.maintenance.recovery import recover
@@ -101,14 +100,14 @@ def replay(
         secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))
-        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.looked_at)
+        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
         readable = PackedList(f for f in found.files if format or f.format or f.packing == BROKEN)
         wanted = unsettled(warehouse, [f.file_id for f in readable])
         files = claim_new(
             readable, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
         )
-        terms = ReadOptions(
+        options = ReadOptions(
             transaction.ingest_id,
             time_zone,
             warehouse.settings.authority if authority is None else authority,
@@ -116,7 +115,7 @@ def replay(
             format,
         )
         job = ProcessConfig(
-            terms,
+            options,
             key_path,
             warehouse.settings.profile,
             tuple(codes),
@@ -131,15 +130,15 @@ def replay(
                 reports.extend(piece.reports)
                 progress.advance(piece.tally)
             writer.add(absent.settled(reports, transaction.ingest_id))
-            outcome = EngineResult(writer.finish(), absent.counted(reports))
+            result = EngineResult(writer.finish(), absent.counted(reports))
         facts: dict[str, Any] = {"n_known": len(found.files) - len(files), "recovered": recovered}
-        if not outcome.files:
+        if not result.files:
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
         facts["rows"] = commit_result(
-            outcome, transaction, warehouse, started_at, LOCAL, terms.time_zone
+            result, transaction, warehouse, started_at, LOCAL, options.time_zone
         )
         facts["seconds"] = time.monotonic() - begun
-        return IngestReport(transaction.ingest_id, LOCAL, **facts, **summed(outcome.reports))
+        return IngestReport(transaction.ingest_id, LOCAL, **facts, **summed(result.reports))
 
 
 def unsettled(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:

@@ -23,7 +23,7 @@ from pyarrow import fs
 
 from lakehouse.errors import InputError
 from lakehouse.sources.archives import Archive, open_archive
-from lakehouse.sources.input_file import CUT, GZIP, PLAIN, InputFile
+from lakehouse.sources.input_file import GZIP, PLAIN, TRUNCATED, InputFile
 from lakehouse.sources.remote_file import FIRST_REQUEST, RemoteFile
 
 ARCHIVE_DEPTH = 3
@@ -263,9 +263,9 @@ class Content(io.RawIOBase):
         self._hasher = hasher
         self._stored = stored
         self._inner: Any = stored
-        if file.packing in (GZIP, CUT):
+        if file.packing in (GZIP, TRUNCATED):
             self._inner = gzip.GzipFile(fileobj=stored)
-        if file.packing == CUT:
+        if file.packing == TRUNCATED:
             self._inner = _UpToTheCut(self._inner)
         self._position = 0
         self._plain = file.packing == PLAIN and not file.members

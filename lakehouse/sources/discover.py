@@ -33,6 +33,9 @@ from lakehouse.sources.input_file import InputFile
 from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.metadata.settings import NAME as WAREHOUSE
 
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""One path, glob or URI, or several."""
+
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Readers that digest files side by side; hashing and unpacking release the interpreter."""
 
@@ -57,7 +60,7 @@ class Discovery:
 
 
 def discover(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: Paths,
     secret: Secret,
     *,
     exclude: Sequence[str] = (),
@@ -91,9 +94,7 @@ def discover(
     return Discovery(files, hidden, found.n_dangling)
 
 
-def listed(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()
-) -> Discovery:
+def listed(paths: Paths, *, exclude: Sequence[str] = ()) -> Discovery:
     """Return every file below the paths as its name tells it: nothing is read or unpacked yet.
 
     Raises:

@@ -19,7 +19,7 @@ from lakehouse.sources.content import (
     packing_faults,
     storage_faults,
 )
-from lakehouse.sources.input_file import BROKEN, CUT, GZIP, PLAIN, InputFile
+from lakehouse.sources.input_file import BROKEN, GZIP, PLAIN, TRUNCATED, InputFile
 
 
 def extension_of(name: str) -> str:
@@ -85,7 +85,7 @@ def identify(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     try:
         return _identified(opener, replace(file, packing=GZIP), secret)
     except TruncatedContent:
-        cut = _identified(opener, replace(file, packing=CUT), secret)
+        cut = _identified(opener, replace(file, packing=TRUNCATED), secret)
         if cut.format is None:
             raise
         return cut

@@ -9,7 +9,7 @@ from typing import Any
 
 from lakehouse.errors import InputError
 
-PLAIN, GZIP, CUT, BROKEN = "plain", "gzip", "cut", "broken"
+PLAIN, GZIP, TRUNCATED, BROKEN = "plain", "gzip", "cut", "broken"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -105,13 +105,13 @@ def test_both_engines_store_the_synthetic_hospital_alike_and_once(
 class Recorder:
     """Someone who watches an ingest, in place of the bar."""
 
-    wanted = True
+    enabled = True
 
     def __init__(self) -> None:
         self.expected = (0, 0)
         self.told: list[Tally] = []
 
-    def looked_at(self, n_bytes: int) -> None:
+    def file_hashed(self, n_bytes: int) -> None:
         pass
 
     def begin(self, n_files: int, n_bytes: int) -> None:

@@ -221,7 +221,7 @@ def test_what_an_ingest_stores_meanwhile_is_counted_and_erased(
         found: frozenset[str] = read(warehouse)
         if unseen:
             forget = import_module("lakehouse.pipeline.erasure")
-            monkeypatch.setattr(forget, "refuse_company", lambda _: None)
+            monkeypatch.setattr(forget, "require_idle", lambda _: None)
         with pytest.raises(CommitError, match="is running"):
             lakehouse.forget(home / "warehouse", record_number="2", authority="GENERAL")
         return found

@@ -19,7 +19,7 @@ from lakehouse.errors import InputError
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.content import Opener
 from lakehouse.sources.discover import discover
-from lakehouse.sources.input_file import BROKEN, CUT
+from lakehouse.sources.input_file import BROKEN, TRUNCATED
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
@@ -233,7 +233,7 @@ def test_a_gzip_file_whose_end_is_missing_is_what_can_be_read(
     (tmp_path / "b.zip").write_bytes(zipped({"a.gz": gzip.compress(body)[:-20]}))
     (tmp_path / "c.gz").write_bytes(gzip.compress(os.urandom(30_000))[:-20])  # no format knows it
     a, b, c = discover(tmp_path, secret).files
-    assert (a.packing, b.packing, c.packing) == (CUT, CUT, BROKEN)
+    assert (a.packing, b.packing, c.packing) == (TRUNCATED, TRUNCATED, BROKEN)
     assert len(body) - 100 < a.content_size <= len(body)
     assert a.file_id == b.file_id == secret.digest("file", body[: a.content_size])
 

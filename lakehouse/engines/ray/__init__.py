@@ -175,7 +175,7 @@ class _Counter:
 @contextmanager
 def _watched(progress: Progress) -> Iterator[Any]:
     """Have a counter that workers tell their work, when somebody looks."""
-    if not progress.wanted:
+    if not progress.enabled:
         yield None
         return
     counter = ray.remote(num_cpus=0)(_Counter).remote()

@@ -22,18 +22,17 @@ from lakehouse.formats import Format, formats, public_name
 from lakehouse.pipeline.blocks import BlockProvenance
 from lakehouse.pipeline.create import PROFILE
 from lakehouse.pipeline.engine import EngineResult, ProcessConfig
-from lakehouse.pipeline.ingest import (
-    Paths,
+from lakehouse.pipeline.reading import ReadOptions
+from lakehouse.pipeline.steps import (
     check_time_zone,
     claim_new,
     commit_result,
     new_ingest_id,
     warehouse_secret,
 )
-from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys.secret import KEY_FILE, Secret
-from lakehouse.sources.discover import discover
+from lakehouse.sources.discover import Paths, discover
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
 from lakehouse.storage.transactions.ledger import known_files, known_unrecognised
