@@ -270,10 +270,10 @@ class Lakehouse:
         known = hashlib.sha256(str(self._path).encode()).hexdigest()[:16]
         return cache_folder() / known / name
 
-    def with_location(self, place: WarehouseLocation) -> Lakehouse:
+    def with_location(self, location: WarehouseLocation) -> Lakehouse:
         """Return this warehouse with other snapshots or views; closed together with this one."""
         other = copy(self)
-        other._location, other._session, other._besides = place, Session(place), []
+        other._location, other._session, other._besides = location, Session(location), []
         self._besides.append(other)
         return other
 

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.cohorts.cohort import Cohort
-from lakehouse.query.connection.location import EMPTY
+from lakehouse.query.connection.location import EMPTY, WarehouseLocation
 from lakehouse.query.connection.time_travel import newest
 from lakehouse.query.result import Result
 from lakehouse.query.svg import attrition_svg
@@ -31,13 +31,35 @@ from lakehouse.storage.io.files import Files, is_local, join
 from lakehouse.storage.metadata.settings import COHORTS
 
 if TYPE_CHECKING:
-    from lakehouse.query.lakehouse import Lakehouse
+    from lakehouse.storage.warehouse import Warehouse
+
+
+class Queryable(Protocol):
+    """A warehouse opened for queries, as a cohort needs it; ``Lakehouse`` is one."""
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The warehouse with its catalog."""
+        ...
+
+    @property
+    def location(self) -> WarehouseLocation:
+        """Where the tables lie, and which snapshots are read."""
+        ...
+
+    def sql(self, query: str) -> Result:
+        """Return the rows of one SELECT."""
+        ...
+
+    def with_location(self, location: WarehouseLocation) -> Queryable:
+        """Return the same warehouse with other snapshots or views."""
+        ...
 
 
 class Cohorts:
-    """Makes, lists and loads the cohorts of one lakehouse."""
+    """Makes, lists and loads the cohorts of one warehouse."""
 
-    def __init__(self, lake: Lakehouse, root: str) -> None:
+    def __init__(self, lake: Queryable, root: str) -> None:
         self._lake = lake
         self._folder = join(root, COHORTS)
 
@@ -135,10 +157,10 @@ class Cohorts:
         pins: Mapping[str, int],
         views: Mapping[str, View],
         sets: Mapping[str, pa.Table],
-    ) -> Lakehouse:
+    ) -> Queryable:
         """Return the lakehouse of another time, its definitions as well; closed with this one."""
-        place = replace(self._lake.location, snapshots=pins, saved_views=views, code_sets=sets)
-        return self._lake.with_location(place)
+        location = replace(self._lake.location, snapshots=pins, saved_views=views, code_sets=sets)
+        return self._lake.with_location(location)
 
 
 @dataclass(frozen=True)
@@ -159,7 +181,7 @@ class SavedCohort:
         return str(self.saved["name"])
 
     @cached_property
-    def _then(self) -> Lakehouse:
+    def _then(self) -> Queryable:
         views = {
             n: View(**{**v, "grain": tuple(v["grain"]), "parameters": tuple(v["parameters"])})
             for n, v in self.saved["views"].items()

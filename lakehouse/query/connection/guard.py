@@ -15,12 +15,7 @@ import duckdb
 from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views import syntax
-from lakehouse.query.views.syntax import Reference
-
-TABLE_FUNCTIONS = frozenset(
-    {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
-)
-"""Table functions that make rows out of their arguments; every other may read a file."""
+from lakehouse.query.views.syntax import TABLE_FUNCTIONS, Reference
 
 BARRED_FUNCTIONS = frozenset(
     {"getenv", "current_setting", "getvariable", "nextval", "currval", "write_log", "set_config"}

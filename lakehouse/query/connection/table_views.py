@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from lakehouse.definitions.tables import Table
 from lakehouse.query.connection.location import EMPTY, WarehouseLocation
+from lakehouse.query.views.relations import select_list
 from lakehouse.query.views.view import sql_literal
 from lakehouse.storage.io.files import is_local
 
@@ -37,14 +36,6 @@ def table_statements(
     ]
 
 
-def select_list(table: Table, stored: Set[str]) -> str:
-    """Return all columns of a table, the ones that are not stored as nulls."""
-    return ", ".join(
-        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
-        for c in table.columns.values()
-    )
-
-
 def _scan(location: str | None, pin: int | None) -> str:
     if location is None or pin == EMPTY:
         return ""
@@ -52,18 +43,3 @@ def _scan(location: str | None, pin: int | None) -> str:
         return ""  # the warehouse is older than the table, and nothing has been written since
     pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
     return f"iceberg_scan({sql_literal(location)}{pinned})"
-
-
-_DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "bool": "BOOLEAN",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "date32[day]": "DATE",
-    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
-}
-
-
-def _duckdb_type(arrow: Any) -> str:
-    return _DUCKDB_TYPES[str(arrow)]

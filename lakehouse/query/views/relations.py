@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from lakehouse.definitions.tables import load_tables
+from lakehouse.definitions.tables import Table, load_tables
 from lakehouse.errors import DefinitionError
 from lakehouse.query import errors
-from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import connect
 from lakehouse.query.views.view import CODES, View, ddl, dependency_order, load_views
@@ -77,3 +77,26 @@ def fill_empty(
             con.execute(ddl(view))
         except duckdb.Error as error:
             raise DefinitionError(f"{view.where}: {errors.text_of(error)}") from None
+
+
+def select_list(table: Table, stored: Set[str]) -> str:
+    """Return all columns of a table, the ones that are not stored as nulls."""
+    return ", ".join(
+        f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
+        for c in table.columns.values()
+    )
+
+
+_DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "double": "DOUBLE",
+    "date32[day]": "DATE",
+    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+}
+
+
+def _duckdb_type(arrow: Any) -> str:
+    return _DUCKDB_TYPES[str(arrow)]

@@ -16,6 +16,11 @@ import duckdb
 
 TABLE, FUNCTION, SCALAR, LISTING = "table", "function", "scalar", "listing"
 
+TABLE_FUNCTIONS = frozenset(
+    {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
+)
+"""Table functions that make rows out of their arguments; every other may read a file."""
+
 
 @dataclass(frozen=True)
 class Reference:

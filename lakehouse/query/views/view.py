@@ -37,8 +37,8 @@ from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.query import errors
-from lakehouse.query.connection.guard import TABLE_FUNCTIONS
 from lakehouse.query.views import syntax
+from lakehouse.query.views.syntax import TABLE_FUNCTIONS
 
 DIALECT = "duckdb"
 PATIENTS = "n_patients"
