@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import compacted
-from lakehouse.privacy.identity.ages import Days
 
 DAY_US = 86_400_000_000
 """Microseconds of a day."""
 
+Days = npt.NDArray[np.int64]
+"""Dates as days since 1970-01-01."""
 Bools = npt.NDArray[np.bool_]
 Key = TypeVar("Key")
 

@@ -7,8 +7,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-Days = npt.NDArray[np.int64]
-"""Dates as days since 1970-01-01."""
+from lakehouse.privacy.columns import Days
 
 TOP_AGE = 90
 """Ages from here on are one group under Safe Harbor: 45 CFR 164.514(b)(2)(i)(C)."""
