@@ -67,7 +67,8 @@ def over_parquet(warehouse: Path, view: str) -> Any:
     from lakehouse.query.connection.table_views import select_list
     from lakehouse.query.views.code_sets import create_codes
     from lakehouse.query.views.evaluate import connect
-    from lakehouse.query.views.view import ddl, dependency_order
+    from lakehouse.query.views.library import dependency_order
+    from lakehouse.query.views.view import ddl
 
     place = locate(warehouse)
     con = connect()
@@ -125,7 +126,7 @@ def measure_operators(warehouse: Path, view: str) -> dict[str, Any]:
 
 def every_value(view: str) -> str:
     """Return the query that needs every column of every row of a view."""
-    from lakehouse.query.views.view import load_views
+    from lakehouse.query.views.library import load_views
 
     call = f"{view}(TIMESTAMPTZ '{AT}')" if load_views()[view].parameters else view
     return f"SELECT count(*), bit_xor(hash(r)) FROM {call} AS r"
@@ -322,7 +323,7 @@ def measured(warehouse: Path, view: str) -> dict[str, Any]:
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
-    from lakehouse.query.views.view import load_views
+    from lakehouse.query.views.library import load_views
 
     names = options.views or sorted(load_views())
     print(

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -1,127 +1,126 @@
-"""Who imports whom: each floor stands on the ones below it, and each library has one wing."""
+"""Who imports whom: each room stands on the ones below it, and each library has one place."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from graphlib import TopologicalSorter
+import runpy
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "lakehouse"
+PICTURE = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "rooms.py"))
+MODULES = {name: m for name, m in PICTURE["read_modules"]().items() if name != "lakehouse"}
 
-FLOORS = [
-    {"errors", "resources"},
-    {
-        "archives",
+ROOMS = {
+    "": [
+        "errors",
+        "definitions",
+        "arrays",
+        "identifiers",
         "batch",
-        "codesystems",
-        "tables",
-        "content",
-        "farfile",
-        "inputfile",
-        "longlist",
-        "reports",
-    },
-    {"formats", "quality", "privacy", "storage", "synth"},
-    {
-        "discover",
-        "identify",
-        "memory",
-        "reading",
-        "progress",
-        "packing",
-        "parsed",
-        "sealed",
-        "tombstones",
-        "work",
-        "writing",
-        "ingest",
-        "init",
-        "replay",
-    },
-    {"engines", "export", "query", "verify", "forget"},
-    {"cli", "doors"},
-]
-"""From the ground up. Modules of one floor that are helpers of each other may import each other,
-in no circle; wings (floors 2 and 4) may not."""
+        "synth",
+        "quality",
+        "privacy",
+        "formats",
+        "storage",
+        "sources",
+        "pipeline",
+        "engines",
+        "export",
+        "verification",
+        "query",
+        "cli",
+    ],
+    "privacy": ["columns", "keys", "identity", "rules", "deidentify"],
+    "formats": ["mapping", "binding", "hl7v2", "dicom"],
+    "storage": [
+        "io",
+        "metadata",
+        "warehouse",
+        "commits",
+        "transactions",
+        "maintenance",
+    ],
+    "query": [
+        "errors",
+        "result",
+        "views",
+        "svg",
+        "connection",
+        "disclosure",
+        "cohorts",
+        "lakehouse",
+    ],
+}
+"""From the ground up: what a room has below it is what it may import."""
 
-WINGS = (2, 4)
+APART = [
+    {"synth", "quality", "privacy", "formats", "storage"},
+    {"engines", "export", "verification", "query"},
+    {"formats.hl7v2", "formats.dicom"},
+]
+"""Rooms side by side, which know nothing of each other."""
 
 OWNERS = {
     "pyiceberg": "storage",
     "sqlalchemy": "storage",
     "duckdb": "query",
     "sqlglot": "query",
-    "ray": "engines/ray",
-    "pydicom": ("formats/dicom", "export"),
+    "ray": "engines.ray",
+    "pydicom": ("formats.dicom", "export"),
     "typer": "cli",
 }
 """The one place that may import a library."""
 
-modules = sorted(PACKAGE.rglob("*.py"))
+
+def rooms_below(path: str) -> set[str]:
+    """The rooms and files that lie right in a room."""
+    prefix = f"lakehouse.{path}." if path else "lakehouse."
+    return {m.removeprefix(prefix).split(".")[0] for m in MODULES if m.startswith(prefix)}
 
 
-def top(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+@pytest.mark.parametrize("path", ROOMS)
+def test_every_room_has_its_place(path: str) -> None:
+    missing = rooms_below(path) - set(ROOMS[path])
+    assert not missing, f"give {sorted(missing)} a place in ROOMS[{path!r}]"
 
 
-def floor(name: str) -> int:
-    return next(i for i, names in enumerate(FLOORS) if name in names)
+@pytest.mark.parametrize("path", ROOMS)
+def test_a_room_imports_only_what_lies_below(path: str) -> None:
+    depth = len(path.split(".")) + 1 if path else 1
+    order = {f"{path}.{name}".lstrip("."): i for i, name in enumerate(ROOMS[path])}
+    upward = {
+        f"{a} -> {b}"
+        for a, b in PICTURE["arrows"](MODULES, depth)
+        if a in order and b in order and order[a] < order[b]
+    }
+    assert not upward
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the full names of what a module imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "lakehouse":
-            yield from (f"lakehouse.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+@pytest.mark.parametrize("side", APART, ids=lambda side: ", ".join(sorted(side)))
+def test_rooms_side_by_side_know_nothing_of_each_other(side: set[str]) -> None:
+    depth = len(next(iter(side)).split("."))
+    between = {
+        f"{a} -> {b}" for a, b in PICTURE["arrows"](MODULES, depth) if a in side and b in side
+    }
+    assert not between
 
 
-def ours(path: Path) -> set[str]:
-    return {n.split(".")[1] for n in imported(path) if n.startswith("lakehouse.")} - {top(path)}
-
-
-def test_every_module_has_a_floor() -> None:
-    known = set().union(*FLOORS) | {"__init__"}
-    assert {top(m) for m in modules} <= known, "give the new module a floor in FLOORS"
-
-
-@pytest.mark.parametrize(
-    "path", [m for m in modules if top(m) != "__init__"], ids=lambda p: str(p.relative_to(PACKAGE))
-)
-def test_a_module_imports_only_what_lies_below(path: Path) -> None:
-    own = floor(top(path))
-    for name in ours(path):
-        assert name != "open", "the public door is for outsiders"
-        below = floor(name) < own or (floor(name) == own and own not in WINGS)
-        assert below, f"{path.relative_to(PACKAGE)} (floor {own}) imports {name}"
-
-
-def test_there_is_no_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for path in modules:
-        if top(path) != "__init__":
-            graph.setdefault(top(path), set()).update(ours(path))
-    TopologicalSorter(graph).prepare()  # raises CycleError
+def test_no_module_imports_the_public_door() -> None:
+    assert not {m.name for m in MODULES.values() if "lakehouse" in m.ours}
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_a_library_is_known_in_one_place(library: str) -> None:
-    users = {
-        str(path.relative_to(PACKAGE).with_suffix(""))
-        for path in modules
-        if any(name.split(".")[0] == library for name in imported(path))
-    }
+    users = {m.name.removeprefix("lakehouse.") for m in MODULES.values() if library in m.others}
     assert users, f"nobody imports {library}"
-    strangers = {u for u in users if not u.startswith(OWNERS[library])}
-    assert not strangers
+    assert not {u for u in users if not u.startswith(OWNERS[library])}
+
+
+def test_no_module_is_called_like_a_public_function() -> None:
+    import lakehouse
+
+    assert not rooms_below("") & set(lakehouse.__all__)
 
 
 def test_no_module_is_long() -> None:
-    lengths = {str(p.relative_to(PACKAGE)): len(p.read_text().splitlines()) for p in modules}
-    assert not {name: n for name, n in lengths.items() if n >= 400}
+    assert not {name: m.lines for name, m in MODULES.items() if m.lines >= 400}

@@ -205,7 +205,7 @@ def views(
     folders: Views = None,
 ) -> None:
     """List the views by topic, or what one shows: grain, source, columns, SQL."""
-    from lakehouse.query.views.view import load_views
+    from lakehouse.query.views.library import load_views
 
     library = load_views(folders or ())
     if name is not None:

@@ -30,7 +30,7 @@ from lakehouse.query.disclosure.suppress import suppress
 from lakehouse.query.result import Result
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import calendar_error
-from lakehouse.query.views.view import dependency_order
+from lakehouse.query.views.library import dependency_order
 from lakehouse.storage.io.files import is_local, normalise
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from lakehouse.errors import QueryError
 from lakehouse.query.views.dialects import DIALECTS, Translated, script, translate
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 
 views = load_views()
 

@@ -9,9 +9,9 @@ import pytest
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
 from lakehouse.query.svg import attrition_svg, lineage_svg
+from lakehouse.query.views.library import load_views
 from lakehouse.query.views.lineage import Follower, Origin, drawn, lineage
 from lakehouse.query.views.relations import columns
-from lakehouse.query.views.view import load_views
 
 views = load_views()
 

@@ -12,7 +12,7 @@ from lakehouse.query.connection.materialized import ALWAYS, SCHEMA, SUPERSEDED, 
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.result import Result
 from lakehouse.query.views.evaluate import evaluate_view
-from lakehouse.query.views.view import dependency_order, load_views
+from lakehouse.query.views.library import dependency_order, load_views
 
 from .conftest import Store, observations
 

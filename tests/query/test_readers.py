@@ -24,7 +24,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views.code_sets import load_codes
 from lakehouse.query.views.dialects import translate
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import settings, store_rows

@@ -21,7 +21,7 @@ from lakehouse.query.connection.shell_database import (
     shell_command,
 )
 from lakehouse.query.views.evaluate import connect, view_types
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 
 from .conftest import Store, observations
 

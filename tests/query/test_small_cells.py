@@ -18,7 +18,7 @@ import lakehouse
 from lakehouse.errors import QueryError
 from lakehouse.query.disclosure.suppress import Layout, cells_to_hide
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import settings, store_rows

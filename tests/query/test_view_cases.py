@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lakehouse.query.views.evaluate import evaluate_view
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 
 CASES = Path(__file__).parents[1] / "data" / "views"
 KEYS = {"doc", "given", "expect", "absent", "rows", "profile", "parameters"}

@@ -12,15 +12,14 @@ from lakehouse.errors import DefinitionError, QueryError
 from lakehouse.query.views.code_sets import code_set_names, load_codes
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import evaluate_view, view_types
-from lakehouse.query.views.view import (
-    CODES,
+from lakehouse.query.views.library import (
     dependency_order,
     inlined,
     load_views,
-    parse_view,
     read_folder,
     validate,
 )
+from lakehouse.query.views.view import CODES, parse_view
 
 CASES = Path(__file__).parents[1] / "data" / "views"
 views = load_views()

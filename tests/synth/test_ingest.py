@@ -9,7 +9,7 @@ import pytest
 import lakehouse
 from lakehouse.pipeline.reports import IngestReport
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 
 from .conftest import PATIENTS
 

@@ -25,8 +25,9 @@ from lakehouse.query.connection.time_travel import newest
 from lakehouse.query.result import Result
 from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.code_sets import is_number, load_codes
+from lakehouse.query.views.library import dependency_order
 from lakehouse.query.views.syntax import parse, references
-from lakehouse.query.views.view import View, dependency_order
+from lakehouse.query.views.view import View
 from lakehouse.storage.io.files import Files, is_local, join
 from lakehouse.storage.metadata.settings import COHORTS
 

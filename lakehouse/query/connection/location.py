@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
-from lakehouse.query.views.view import View, inlined, load_views
+from lakehouse.query.views.library import inlined, load_views
+from lakehouse.query.views.view import View
 from lakehouse.storage.io.files import Files, environment, is_local, join, normalise
 from lakehouse.storage.metadata.settings import NAME, Catalog, Settings
 

@@ -31,7 +31,8 @@ import duckdb
 from lakehouse.definitions.tables import load_tables
 from lakehouse.query.connection.location import EMPTY, WarehouseLocation
 from lakehouse.query.connection.table_views import table_statements
-from lakehouse.query.views.view import View, dependency_order, sql_literal
+from lakehouse.query.views.library import dependency_order
+from lakehouse.query.views.view import View, sql_literal
 from lakehouse.storage.io.files import is_local, join
 
 SUPERSEDED = "superseded_results"

@@ -25,8 +25,9 @@ from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import calendar_error, connect
+from lakehouse.query.views.library import dependency_order
 from lakehouse.query.views.relations import fill_empty
-from lakehouse.query.views.view import CODES, dependency_order, sql_literal
+from lakehouse.query.views.view import CODES, sql_literal
 
 
 class Session:

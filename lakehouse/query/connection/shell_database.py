@@ -34,8 +34,9 @@ from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.docs import column_docs, comment_on, comments
 from lakehouse.query.views.evaluate import SETTLED, calendar_error
+from lakehouse.query.views.library import dependency_order
 from lakehouse.query.views.relations import fill_empty
-from lakehouse.query.views.view import View, create, ddl, dependency_order, sql_literal
+from lakehouse.query.views.view import View, create, ddl, sql_literal
 
 FOLDER = "shell"
 """Folder of the warehouse that holds both files."""

@@ -19,7 +19,8 @@ from sqlglot.optimizer.qualify import qualify
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.views import relations
-from lakehouse.query.views.view import DIALECT, View, dependency_order, load_views
+from lakehouse.query.views.library import dependency_order, load_views
+from lakehouse.query.views.view import DIALECT, View
 
 DIALECTS = ("trino", "spark", "snowflake", "postgres")
 

@@ -15,7 +15,8 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views.code_sets import create_codes
-from lakehouse.query.views.view import CODES, View, ddl, dependency_order, inlined, load_views
+from lakehouse.query.views.library import dependency_order, inlined, load_views
+from lakehouse.query.views.view import CODES, View, ddl
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
 """An Arrow table, or rows as dictionaries."""

@@ -19,7 +19,8 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query.views import relations
 from lakehouse.query.views.docs import column_docs
-from lakehouse.query.views.view import CODES, DIALECT, View, load_views
+from lakehouse.query.views.library import load_views
+from lakehouse.query.views.view import CODES, DIALECT, View
 
 ROWS = "*"
 """Stands for the rows of a relation where a value counts them."""

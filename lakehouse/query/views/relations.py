@@ -14,7 +14,8 @@ from lakehouse.errors import DefinitionError
 from lakehouse.query import errors
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.evaluate import connect
-from lakehouse.query.views.view import CODES, View, ddl, dependency_order, load_views
+from lakehouse.query.views.library import dependency_order, load_views
+from lakehouse.query.views.view import CODES, View, ddl
 
 MAIN = "main"
 

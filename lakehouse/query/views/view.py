@@ -24,17 +24,13 @@ explicit columns: an outer ``SELECT *`` would change with its inputs and has no 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import duckdb
 
-from lakehouse.definitions.resources import resource
-from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views import syntax
@@ -61,7 +57,6 @@ _CONTINUED = re.compile(r"--\s{3,}(?P<value>\S.*)")
 _CELL = re.compile(r"(?P<count>\w+)\s*(\((?P<figures>[\w\s,]+)\))?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _READING = re.compile(r"(?P<given>\w+) for (?P<name>\w+) through (?P<through>[\w\s,]+)")
-_WITH = re.compile(r"(?P<comments>(?:\s*--[^\n]*\n)*\s*)WITH\s+")
 
 
 @dataclass(frozen=True)
@@ -236,152 +231,6 @@ def _cells(text: str, where: str) -> dict[str, tuple[str, ...]]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def read_folder(folder: Path) -> dict[str, View]:
-    """Return the views of one folder by name; every ``.sql`` below it is one.
-
-    Raises:
-        DefinitionError: A file is at fault, or two have one name, or the name of a table.
-    """
-    found: dict[str, View] = {}
-    for path in sorted(folder.rglob("*.sql")):
-        view = parse_view(path.read_text(encoding="utf-8"), path.parent.name, path.stem)
-        if view.name in found:
-            raise DefinitionError(f"{view.where}: {found[view.name].where} has that name already.")
-        if view.name in load_tables():
-            raise DefinitionError(f"{view.where}: there is a table of that name.")
-        found[view.name] = view
-    return found
-
-
-@cache
-def _shipped() -> Mapping[str, View]:
-    return read_folder(resource("sql"))
-
-
-def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
-    """Return every view by name: those shipped, then those of a site's own folders.
-
-    A site's view is checked whole (see ``validate``); the shipped ones are, by the tests.
-
-    Args:
-        folders: Folders with further ``.sql`` files.
-
-    Raises:
-        DefinitionError: A file is at fault, or takes a name that is taken.
-    """
-    views = dict(_shipped())
-    for folder in folders:
-        added = read_folder(folder)
-        for name, view in added.items():
-            if name in views:
-                raise DefinitionError(f"{view.where}: there is a shipped view of that name.")
-        views.update(added)
-        for view in added.values():
-            validate(view, views)
-    return views
-
-
-def inlined(views: Mapping[str, View], given: Iterable[str] = ()) -> dict[str, View]:
-    """Return the views, those that read other rows with the views that read them as CTEs.
-
-    Args:
-        views: The views as their files have them.
-        given: Names whose rows are given: what would have one of them in itself stays as it is.
-    """
-    names = set(given)
-    return {
-        n: _inline(v, views) if v.reading and names.isdisjoint(v.reading[1:]) else v
-        for n, v in views.items()
-    }
-
-
-def _inline(view: View, views: Mapping[str, View]) -> View:
-    given, name, *through = view.reading
-    bodies = [(name, f"SELECT * FROM {given}"), *((n, views[n].sql) for n in through)]
-    ctes = ",\n\n".join(f"{n} AS (\n{body}\n)" for n, body in bodies)
-    match = _WITH.match(view.sql)
-    head, tail = (match["comments"], view.sql[match.end() :]) if match else ("", view.sql)
-    return replace(
-        view, sql=f"{head}WITH {ctes}{',' if match else ''}\n\n{tail}", written=view.sql, reading=()
-    )
-
-
-def validate(view: View, views: Mapping[str, View]) -> None:
-    """Check a view against the rules that its text alone cannot break.
-
-    Args:
-        view: The view.
-        views: All views, among them those it reads.
-
-    Raises:
-        DefinitionError: It reads what does not exist, ends in ``*``, has a column without a name
-            or twice, documents a column it does not have, its grain names none, or it reads other
-            rows through other views than those between.
-    """
-    if "*" in view.columns:
-        raise DefinitionError(
-            f"{view.where}: the outer SELECT has a *.", "Name its columns one by one."
-        )
-    columns = view.columns
-    if "" in columns or len(set(columns)) != len(columns):
-        raise DefinitionError(f"{view.where}: every column needs a name of its own.")
-    cells = [n for count, figures in view.cells.items() for n in (count, *figures)]
-    for what, names in (("column doc", view.docs), ("grain", view.grain), ("cells", cells)):
-        for name in names:
-            if name not in columns:
-                raise DefinitionError(
-                    f"{view.where}: {what} names {name}, which is no column of the view.",
-                    did_you_mean(name, columns),
-                )
-    if view.reading:
-        given, name, *through = view.reading
-        order = dependency_order([view.name], views, stop=[given])
-        between = [
-            n for n in order if name in dependency_order([n], views) and n not in (name, view.name)
-        ]
-        if set(through) != set(between):
-            listed = ", ".join(between) or "no view"
-            raise DefinitionError(f"{view.where}: it reads {name} through {listed}.")
-        if any(views[n].parameters for n in through):
-            raise DefinitionError(f"{view.where}: it cannot read {name} through a macro.")
-    known = {*views, *load_tables()}
-    for name in sorted(view.depends_on):
-        if not name.startswith(f"{CODES}.") and name not in known:
-            raise DefinitionError(
-                f"{view.where}: there is no table or view named {name}.", did_you_mean(name, known)
-            )
-
-
-def dependency_order(
-    names: Iterable[str], views: Mapping[str, View], stop: Iterable[str] = ()
-) -> list[str]:
-    """Return the views that some names stand on, themselves included, inputs first.
-
-    Args:
-        names: Views (tables and code sets among them are passed over).
-        views: All views.
-        stop: Names not to look behind, because they are given.
-
-    Raises:
-        DefinitionError: Views read each other in a circle.
-    """
-    given = set(stop)
-    graph: dict[str, frozenset[str]] = {}
-    ahead = [n for n in names if n in views and n not in given]
-    while ahead:
-        name = ahead.pop()
-        if name not in graph:
-            graph[name] = frozenset(
-                d for d in views[name].depends_on if d in views and d not in given
-            )
-            ahead.extend(graph[name])
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
-        raise DefinitionError(f"Views read each other in a circle: {circle}.") from None
 
 
 def create(view: View, sql: str) -> str:
