@@ -1,26 +1,25 @@
-"""Lists of files on their way to workers: sealed, for the names of files may identify someone.
+"""Lists of files on their way to workers: encrypted, for the names of files may identify someone.
 
 What is handed to Ray lies in its object store and may spill to its temporary folder. A worker has
-the secret anyway, so the list travels under it: encrypted with a keyed SHAKE-256 stream under a
-fresh nonce, and authenticated by HMAC-SHA256.
+the secret anyway, so the list travels under a sub-key of it: AES-256-GCM with a random 96-bit
+nonce (NIST SP 800-38D, 8.2.2), which hides the list and shows any change of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import pickle
 from collections.abc import Sequence
 
-import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lakehouse.errors import EngineError
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.input_file import InputFile
 
-_NONCE = 16
-_TAG = 32
+_NONCE_BYTES = 12
+_PURPOSE = "sealed-list"
 
 
 def encrypt_files(files: Sequence[InputFile], secret: Secret) -> bytes:
@@ -29,35 +28,31 @@ def encrypt_files(files: Sequence[InputFile], secret: Secret) -> bytes:
     Examples:
         >>> secret = Secret(os.urandom(32))
         >>> file = InputFile("/feeds/DOE_JOHN.hl7", "/feeds")
-        >>> sealed = seal_files([file], secret)
-        >>> b"DOE" in sealed, open_files(sealed, secret) == [file]
+        >>> encrypted = encrypt_files([file], secret)
+        >>> b"DOE" in encrypted, decrypt_files(encrypted, secret) == [file]
         (False, True)
     """
-    nonce = os.urandom(_NONCE)
-    hidden = _crossed(pickle.dumps(list(files)), nonce, secret)
-    return nonce + _tag(nonce + hidden, secret) + hidden
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + _cipher(secret).encrypt(nonce, pickle.dumps(list(files)), None)
 
 
-def decrypt_files(sealed: bytes, secret: Secret) -> list[InputFile]:
-    """Return the files of a sealed list.
+def decrypt_files(encrypted: bytes, secret: Secret) -> list[InputFile]:
+    """Return the files of an encrypted list.
 
     Raises:
-        EngineError: It was sealed with another secret, or changed on its way.
+        EngineError: It was encrypted under another secret, or changed on its way.
     """
-    nonce, tag, hidden = sealed[:_NONCE], sealed[_NONCE : _NONCE + _TAG], sealed[_NONCE + _TAG :]
-    if not hmac.compare_digest(tag, _tag(nonce + hidden, secret)):
+    nonce, rest = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
+    try:
+        content = _cipher(secret).decrypt(nonce, rest, None)
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
         raise EngineError(
             "A worker has another key than the driver.",
             "Put the same key file at the same path on every machine of the cluster.",
-        )
-    files: list[InputFile] = pickle.loads(_crossed(hidden, nonce, secret))  # noqa: S301 - our own
+        ) from None
+    files: list[InputFile] = pickle.loads(content)  # noqa: S301 - authenticated, our own
     return files
 
 
-def _tag(data: bytes, secret: Secret) -> bytes:
-    return hmac.digest(secret.subkey("sealed-list-tag"), data, "sha256")
-
-
-def _crossed(data: bytes, nonce: bytes, secret: Secret) -> bytes:
-    stream = hashlib.shake_256(secret.subkey("sealed-list") + nonce).digest(len(data))
-    return (np.frombuffer(data, np.uint8) ^ np.frombuffer(stream, np.uint8)).tobytes()
+def _cipher(secret: Secret) -> AESGCM:
+    return AESGCM(secret.subkey(_PURPOSE))

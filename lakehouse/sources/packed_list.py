@@ -24,7 +24,7 @@ class PackedList(Collection[T], Generic[T]):
     """Items that are appended, and gone through in their order; packed in runs.
 
     A packed run is as identified as the items in it: a list of files never leaves the process
-    (``sealed`` sends them), one of reports may.
+    (``encryption`` sends them), one of reports may.
 
     Examples:
         >>> numbers = PackedList(range(2_500))

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.batch import make_clean_batch
 from lakehouse.definitions.tables import load_tables
-from lakehouse.errors import EngineError, UserError
+from lakehouse.errors import UserError
 from lakehouse.pipeline.blocks import BlockProvenance, pack, unpack
 from lakehouse.pipeline.engine import (
     AUTO_BYTES,
@@ -24,8 +24,6 @@ from lakehouse.pipeline.engine import (
     uninterrupted,
 )
 from lakehouse.pipeline.reports import FileReport, Tally
-from lakehouse.privacy.keys.secret import Secret
-from lakehouse.sources.encryption import decrypt_files, encrypt_files
 from lakehouse.sources.input_file import InputFile
 
 SMALL = InputFile("/feeds/DOE.hl7", "/feeds", content_size=AUTO_BYTES - 1)
@@ -88,18 +86,6 @@ def test_a_packed_block_gives_back_what_was_packed() -> None:
 
 def _empty() -> pa.Table:
     return load_tables()["records"].schema.empty_table()
-
-
-def test_a_sealed_list_opens_with_its_own_key_only() -> None:
-    secret, other = Secret(os.urandom(32)), Secret(os.urandom(32))
-    sealed = encrypt_files([SMALL, LARGE], secret)
-    assert b"DOE" not in sealed
-    assert decrypt_files(sealed, secret) == [SMALL, LARGE]
-    with pytest.raises(EngineError, match="another key"):
-        decrypt_files(sealed, other)
-    with pytest.raises(EngineError):
-        decrypt_files(sealed[:-1] + bytes([sealed[-1] ^ 1]), secret)
-    assert encrypt_files([SMALL], secret) != encrypt_files([SMALL], secret)
 
 
 def test_figures_add_up_and_travel() -> None:

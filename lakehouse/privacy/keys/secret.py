@@ -25,6 +25,9 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from lakehouse.errors import KeyFileError
 
 KEY_FILE = "LAKEHOUSE_KEY_FILE"
@@ -85,7 +88,7 @@ class Secret:
         key_id: 16 hex digits that tell keys (and derivations) apart and say nothing about the key.
     """
 
-    __slots__ = ("_root", "_subkeys", "derivation", "key_id")
+    __slots__ = ("_key", "_subkeys", "derivation", "key_id")
 
     def __init__(self, key: bytes, derivation: int = 1) -> None:
         """Take the key itself; ``load`` and ``create`` are the usual doors.
@@ -95,7 +98,7 @@ class Secret:
         """
         if fault := weakness(key):
             raise KeyFileError(f"The key {fault}.", _NEW_KEY)
-        self._root = hmac.digest(_SALT, key, "sha256")  # HKDF-Extract
+        self._key = key
         self._subkeys: dict[str, bytes] = {}
         self.derivation = derivation
         named = "key-id" if derivation == 1 else f"key-id/{derivation}"
@@ -157,12 +160,11 @@ class Secret:
         return cls(key, DERIVATION)
 
     def subkey(self, purpose: str) -> bytes:
-        """Return the 32-byte sub-key for a purpose (HKDF-Expand)."""
-        known = self._subkeys.get(purpose)
-        if known is None:
-            known = hmac.digest(self._root, purpose.encode() + b"\x01", "sha256")
-            self._subkeys[purpose] = known
-        return known
+        """Return the 32-byte sub-key for a purpose."""
+        if purpose not in self._subkeys:
+            derivation = HKDF(SHA256(), length=32, salt=_SALT, info=purpose.encode())
+            self._subkeys[purpose] = derivation.derive(self._key)
+        return self._subkeys[purpose]
 
     def digest(self, purpose: str, data: bytes) -> str:
         """Return the keyed digest of some bytes, 32 hex digits."""
