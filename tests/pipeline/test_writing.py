@@ -12,7 +12,8 @@ import pytest
 from lakehouse.batch import ENCODED, conform, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.writing import Writer
-from lakehouse.privacy import Secret, load_policy
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse

@@ -17,7 +17,9 @@ import pytest
 from lakehouse.batch import CleanBatch, Source
 from lakehouse.definitions.tables import load_tables
 from lakehouse.formats import format_named
-from lakehouse.privacy import Deidentifier, Secret, load_policy
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.quality import validate
 
 MESSAGES = {

@@ -15,7 +15,10 @@ import pytest
 from lakehouse.batch import ENCODED, CleanBatch, RawBatch, Reject, qualified
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
-from lakehouse.privacy import Deidentifier, Secret, load_policy, new_uid, offset_days, pseudonym
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

@@ -14,8 +14,10 @@ from lakehouse.batch import CleanBatch, RawBatch, qualified
 from lakehouse.definitions.csv_rows import rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables, phi_class_known
-from lakehouse.privacy import Deidentifier, Secret, load_policy
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.identifying_results import question_of
+from lakehouse.privacy.rules.policy import load_policy
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

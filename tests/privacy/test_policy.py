@@ -10,9 +10,8 @@ import pytest
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, UserError
-from lakehouse.privacy import load_policy, policies
 from lakehouse.privacy.rules.actions import ACTIONS, VALUE_ACTIONS
-from lakehouse.privacy.rules.policy import DROP
+from lakehouse.privacy.rules.policy import DROP, load_policy, policies
 
 TEMPLATE = """doc = "A profile."
 data_use_agreement = false

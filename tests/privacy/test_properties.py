@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from lakehouse.batch import RawBatch, qualified
 from lakehouse.definitions.tables import load_tables
-from lakehouse.privacy import Deidentifier, Secret, load_policy, offset_days, pseudonym
+from lakehouse.privacy.deidentify import Deidentifier
+from lakehouse.privacy.identity.pseudonyms import offset_days, pseudonym
+from lakehouse.privacy.keys.secret import Secret
+from lakehouse.privacy.rules.policy import load_policy
 
 KEY = hashlib.sha256(b"one").digest()
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")

@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 
 from lakehouse.batch import qualified
 from lakehouse.errors import InputError
-from lakehouse.privacy import Secret, new_uid, offset_days, pseudonym
 from lakehouse.privacy.identity.pseudonyms import (
+    new_uid,
     new_uids,
     normal_identities,
     normal_text,
+    offset_days,
     patients,
+    pseudonym,
     pseudonyms,
 )
+from lakehouse.privacy.keys.secret import Secret
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 OTHER = Secret(hashlib.sha256(b"two").digest())

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import KeyFileError
-from lakehouse.privacy import Secret
-from lakehouse.privacy.keys.secret import KEY_FILE, key_id_of, weakness
+from lakehouse.privacy.keys.secret import KEY_FILE, Secret, key_id_of, weakness
 
 GOOD = hashlib.sha256(b"a test key").digest()
 
