@@ -18,7 +18,7 @@ def cluster(key_file: Path) -> Iterator[None]:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGIN), before]))
     import ray
 
-    from lakehouse.engines.ray import connected
+    from lakehouse.engines.ray.cluster import connected
 
     with connected():
         yield

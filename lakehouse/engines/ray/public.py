@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, make_clean_batch
 from lakehouse.definitions.tables import load_tables
-from lakehouse.engines.ray import Files, PackedDatasink
+from lakehouse.engines.ray.datasink import PackedDatasink
+from lakehouse.engines.ray.datasource import FilesDatasource
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import Format, formats, public_name
 from lakehouse.pipeline.blocks import BlockProvenance
@@ -40,7 +41,7 @@ from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 
-class FormatDatasource(Files):
+class FormatDatasource(FilesDatasource):
     """Medical files as de-identified rows, for ``ray.data.read_datasource``.
 
     One class for each format found: ``HL7Datasource``, ``DICOMDatasource`` ...
