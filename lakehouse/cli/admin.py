@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.cli import output
-from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Catalog, KeyFile, Warehouse, app, example
+from lakehouse.cli.app import (
+    DEFAULT_WAREHOUSE,
+    KEEP,
+    Catalog,
+    Json,
+    KeyFile,
+    Warehouse,
+    app,
+    example,
+)
 from lakehouse.cli.lineage import save
 from lakehouse.errors import UserError
 
@@ -57,6 +66,7 @@ def verify(
         typer.Option("--output", "-o", help="Write the report: .json, or .html to sign."),
     ] = None,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Prove that the warehouse is whole and that nothing identifying is stored; exit 1 if not."""
@@ -79,8 +89,9 @@ def verify(
     if file is not None:
         save(file, report.to_json() if file.suffix == ".json" else report.to_html())
     output.table(
-        ("check", "looked at", "findings"),
-        [(c.says, c.checked, len(c.findings)) for c in report.checks],
+        ("id", "check", "looked at", "findings"),
+        [(c.id, c.says, c.checked, len(c.findings)) for c in report.checks],
+        as_json=as_json,
     )
     for check in report.checks:
         for finding in check.findings:
@@ -116,6 +127,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     key_file: KeyFile = None,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Erase a patient from every table, snapshot and file, and keep them from coming back."""
@@ -142,7 +154,8 @@ def forget(
     )
     if report.resumed:
         output.note("Completed the erasure that had been left unfinished.")
-    output.table(("table", "rows erased"), sorted((n, c) for n, c in report.rows.items() if c))
+    erased = sorted((n, c) for n, c in report.rows.items() if c)
+    output.table(("table", "rows erased"), erased, as_json=as_json)
     output.note(
         f"Erased {report.n_identities} {'identity' if report.n_identities == 1 else 'identities'}; "
         f"{report.n_rewritten} files written anew, {report.n_deleted} deleted."
@@ -160,6 +173,7 @@ def maintain(
     ] = 128,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Compact small files, expire old snapshots, delete what nothing uses any more."""
@@ -176,7 +190,10 @@ def maintain(
     output.completed(report.recovered)
     changed = [t for t in report.tables if t.before != t.after or t.deleted or t.waiting]
     output.table(
-        ("table", "files", "then", "MB", "then", "snapshots", "then", "deleted", "waiting"),
+        (
+            *("table", "files", "files then", "MB", "MB then"),
+            *("snapshots", "snapshots then", "deleted", "waiting"),
+        ),
         [
             (
                 t.table,
@@ -191,11 +208,11 @@ def maintain(
             )
             for t in changed
         ],
+        as_json=as_json,
+        empty="Nothing to do.",
     )
     freed = sum(t.deleted_bytes for t in report.tables)
-    if not changed:
-        output.note("Nothing to do.")
-    else:
+    if changed:
         output.note(f"{freed / 1e6:,.1f} MB {'would be ' if dry_run else ''}freed.")
 
 
@@ -211,6 +228,7 @@ def release(
     ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Let go of it.")] = False,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Pin one snapshot of every table under a name, list releases, or compare two."""
@@ -225,12 +243,16 @@ def release(
             output.table(
                 ("table", "added", "removed"),
                 [(c.table, c.added, c.removed) for c in changes if c.added or c.removed],
+                as_json=as_json,
+                empty="Nothing changed between them.",
             )
         elif name is None:
             listed = list_releases(opened)
             output.table(
                 ("release", "made", "rows"),
                 [(r.name, r.created_at, sum(r.rows.values())) for r in listed],
+                as_json=as_json,
+                empty="No releases.",
             )
         elif drop:
             releases.drop_release(opened, name)

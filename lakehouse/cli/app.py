@@ -33,8 +33,25 @@ def _options(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
+    warehouse: Annotated[
+        str | None,
+        typer.Option(
+            "--warehouse",
+            "-w",
+            metavar="PATH",
+            help="As after the command, where the same option has the last word.",
+        ),
+    ] = None,
 ) -> None:
     pass
+
+
+def _warehouse(context: typer.Context, path: str) -> str:
+    """Return the warehouse named after the command, else before it, else by environment."""
+    source = context.get_parameter_source("warehouse")
+    before = context.find_root().params.get("warehouse")
+    named_after = source is not None and source.name == "COMMANDLINE"
+    return path if named_after or before is None else str(before)
 
 
 DATA, ASK, KEEP = "Bring data in", "Ask", "Keep"
@@ -46,6 +63,7 @@ Warehouse = Annotated[
         "--warehouse",
         "-w",
         envvar="LAKEHOUSE_WAREHOUSE",
+        callback=_warehouse,
         metavar="PATH",
         help="Folder or URI of the warehouse.",
     ),
@@ -82,14 +100,18 @@ AsOf = Annotated[
     ),
 ]
 
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the rows as JSON, not as a table or CSV.")
+]
+
 DEFAULT_WAREHOUSE = "./warehouse"
 
 
-def example(text: str) -> str:
-    """Return the epilogue of a command's help: one example to copy.
+def example(*commands: str) -> str:
+    """Return the epilogue of a command's help: examples to copy.
 
     Examples:
         >>> example("lakehouse tables")
         'Example: [bold]lakehouse tables[/bold]'
     """
-    return f"Example: [bold]{text}[/bold]"
+    return "\n\n".join(f"Example: [bold]{command}[/bold]" for command in commands)

@@ -15,6 +15,7 @@ from lakehouse.cli.app import (
     AsOf,
     Catalog,
     Codes,
+    Json,
     Views,
     Warehouse,
     app,
@@ -74,6 +75,7 @@ def cohort(
     codes: Codes = None,
     views: Views = None,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Find patients step by step, see how many each step leaves, and keep the cohort."""
@@ -97,18 +99,19 @@ def cohort(
         warehouse, as_of=as_of, catalog=catalog, codes=codes or (), views=views or ()
     ) as lake:
         if name is None:
-            output.table(("cohort",), [(saved,) for saved in lake.cohort.names()])
+            saved = [(each,) for each in lake.cohort.names()]
+            output.table(("cohort",), saved, as_json=as_json, empty="No cohorts are saved.")
             return
         if not asked and not without:
             found: Cohort | SavedCohort = lake.cohort.load(name)
         else:
             found = lake.cohort(name).where(within=within, without=_without(without), **asked)
         if diff:
-            _diff(lake, name)
+            _diff(lake, name, as_json)
         elif text:
             typer.echo(found.sql())
         else:
-            _tell(found)
+            _tell(found, as_json)
         if svg is not None:
             save_text(svg, found.picture())
         if file is not None:
@@ -123,22 +126,23 @@ def _to_save(found: Cohort | SavedCohort) -> Cohort:
     return found if isinstance(found, Cohort) else found.now()
 
 
-def _tell(found: Cohort | SavedCohort) -> None:
+def _tell(found: Cohort | SavedCohort, as_json: bool) -> None:
     rows = found.attrition().to_pylist()
     output.table(
         ("step", "asks", "patients", "lost"),
         [(r["step"], r["asks"], r["n_patients"], r["lost"]) for r in rows],
+        as_json=as_json,
         title=found.name,
     )
 
 
-def _diff(lake: Lakehouse, name: str) -> None:
+def _diff(lake: Lakehouse, name: str, as_json: bool) -> None:
     changed = lake.cohort.load(name).diff().to_pylist()
-    if not changed:
-        output.note("Nothing changed since it was saved.")
     output.table(
         ("patient", "change", "index then", "index now", "definition"),
         [tuple(r.values()) for r in changed],
+        as_json=as_json,
+        empty="Nothing changed since it was saved.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import output
-from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, KeyFile, Warehouse, app, example
+from lakehouse.cli.app import DEFAULT_WAREHOUSE, KEEP, Json, KeyFile, Warehouse, app, example
 
 export = typer.Typer(
     help="Write de-identified copies of source objects.",
@@ -70,6 +70,7 @@ def dicom(
         list[str] | None, typer.Option("--mappings", metavar="DIR", help="The site's own mappings.")
     ] = None,
     key_file: KeyFile = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Write de-identified copies of DICOM objects by PS3.15, under the warehouse's pseudonyms."""
@@ -104,5 +105,4 @@ def dicom(
     refused = [
         (status, reason, n) for (status, reason), n in sorted(report.outcomes.items()) if reason
     ]
-    if refused:
-        output.table(("status", "why", "files"), refused)
+    output.table(("status", "why", "files"), refused, as_json=as_json)

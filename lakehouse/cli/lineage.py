@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli import output
-from lakehouse.cli.app import ASK, Views, app, example
+from lakehouse.cli.app import ASK, Json, Views, app, example
 
 
 @app.command(rich_help_panel=ASK, epilog=example("lakehouse lineage news2.score --svg news2.svg"))
@@ -18,6 +18,7 @@ def lineage(
         Path | None, typer.Option(metavar="FILE", help="Draw it into this file instead.")
     ] = None,
     folders: Views = None,
+    as_json: Json = False,
 ) -> None:
     """Show where a column of a view comes from, down to the tables."""
     from lakehouse.query.views.lineage import drawn
@@ -25,7 +26,13 @@ def lineage(
 
     origin = follow(column, tuple(folders or ()))
     if svg is None:
-        typer.echo(drawn(origin))
+        if as_json:
+            each = {
+                o.name: (o.name, o.doc, [made.name for made in o.inputs]) for o in origin.walk()
+            }
+            output.table(("column", "holds", "made from"), each.values(), as_json=True)
+        else:
+            typer.echo(drawn(origin))
         return
     from lakehouse.definitions.tables import load_tables
     from lakehouse.query.svg import lineage_svg

@@ -13,6 +13,7 @@ from lakehouse.cli.app import (
     DEFAULT_WAREHOUSE,
     Catalog,
     Codes,
+    Json,
     KeyFile,
     Warehouse,
     app,
@@ -117,6 +118,7 @@ def ingest(
     codes: Codes = None,
     catalog: Catalog = None,
     key_file: KeyFile = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """De-identify medical files and add them to the warehouse, made if there is none.
@@ -143,7 +145,7 @@ def ingest(
             codes=[str(c) for c in codes or ()],
             key_file=key_file,
         )
-    _report(report, form)
+    _report(report, form, as_json)
 
 
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
@@ -158,7 +160,7 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
     _say_made(init_warehouse(warehouse, catalog=catalog, key_file=key_file))
 
 
-def _report(report: IngestReport, form: str | None) -> None:
+def _report(report: IngestReport, form: str | None, as_json: bool) -> None:
     output.completed(report.recovered)
     _say_unrecognised(report.unrecognised, form)
     if report.n_hidden:
@@ -173,6 +175,7 @@ def _report(report: IngestReport, form: str | None) -> None:
     if report.ingest_id is None:
         known = f": {output.counted(report.n_known, 'file')} known already"
         output.note(f"Nothing new{known if report.n_known else ''}.")
+        _rows_added(report, as_json)
         return
     known = f", {report.n_known:,} known already" if report.n_known else ""
     speed = report.bytes / 1e6 / max(report.seconds, 1e-9)
@@ -181,12 +184,14 @@ def _report(report: IngestReport, form: str | None) -> None:
         f"{output.counted(report.n_files, 'file')}{known} "
         f"in {report.seconds:.1f} s ({speed:,.1f} MB/s, engine {report.engine})."
     )
-    _rows_added(report)
+    _rows_added(report, as_json)
 
 
-def _rows_added(report: IngestReport) -> None:
+def _rows_added(report: IngestReport, as_json: bool) -> None:
     rows = {n: c for n, c in report.rows.items() if c}
-    output.table(("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]))
+    output.table(
+        ("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]), as_json=as_json
+    )
     if report.n_rejects or report.n_warnings:
         rejected = f"{output.counted(report.n_rejects, 'record')} rejected"
         warned = output.counted(report.n_warnings, "warning")
@@ -242,6 +247,7 @@ def rejects(
     codes: Codes = None,
     catalog: Catalog = None,
     key_file: KeyFile = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Count what is not stored, by rule; --replay tries those files and records again."""
@@ -262,12 +268,13 @@ def rejects(
             )
         if report.ingest_id is None:
             output.note("No rejected record of these files passes now.")
+            _rows_added(report, as_json)
             return
         stored = output.counted(report.n_records - report.n_rejects, "record")
         output.note(f"Stored [bold]{stored}[/bold].")
-        _rows_added(report)
+        _rows_added(report, as_json)
         return
-    _list_rejects(warehouse, catalog, warnings)
+    _list_rejects(warehouse, catalog, warnings, as_json)
 
 
 _OPEN = """
@@ -278,7 +285,7 @@ ORDER BY list_position(['file', 'record', 'row', 'warning'], level), n DESC, rul
 """
 
 
-def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
+def _list_rejects(warehouse: str, catalog: str | None, warnings: bool, as_json: bool) -> None:
     from lakehouse.query.lakehouse import Lakehouse
 
     with Lakehouse(warehouse, catalog=catalog) as lake:
@@ -286,10 +293,8 @@ def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
         unknown = lake.sql("SELECT file_id FROM open_rejects WHERE rule = 'file.not-recognised'")
         ids = sorted(row[0] for row in unknown.fetchall())
     shown = [r for r in rows if warnings or r[0] != "warning"]
-    if shown:
-        output.table(("level", "rule", "where", "n", "files", "what is wrong"), shown)
-    else:
-        output.note("No rejects.")
+    columns = ("level", "rule", "location", "n", "files", "message")
+    output.table(columns, shown, as_json=as_json, empty="No rejects.")
     lost = {level: sum(r[3] for r in rows if r[0] == level) for level in ("file", "record", "row")}
     if any(lost.values()):
         counts = ", ".join(output.counted(n, level) for level, n in lost.items() if n)
@@ -309,13 +314,15 @@ def _list_rejects(warehouse: str, catalog: str | None, warnings: bool) -> None:
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse formats"))
-def formats() -> None:
+def formats(as_json: Json = False) -> None:
     """List the medical formats that can be ingested."""
     from lakehouse.formats import formats as found
 
     listed = sorted(found().values(), key=lambda f: f.name)
     output.table(
-        ("format", "usual endings", "reads"), [(f.name, list(f.extensions), f.doc) for f in listed]
+        ("format", "usual endings", "reads"),
+        [(f.name, list(f.extensions), f.doc) for f in listed],
+        as_json=as_json,
     )
 
 
@@ -330,18 +337,19 @@ def synth(
     form: Annotated[
         list[str] | None, typer.Option("--format", help="Only these formats; repeatable.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a synthetic hospital: made-up patients with believable lives, ready to ingest."""
     from lakehouse.synth import write
 
     with output.progress("writing patients") as tell:
         counts = write(folder, patients, years, seed, form, progress=tell)
-    output.table(("what", "number"), sorted(counts.items()))
+    output.table(("what", "number"), sorted(counts.items()), as_json=as_json)
     output.note(f"Next: [bold]lakehouse ingest {folder}[/bold]")
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse version"))
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Show the versions of this software and of what it stands on."""
     import platform
     from importlib.metadata import PackageNotFoundError
@@ -354,4 +362,4 @@ def version() -> None:
             rows.append((name, of(name)))
         except PackageNotFoundError:
             rows.append((name, "not installed"))
-    output.table(("package", "version"), rows)
+    output.table(("package", "version"), rows, as_json=as_json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -12,8 +14,6 @@ from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import typer
 
 from lakehouse.errors import UserError
 
@@ -84,18 +84,42 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool = False,
+    title: str | None = None,
+    empty: str = "",
 ) -> None:
-    """Print rows as a table: with lines on a terminal, tab-separated in a pipe."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            typer.echo("\t".join(text(v) for v in row))
-        return
+    """Print rows: a table on a terminal, CSV with a header in a pipe, JSON where that is asked for.
+
+    Args:
+        columns: Headings; programs get them in lower case, with underscores.
+        rows: A value for each column.
+        as_json: Print an array of objects, on a terminal as well.
+        title: Heading of the whole table, for people only.
+        empty: What to tell a person when there are no rows.
+    """
+    listed = [list(row) for row in rows]
+    if not as_json and sys.stdout.isatty():
+        if listed:
+            _draw(columns, listed, title)
+    else:
+        names = [column.lower().replace(" ", "_") for column in columns]
+        with _pipe() as out:
+            if as_json:
+                _json((dict(zip(names, row, strict=True)) for row in listed), Format.JSON, out)
+            else:
+                _csv(names, listed, out)
+    if empty and not listed:
+        note(empty)
+
+
+def _draw(columns: Sequence[str], listed: Sequence[Sequence[Any]], title: str | None) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    listed = [list(row) for row in rows]
     drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for number, column in enumerate(columns):
         values = [row[number] for row in listed]
@@ -165,8 +189,17 @@ def write(result: Result, form: Format | None, output: Path | None, rows: int) -
         raise UserError(
             f"The format {form} is binary.", "Give --output FILE, or pipe it into a program."
         )
+    with _pipe() as out:
+        _send(result, form, out, rows)
+
+
+@contextmanager
+def _pipe() -> Iterator[BinaryIO]:
+    """Give standard output to the block, for bytes."""
     try:
-        _send(result, form, sys.stdout.buffer, rows)
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         # The reader of the pipe (head, less) has had enough; nothing more goes to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -198,7 +231,7 @@ def _send(result: Result, form: Format, out: BinaryIO, rows: int) -> None:
     if form is Format.TABLE:
         _table(result, out, rows)
     elif form in (Format.JSON, Format.JSONL):
-        _json(result, form, out)
+        _json(_records(result), form, out)
     elif form is Format.MARKDOWN:
         _markdown(result, out)
     elif form is Format.CSV:
@@ -239,10 +272,10 @@ def _grid(columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
     ]
     shown = _fitting(widths, console().width)
     if len(shown) == len(columns):
-        table(columns, rows)
+        _draw(columns, rows, None)
     elif len(rows) <= UPRIGHT:
         for number, row in enumerate(rows, 1):
-            table(("column", f"row {number}"), zip(columns, row, strict=True))
+            _draw(("column", f"row {number}"), list(zip(columns, row, strict=True)), None)
     else:
         half = len(shown) // 2 + len(shown) % 2
 
@@ -250,7 +283,7 @@ def _grid(columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
             kept = [line[i] for i in shown]
             return [*kept[:half], "…", *kept[half:]]
 
-        table(elided(columns), map(elided, rows))
+        _draw(elided(columns), list(map(elided, rows)), None)
         note(
             f"[dim]{len(shown)} of {len(columns)} columns fit here; name the columns you want, "
             "or --output FILE.[/dim]"
@@ -279,8 +312,7 @@ def _fitting(widths: list[int], room: int) -> list[int]:
 
 def _records(result: Result) -> Iterator[dict[str, Any]]:
     for batch in result.batches():
-        for row in batch.to_pylist():
-            yield {name: _finite(value) for name, value in row.items()}
+        yield from batch.to_pylist()
 
 
 def _finite(value: Any) -> Any:
@@ -291,12 +323,28 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
 
 
-def _json(result: Result, form: Format, out: BinaryIO) -> None:
+def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]], out: BinaryIO) -> None:
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_field(value) for value in row] for row in rows)
+    out.write(lines.getvalue().encode())
+
+
+def _field(value: Any) -> str:
+    """Return a value as it stands in CSV: like that of ``text``, with every digit."""
+    if isinstance(value, float):
+        return repr(value)
+    return _plain(value) if isinstance(value, datetime) else text(value)
+
+
+def _json(records: Iterable[dict[str, Any]], form: Format, out: BinaryIO) -> None:
     between, last = (b",\n", b"\n]\n") if form is Format.JSON else (b"\n", b"")
     first = b"[\n" if form is Format.JSON else b""
     out.write(first)
     wrote = False
-    for record in _records(result):
+    for record in records:
+        record = {name: _finite(value) for name, value in record.items()}
         out.write(between if wrote else b"")
         out.write(json.dumps(record, default=_plain, ensure_ascii=False).encode())
         wrote = True

@@ -17,6 +17,7 @@ from lakehouse.cli.app import (
     AsOf,
     Catalog,
     Codes,
+    Json,
     Views,
     Warehouse,
     app,
@@ -77,13 +78,22 @@ def sql(
     codes: Codes = None,
     views: Views = None,
     catalog: Catalog = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """Run one SELECT over tables, views and code sets, and show its rows."""
+    if as_json:
+        form = _only_json(form)
     text = _statement(query, file)
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         found = lake.sql(text, _parameters(param or []), min_cell=min_cell)
         output.write(found, form, destination, rows)
+
+
+def _only_json(form: output.Format | None) -> output.Format:
+    if form not in (None, output.Format.JSON):
+        raise UserError(f"--json and --format {form} contradict.", "Give one of the two.")
+    return output.Format.JSON
 
 
 def _statement(query: str | None, file: Path | None) -> str:
@@ -172,12 +182,13 @@ def tables(
     name: Annotated[str | None, typer.Argument(help="Show this table's columns.")] = None,
     catalog: Catalog = None,
     as_of: AsOf = None,
+    as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """List the tables with their rows, or the columns of one."""
     with _open(warehouse, catalog, as_of=as_of) as lake:
         if name is not None:
-            _columns(lake, name)
+            _columns(lake, name, as_json)
             return
         about = {row["name"]: row["about"] for row in lake.describe().to_pylist()}
         counts = lake.sql(
@@ -185,7 +196,9 @@ def tables(
         )
         rows = dict(counts.fetchall())
         output.table(
-            ("table", "rows", "one row is"), [(n, rows[n], about[n]) for n in lake.tables()]
+            ("table", "rows", "one row is"),
+            [(n, rows[n], about[n]) for n in lake.tables()],
+            as_json=as_json,
         )
 
 
@@ -203,6 +216,7 @@ def views(
         str, typer.Option(help="With --dialect: the schema of tables and views there.")
     ] = "lakehouse",
     folders: Views = None,
+    as_json: Json = False,
 ) -> None:
     """List the views by topic, or what one shows: grain, source, columns, SQL."""
     from lakehouse.query.views.library import load_views
@@ -225,7 +239,7 @@ def views(
     elif name is not None and text:
         typer.echo(library[name].sql)
     elif name is not None:
-        _about(library[name], library)
+        _about(library[name], library, as_json)
     elif text:
         typer.echo("\n\n".join(f"-- {v.where}\n{v.sql};" for v in listed))
     else:
@@ -235,13 +249,21 @@ def views(
                 (v.topic, v.name, v.title + (" (limited only)" if v.requires else ""))
                 for v in listed
             ],
+            as_json=as_json,
         )
 
 
-def _about(view: View, library: dict[str, View]) -> None:
+def _about(view: View, library: dict[str, View], as_json: bool) -> None:
     from lakehouse.query.views.docs import column_docs
 
     docs = column_docs(view, library)
+    if not as_json:
+        _describe(view)
+    columns = [(c, docs.get(c)) for c in view.columns]
+    output.table(("column", "holds"), columns, as_json=as_json)
+
+
+def _describe(view: View) -> None:
     call = f"{view.name}({', '.join(view.parameters)})" if view.parameters else view.name
     typer.echo(f"{call}: {view.title}\n{view.description}")
     typer.echo(f"One row per: {', '.join(view.grain)}")
@@ -250,7 +272,6 @@ def _about(view: View, library: dict[str, View]) -> None:
     if view.requires:
         typer.echo("Exists under the profile limited only: it compares patients in time.")
     typer.echo(f"Reads: {', '.join(sorted(view.depends_on))}\n")
-    output.table(("column", "holds"), [(c, docs.get(c)) for c in view.columns])
 
 
 def _named(name: str, library: dict[str, View]) -> View:
@@ -259,6 +280,8 @@ def _named(name: str, library: dict[str, View]) -> View:
     return library[name]
 
 
-def _columns(lake: Lakehouse, name: str) -> None:
+def _columns(lake: Lakehouse, name: str, as_json: bool) -> None:
     rows = lake.describe(name).to_pylist()
-    output.table(("column", "type", "holds"), [tuple(row.values()) for row in rows])
+    output.table(
+        ("column", "type", "holds"), [tuple(row.values()) for row in rows], as_json=as_json
+    )

@@ -24,7 +24,7 @@ def test_release_pins_what_later_ingests_change(
     assert filled("release", "2026-q1").code == 2
     filled("release", "2026-q2")
     assert filled("release").out.count("2026-q") == 2
-    assert "patients\t1\t0" in filled("release", "--diff", "2026-q1", "2026-q2").out
+    assert "patients,1,0" in filled("release", "--diff", "2026-q1", "2026-q2").out
     assert filled("release", "2026-q1", "--drop").code == 0
     assert filled("sql", query, "--as-of", "2026-q1").code == 2
     assert filled("release", "--drop").code == 2
@@ -57,7 +57,7 @@ def test_maintain(filled: Lakehouse, feeds: Path) -> None:
         filled("ingest", str(feeds))
     before = filled("sql", "SELECT * FROM patients ORDER BY ALL").out
     dry = filled("maintain", "--dry-run", "--keep", "1")
-    assert "patients\t3\t1" in dry.out
+    assert "patients,3,1" in dry.out
     assert filled("maintain", "--keep", "1", "--grace", "0").code == 0
     assert filled("sql", "SELECT * FROM patients ORDER BY ALL").out == before
 
@@ -71,7 +71,7 @@ def test_forget_asks_first_and_erases(
     monkeypatch.setattr("sys.stdin", io.StringIO("100001\n"))
     ran = filled("forget", "--record-number", "-", "--authority", "MERCY", "--yes")
     assert ran.code == 0, ran.err
-    assert "patients\t1" in ran.out
+    assert "patients,1" in ran.out
     assert "100001" not in ran.out + ran.err
     assert filled("sql", "SELECT count(*) AS n FROM patients").out == "n\n2\n"
     filled("ingest", str(feeds))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -59,8 +62,8 @@ def test_completion_is_offered(lakehouse: Lakehouse) -> None:
 
 def test_version(lakehouse: Lakehouse) -> None:
     out = lakehouse("version").out
-    assert "clinical-lakehouse\t" in out
-    assert "duckdb\t1.5.5" in out
+    assert "clinical-lakehouse," in out
+    assert "duckdb,1.5.5" in out
 
 
 def test_a_wrong_option_is_one_line(lakehouse: Lakehouse) -> None:
@@ -69,3 +72,66 @@ def test_a_wrong_option_is_one_line(lakehouse: Lakehouse) -> None:
         assert ran.code == 2
         assert ran.err.count("\n") == 1
         assert "--help" in ran.err
+
+
+@pytest.fixture
+def warehouses(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> Lakehouse:
+    """Three empty warehouses, told apart by a release of the same name; the environment says C."""
+    for name in "ABC":
+        lakehouse("init", name)
+        lakehouse("release", f"of-{name}".lower(), "-w", name)
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", "C")
+    return lakehouse
+
+
+def test_the_warehouse_is_named_after_the_command_before_it_or_by_environment(
+    warehouses: Lakehouse,
+) -> None:
+    for arguments, name in (
+        (["release"], "c"),
+        (["-w", "A", "release"], "a"),
+        (["--warehouse", "A", "release", "--warehouse", "B"], "b"),
+        (["release", "-w", "B"], "b"),
+        (["release", "-w", "C"], "c"),
+    ):
+        assert [r["release"] for r in json.loads(warehouses(*arguments, "--json").out)] == [
+            f"of-{name}"
+        ], arguments
+    ran = warehouses("-w", "nowhere", "sql", "SELECT 1")
+    assert (ran.code, "There is no warehouse in" in ran.err) == (2, True)
+
+
+def test_a_warehouse_before_a_command_below_a_command(lakehouse: Lakehouse, feeds: Path) -> None:
+    ran = lakehouse("-w", "nowhere", "export", "dicom", "feeds", "copies")
+    assert (ran.code, "nowhere" in ran.err) == (2, True)
+
+
+def test_what_was_named_before_one_command_is_forgotten_at_the_next(
+    warehouses: Lakehouse,
+) -> None:
+    assert "of-a" in warehouses("-w", "A", "release").out
+    assert "of-c" in warehouses("release").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("lakehouse --ware", "--warehouse"),
+        ("lakehouse tables --js", "--json"),
+    ],
+)
+def test_a_shell_completes(typed: str, offered: str) -> None:
+    words = typed.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-c", "from lakehouse.cli import main; main()"],
+        env=os.environ
+        | {
+            "_LAKEHOUSE_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offered in done.stdout.split(), done.stderr

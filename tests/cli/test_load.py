@@ -30,7 +30,7 @@ def test_ingest_makes_a_warehouse_and_says_what_it_made(
     assert str(keys[0]) in ran.err.replace("\n", "")
     assert keys[0].stat().st_mode & 0o077 == 0
     assert "Ingested 3 records of 3 files" in said
-    assert "patients\t3" in ran.out
+    assert "patients,3" in ran.out
 
 
 def test_ingesting_again_changes_nothing_and_needs_no_key_named(
@@ -87,7 +87,7 @@ def test_a_link_that_leads_nowhere_is_told_and_stops_nobody(
     ran = lakehouse("ingest", str(feeds))
     assert ran.code == 0
     assert "Passed over 1 link leading nowhere." in ran.err
-    assert "patients\t3" in ran.out
+    assert "patients,3" in ran.out
 
 
 def test_a_warehouse_is_no_input(filled: Lakehouse, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_catalog_by_name(
     query = ["sql", "SELECT count(*) AS n FROM patients"]
     for named in (["--catalog", "hospital"], []):
         assert lakehouse(*query, *named).out == "n\n3\n"
-        assert "patients\t3" in lakehouse("tables", *named).out
+        assert "patients,3" in lakehouse("tables", *named).out
 
     for command in (query, ["tables"], ["ingest", str(feeds)], ["shell", "-c", "SELECT 1"]):
         ran = lakehouse(*command, "--catalog", "hospitel")
@@ -212,14 +212,15 @@ def test_a_replay_settles_rejects(
         query = "SELECT n_records, n_failed, pass_rate FROM conformance WHERE rule = $rule"
         return filled("sql", query, "-p", f"rule={rule}").out.splitlines()[1]
 
-    assert [line.split("\t")[:5] for line in filled("rejects").out.splitlines()] == [
+    assert [line.split(",")[:5] for line in filled("rejects").out.splitlines()] == [
+        ["level", "rule", "location", "n", "files"],
         ["record", "hl7v2.msh.type-required", "MSH-9", "1", "1"],
         ["row", "hl7v2.dg1.code-required", "DG1-3", "1", "1"],
     ]
     said = filled("rejects").err
     assert "Not stored: 1 record, 1 row. --replay PATH tries them again" in said
     assert "Also 1 warning: --warnings lists them." in said
-    assert "warning\thl7v2.msh.control-id\tMSH-10\t1\t1" in filled("rejects", "--warnings").out
+    assert "warning,hl7v2.msh.control-id,MSH-10,1,1" in filled("rejects", "--warnings").out
     assert conformance("hl7v2.msh.type-required") == "5,1,80.0"
     size = sum(f.stat().st_size for f in feeds.iterdir())
     assert figures().splitlines()[1] == f"{size},4,2"
@@ -229,7 +230,7 @@ def test_a_replay_settles_rejects(
     kept = tuple(r for r in load_rules("hl7v2") if r.id not in mended)
     monkeypatch.setattr(import_module("lakehouse.quality.validate"), "load_rules", lambda _: kept)
     assert "Stored 1 record." in filled("rejects", "--replay", str(feeds)).err
-    assert filled("rejects").out == ""
+    assert filled("rejects").out == "level,rule,location,n,files,message\n"
     assert "No rejects." in filled("rejects").err
     assert conformance("hl7v2.msh.type-required") == "5,0,100.0"
     assert figures().splitlines()[1] == f"{size},5,2"
@@ -251,7 +252,7 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
     assert "Nothing new: 3 files known already." in again.err
     assert f"File ids: {file_id}." in again.err
     rejects = lakehouse("rejects")
-    assert rejects.out.startswith("file\tfile.not-recognised\t\t1\t1\t")
+    assert "\nfile,file.not-recognised,,1,1," in rejects.out
     assert file_id in rejects.err
     assert "DOE" not in ran.err + again.err + rejects.out + rejects.err
     alone = lakehouse("ingest", "feeds/DOE_JANE.txt")
@@ -270,7 +271,7 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
 
 
 def test_formats(lakehouse: Lakehouse) -> None:
-    assert "hl7v2\t" in lakehouse("formats").out
+    assert "hl7v2," in lakehouse("formats").out
 
 
 def test_an_ingest_after_a_kill_says_that_it_completed_the_first(
