@@ -102,9 +102,9 @@ def keywords() -> list[str]:
     """Return the attributes that the mapping reads at top level."""
     from pydicom.datadict import keyword_for_tag
 
-    from lakehouse.formats.dicom.mapping import wanted
+    from lakehouse.formats.dicom.mapping import header_tags
 
-    return [k for tag in wanted() if tag >> 16 > 2 and (k := keyword_for_tag(tag))]
+    return [k for tag in header_tags() if tag >> 16 > 2 and (k := keyword_for_tag(tag))]
 
 
 def pydicom_loop(folder: Path) -> dict[str, Any]:

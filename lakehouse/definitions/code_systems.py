@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 
@@ -16,10 +16,8 @@ def public_systems() -> dict[str, str]:
         >>> sorted(public_systems())[:3]
         ['atc', 'bcp47', 'cdcrec']
     """
-    path = resource("catalog/codes") / "code_systems.csv"
-    with path.open(encoding="utf-8", newline="") as lines:
-        listed = csv.DictReader(line for line in lines if not line.startswith("#"))
-        return {row["code_system"]: rf"^(?:{row['shape']})$" for row in listed}
+    listed = read_rows(resource("catalog/codes") / "code_systems.csv")
+    return {row["code_system"]: rf"^(?:{row['shape']})$" for row in listed}
 
 
 def shape_of(system: str) -> str | None:

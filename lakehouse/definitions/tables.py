@@ -6,7 +6,6 @@ not been told about.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.definitions.resources import resource
+from lakehouse.definitions.toml_file import read_toml, short_name
 from lakehouse.errors import DefinitionError, did_you_mean
 
 TYPES: dict[str, pa.DataType] = {
@@ -160,18 +160,7 @@ def read_table(path: Path) -> Table:
     Raises:
         DefinitionError: The file is not TOML, or a column lacks type, PHI class or doc.
     """
-    return _table(path.stem, _read(path), _where(path))
-
-
-def _where(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"{_where(path)} is not valid TOML: {error}.") from error
+    return _table(path.stem, read_toml(path), short_name(path))
 
 
 def _table(name: str, spec: Mapping[str, Any], where: str) -> Table:
@@ -226,14 +215,14 @@ def read_site_tables(folders: Iterable[str | Path]) -> dict[str, dict[str, Any]]
         if not folder.is_dir():
             raise DefinitionError(f"The mappings folder {folder} does not exist.")
         for path in sorted(folder.glob("*.toml")):
-            spec = _read(path)
+            spec = read_toml(path)
             if "definition" in spec:
                 name = str(spec.get("table", ""))
                 if not name.isidentifier() or name in _shipped():
                     raise DefinitionError(
-                        f"{_where(path)}: a site's own table needs a name of its own."
+                        f"{short_name(path)}: a site's own table needs a name of its own."
                     )
-                _table(name, spec["definition"], _where(path))
+                _table(name, spec["definition"], short_name(path))
                 found[name] = spec["definition"]
     return found
 

@@ -7,8 +7,8 @@ import re
 from functools import cache
 from typing import Any
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
-from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom.encoding.values import age_years
 from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE
 
@@ -48,7 +48,7 @@ def dummy(vr: str) -> Any:
 @cache
 def _words() -> frozenset[str]:
     return frozenset(
-        r["word"] for r in data_rows(resource("catalog/dicom") / "descriptor_words.csv")
+        r["word"] for r in read_rows(resource("catalog/dicom") / "descriptor_words.csv")
     )
 
 

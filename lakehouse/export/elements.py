@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.export.dummies import is_utc_offset
-from lakehouse.formats.dicom.vocabulary.safe_values import has_form, passes, rule_of
+from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed, matches_vr, value_rule
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -81,7 +81,7 @@ def fits(element: DataElement) -> bool:
     if vr in _NUMBERS:
         return all(isinstance(v, int | float) for v in values_of(element))
     if vr in _FORMED:
-        return all(has_form(vr, _text(v)) for v in values_of(element))
+        return all(matches_vr(vr, _text(v)) for v in values_of(element))
     return True
 
 
@@ -103,7 +103,7 @@ def stays(dataset: Dataset, element: DataElement, depth: int) -> bool:
         return False
     if vr in _NUMBERS or vr in ("TM", "AS"):
         return True
-    rule = rule_of(number, vr)
+    rule = value_rule(number, vr)
     if vr in _TEXT_NUMBERS:
         return True
     if rule is None:
@@ -112,7 +112,7 @@ def stays(dataset: Dataset, element: DataElement, depth: int) -> bool:
         from lakehouse.export.byte_lengths import stated_lengths
 
         return len(element.value) in stated_lengths(dataset, number, rule, depth)
-    known = [passes(rule, _text(v)) for v in values]
+    known = [is_allowed(rule, _text(v)) for v in values]
     if all(known):
         return True
     if fewest == most or not any(k and _text(v) for k, v in zip(known, values, strict=True)):

@@ -14,13 +14,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.batch import SEPARATOR
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.export import code_items, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private_elements import SafePrivate
-from lakehouse.export.profile import Options, action, data_rows
-from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, qualified
-from lakehouse.formats.dicom.vocabulary.safe_values import has_form
+from lakehouse.export.profile import Options, action
+from lakehouse.formats.dicom.mapping import PATIENT, qualified
+from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag
+from lakehouse.formats.dicom.vocabulary.safe_values import matches_vr
 from lakehouse.privacy.identity.pseudonyms import new_uid, normal_text, offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret
 
@@ -299,7 +301,7 @@ class ObjectDeidentifier:
         from pydicom.dataset import Dataset
 
         items = []
-        for row in data_rows(resource("catalog/dicom") / "deidentification_methods.csv"):
+        for row in read_rows(resource("catalog/dicom") / "deidentification_methods.csv"):
             if row["option"] in ("basic", *self.options.chosen()):
                 item = Dataset()
                 item.CodeValue = row["code"]
@@ -351,7 +353,7 @@ def _text(dataset: Dataset, tag: int) -> str | None:
 
 def _is_clock(value: Any) -> bool:
     text = str(value).strip(" \0")
-    return has_form("TM", text) or dummies.is_utc_offset(text)
+    return matches_vr("TM", text) or dummies.is_utc_offset(text)
 
 
 def _names_a_class(element: DataElement) -> bool:

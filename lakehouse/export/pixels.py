@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.definitions.toml_file import read_toml
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.export.elements import values_of
-from lakehouse.formats.dicom.mapping import names
+from lakehouse.formats.dicom.vocabulary.dictionary import names
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -125,8 +125,8 @@ class Regions:
             DefinitionError: The file is not TOML, or a device lacks something.
         """
         try:
-            spec = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            spec = read_toml(path)
+        except (OSError, DefinitionError):
             raise DefinitionError("The regions file is not readable TOML.") from None
         if unknown := [key for key in spec if key != "device"]:
             raise DefinitionError(

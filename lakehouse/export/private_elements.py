@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.export.elements import fits, values_of
-from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom.vocabulary.devices import is_product
 from lakehouse.formats.dicom.vocabulary.terms import is_term
 
@@ -21,7 +21,7 @@ _NUMBERS = frozenset(["DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV"
 
 @cache
 def _listed() -> frozenset[tuple[str, int, int]]:
-    rows = data_rows(resource("catalog/dicom") / "safe_private.csv")
+    rows = read_rows(resource("catalog/dicom") / "safe_private.csv")
     return frozenset((r["creator"], int(r["group"], 16), int(r["element"], 16)) for r in rows)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
 
@@ -59,15 +57,9 @@ class Options:
         return [f.name for f in fields(self) if getattr(self, f.name)]
 
 
-def data_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file; lines that begin with # are remarks."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(line for line in lines if not line.startswith("#"))
-
-
 @cache
 def _rows() -> dict[str, dict[str, str]]:
-    return {r["tag"]: r for r in data_rows(resource("catalog/dicom") / "confidentiality.csv")}
+    return {r["tag"]: r for r in read_rows(resource("catalog/dicom") / "confidentiality.csv")}
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
+from lakehouse.definitions.toml_file import read_toml, short_name
 from lakehouse.errors import DefinitionError, did_you_mean
 
 LEVELS = ("record", "row", "warning")
@@ -200,5 +200,4 @@ def rules_of_records() -> pa.Table:
 
 def _read(format_name: str) -> tuple[str, dict[str, Any]]:
     file = resource("catalog/quality") / f"{format_name}.toml"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return f"quality/{file.name}", tomllib.loads(text)
+    return short_name(file), read_toml(file) if file.is_file() else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
+from lakehouse.definitions.toml_file import read_toml
 
 Change = tuple[bool, float]
 """A change to a value: (True, 1.4) times 1.4; (False, -2.0) minus 2."""
@@ -40,14 +40,13 @@ class Analyte:
 @cache
 def table(name: str) -> tuple[dict[str, str], ...]:
     """Return the rows of ``<name>.csv``."""
-    with (resource("catalog/synth") / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(file))
+    return tuple(read_rows(resource("catalog/synth") / f"{name}.csv"))
 
 
 @cache
 def document(name: str) -> dict[str, Any]:
     """Return ``<name>.toml``."""
-    return tomllib.loads((resource("catalog/synth") / f"{name}.toml").read_text("utf-8"))
+    return read_toml(resource("catalog/synth") / f"{name}.toml")
 
 
 def change(text: str) -> Change:

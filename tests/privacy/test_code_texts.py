@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from lakehouse.definitions.code_systems import public_systems, shape_of
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
@@ -122,6 +122,6 @@ def test_every_display_column_has_a_code_column() -> None:
 def test_lists_are_sound() -> None:
     for path in resource("catalog/terminologies").glob("*.csv"):
         assert path.stem in public_systems()
-        listed = rows(path)
+        listed = read_rows(path)
         assert set(listed[0]) == {"code", "display"}
         assert len({row["code"].replace(".", "").upper() for row in listed}) == len(listed)

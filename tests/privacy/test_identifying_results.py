@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.batch import CleanBatch, RawBatch, qualified
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables, phi_class_known
 from lakehouse.privacy.deidentify import Deidentifier
@@ -21,7 +21,7 @@ from lakehouse.privacy.rules.policy import load_policy
 
 SECRET = Secret(hashlib.sha256(b"one").digest())
 SAFE, LIMITED = load_policy("safe_harbor"), load_policy("limited")
-LISTED = rows(resource("catalog/codes") / "identifying_questions.csv")
+LISTED = read_rows(resource("catalog/codes") / "identifying_questions.csv")
 
 
 def clean(policy: Any = SAFE, table: str = "observations", **columns: Any) -> CleanBatch:

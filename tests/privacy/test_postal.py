@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.privacy.rules.postal import is_us, zip3, zip5
 
@@ -16,7 +16,7 @@ SMALL_2010 = {
 
 PEOPLE = {
     row["zip3"]: int(row["population"])
-    for row in rows(resource("catalog/codes") / "zip3_population.csv")
+    for row in read_rows(resource("catalog/codes") / "zip3_population.csv")
 }
 
 

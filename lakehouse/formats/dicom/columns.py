@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from lakehouse.batch import RawBatch, Reject
 from lakehouse.definitions.tables import load_tables
-from lakehouse.formats.dicom.encoding.elements import tag_name
 from lakehouse.formats.dicom.encoding.values import (
     age_years,
     checked_date,
@@ -27,10 +26,11 @@ from lakehouse.formats.dicom.encoding.values import (
     parts,
     text,
 )
-from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, names, qualified
+from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, qualified
 from lakehouse.formats.dicom.record import Record, empty
 from lakehouse.formats.dicom.vocabulary.concepts import is_public
-from lakehouse.formats.dicom.vocabulary.safe_values import passes
+from lakehouse.formats.dicom.vocabulary.dictionary import names, tag_name
+from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000
@@ -250,7 +250,7 @@ def _converter(feed: Feed) -> Convert:
 
     def known(vr: bytes, value: Any) -> Any:
         found = text(vr, value, part)
-        return found if found is None or passes(feed.rule, found) else _UNKNOWN
+        return found if found is None or is_allowed(feed.rule, found) else _UNKNOWN
 
     return known
 
@@ -258,7 +258,7 @@ def _converter(feed: Feed) -> Convert:
 def _joined(rule: str | None, values: Sequence[Any]) -> Any:
     """Return all values with a backslash between, empty where one could not be a code."""
     found = [str(value) for value in values]
-    kept = [value if passes(rule, value) else "" for value in found]
+    kept = [value if is_allowed(rule, value) else "" for value in found]
     return "\\".join(kept) or None if any(kept) or not any(found) else _UNKNOWN
 
 

@@ -5,12 +5,9 @@ The syntax is described at the top of ``catalog/dicom/imaging_instances.toml``.
 
 from __future__ import annotations
 
-import csv
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +15,10 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
+from lakehouse.definitions.toml_file import read_toml
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.formats.dicom.encoding.elements import dictionary_vr
+from lakehouse.formats.dicom.vocabulary.dictionary import dictionary_vr, keyword_tag
+from lakehouse.formats.dicom.vocabulary.safe_values import value_rule
 
 SHARED_GROUPS, FIRST_FRAME = 0x52009229, 0x52009230
 FRAME = "Frame"
@@ -77,27 +76,6 @@ class TableMapping:
     feeds: tuple[Feed, ...]
 
 
-def keyword_tag(keyword: str) -> int:
-    """Return the tag of a keyword of the standard.
-
-    Raises:
-        DefinitionError: The standard has no such attribute.
-
-    Examples:
-        >>> hex(keyword_tag("Modality"))
-        '0x80060'
-    """
-    from pydicom.datadict import keyword_dict, tag_for_keyword
-
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise DefinitionError(
-            f"catalog/dicom: {keyword} is no attribute of the DICOM standard.",
-            did_you_mean(keyword, list(keyword_dict)),
-        )
-    return int(tag)
-
-
 def _factors(text: str) -> dict[Key, float]:
     """Return the keys of alternatives such as ``A | S.B * 0.001``, each with its factor."""
     found: dict[Key, float] = {}
@@ -122,12 +100,10 @@ def _beside(keys: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _rule(phi: str, key: Key, options: Mapping[str, Any]) -> str | None:
     """Return the rule for the values of a column of codes."""
-    from lakehouse.formats.dicom.vocabulary.safe_values import rule_of
-
     if phi != "code" or "values" in options or "names" in options:
         return None
     tag = key if isinstance(key, int) else key[-1]
-    return rule_of(tag, dictionary_vr(tag).decode())
+    return value_rule(tag, dictionary_vr(tag).decode())
 
 
 def _feed(table: str, column: str, spec: str | dict[str, Any]) -> Feed:
@@ -174,7 +150,7 @@ def mappings() -> tuple[TableMapping, ...]:
     """
     found = []
     for path in sorted(resource("catalog/dicom").glob("*.toml")):
-        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        spec = read_toml(path)
         feeds = [_feed(spec["table"], c, s) for c, s in spec["columns"].items()]
         found.append(TableMapping(spec["table"], tuple(feeds)))
     return tuple(found)
@@ -188,7 +164,7 @@ def paths() -> frozenset[tuple[int, ...]]:
 
 
 @cache
-def wanted() -> dict[int, bytes]:
+def header_tags() -> dict[int, bytes]:
     """Return the tags that a mapping names at top level, with the VR of the standard."""
     keys = [k for m in mappings() for f in m.feeds for k in (*f.keys, *f.more, *f.at)]
     tags = {k if isinstance(k, int) else k[0] for k in keys} - {0}
@@ -196,18 +172,3 @@ def wanted() -> dict[int, bytes]:
         tags |= {SHARED_GROUPS, FIRST_FRAME}
     tags |= {keyword_tag("SpecificCharacterSet"), keyword_tag("TimezoneOffsetFromUTC")}
     return {tag: dictionary_vr(tag) for tag in sorted(tags)}
-
-
-@cache
-def names(stem: str) -> dict[str, str]:
-    """Return a table of names, ``catalog/dicom/<stem>.csv``: first column to second.
-
-    Examples:
-        >>> names("sop_classes")["1.2.840.10008.5.1.4.1.1.2"]
-        'CT Image Storage'
-    """
-    path: Path = resource("catalog/dicom") / f"{stem}.csv"
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(line for line in lines if not line.startswith("#"))
-        next(rows)
-        return {row[0]: row[1] for row in rows}

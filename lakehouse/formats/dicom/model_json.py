@@ -107,9 +107,9 @@ def _record(found: Any, source: Source, ordinal: int) -> Record:
 @cache
 def _known() -> frozenset[int]:
     from lakehouse.formats.dicom.content.rows import tree_tags
-    from lakehouse.formats.dicom.mapping import wanted
+    from lakehouse.formats.dicom.mapping import header_tags
 
-    return frozenset(wanted() | tree_tags())
+    return frozenset(header_tags() | tree_tags())
 
 
 def _item(model: Mapping[str, Any], depth: int) -> Item:
@@ -146,10 +146,10 @@ def flat_names() -> dict[str, tuple[int, bytes]]:
     """Return the keys of flat metadata: keywords as they are and in snake case."""
     from pydicom.datadict import keyword_for_tag
 
-    from lakehouse.formats.dicom.mapping import wanted
+    from lakehouse.formats.dicom.mapping import header_tags
 
     found = {"study_status": (0x0032000A, b"CS")}
-    for tag, vr in wanted().items():
+    for tag, vr in header_tags().items():
         keyword = keyword_for_tag(tag)
         if keyword and vr != b"SQ":
             found[keyword] = found[_CAPITAL.sub("_", keyword).lower()] = (tag, vr)

@@ -13,13 +13,13 @@ from lakehouse.formats import SNIFF_BYTES
 from lakehouse.formats.dicom.columns import tables
 from lakehouse.formats.dicom.content.rows import TreeRows, tree_tags
 from lakehouse.formats.dicom.encoding.dicomdir import DIRECTORY
-from lakehouse.formats.dicom.encoding.elements import tag_name
 from lakehouse.formats.dicom.encoding.header import looks_like_dicom, read_header
 from lakehouse.formats.dicom.encoding.window import MAX_VALUE, Unreadable
-from lakehouse.formats.dicom.mapping import wanted
+from lakehouse.formats.dicom.mapping import header_tags
 from lakehouse.formats.dicom.model_json import looks_like_json, read_json
 from lakehouse.formats.dicom.record import Record, from_header
 from lakehouse.formats.dicom.vocabulary.devices import add_site_devices
+from lakehouse.formats.dicom.vocabulary.dictionary import tag_name
 
 BATCH_RECORDS = 2_000
 """Records a batch: some ten megabytes of header values."""
@@ -146,7 +146,7 @@ def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | U
 
 @cache
 def _wanted() -> dict[int, bytes]:
-    return wanted() | tree_tags()
+    return header_tags() | tree_tags()
 
 
 def fingerprint(stream: BinaryIO) -> bytes | None:

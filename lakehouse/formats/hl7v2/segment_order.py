@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 
 import numpy as np
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.formats.hl7v2.datatypes.fields import Fields, Finding
 from lakehouse.formats.hl7v2.encoding.buffers import Ints
@@ -15,8 +15,8 @@ from lakehouse.formats.hl7v2.encoding.buffers import Ints
 @cache
 def pairs() -> tuple[tuple[str, str], ...]:
     """Return (segment that comes first, segment that follows) of ``catalog/hl7v2/order.csv``."""
-    with (resource("catalog/hl7v2") / "order.csv").open(encoding="utf-8", newline="") as rows:
-        return tuple((row["first"], row["then"]) for row in csv.DictReader(rows))
+    rows = read_rows(resource("catalog/hl7v2") / "order.csv")
+    return tuple((row["first"], row["then"]) for row in rows)
 
 
 def out_of_order(fields: Fields) -> list[Finding]:

@@ -15,7 +15,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 MAX_CODE = 64
@@ -91,7 +91,7 @@ def text_shaped(values: pa.Array) -> pa.Array:
 @cache
 def place_names() -> pa.Array:
     """Return the names of countries, states and provinces, upper-case."""
-    places = rows(resource("catalog/codes") / "places.csv")
+    places = read_rows(resource("catalog/codes") / "places.csv")
     return pa.array(sorted({row["name"].upper() for row in places}))
 
 

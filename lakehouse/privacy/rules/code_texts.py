@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lakehouse.definitions.code_systems import public_systems, shape_of
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
 from lakehouse.privacy.columns import distinct
@@ -70,7 +70,7 @@ class Terminology:
         site: dict[str, dict[str, str]] = {}
         for folder in folders:
             path = Path(folder) / SITE_FILE
-            for row in rows(path) if path.is_file() else []:
+            for row in read_rows(path) if path.is_file() else []:
                 if not {"code_system", "code", "display"} <= row.keys():
                     raise DefinitionError(
                         f"{path} lacks a column.", "It needs code_system, code and display."

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.definitions.code_systems import shape_of
-from lakehouse.definitions.csv_rows import rows as facts
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import Table
 from lakehouse.privacy.columns import Bools, distinct, mapped
@@ -49,7 +49,7 @@ _STATED_AGE = re.compile(r"\D{0,3}0*(\d+)(?:\.\d*)?\s*([A-Za-z]*).*")
 
 @cache
 def _questions() -> list[dict[str, str]]:
-    return facts(resource("catalog/codes") / "identifying_questions.csv")
+    return read_rows(resource("catalog/codes") / "identifying_questions.csv")
 
 
 def question_of(definition: Table) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import PHI_CLASSES, phi_class_known
+from lakehouse.definitions.toml_file import parse_toml
 from lakehouse.errors import DefinitionError, UserError, did_you_mean
 
 DROP = "drop"
@@ -86,10 +86,7 @@ def load_policy(name: str, folder: Path | None = None) -> Policy:
         )
     content = (_folder(folder) / f"{name}.toml").read_bytes()
     where = f"policies/{name}.toml"
-    try:
-        spec = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{where} is not valid TOML.") from error
+    spec = parse_toml(content, where)
     if odd := spec.keys() - _KEYS:
         raise DefinitionError(f"{where}: unknown key {', '.join(sorted(odd))}.")
     actions = spec.get("actions")

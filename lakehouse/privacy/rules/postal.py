@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from lakehouse.definitions.csv_rows import rows
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 MIN_PEOPLE = 20_000
@@ -39,7 +39,7 @@ def populous() -> frozenset[str]:
         >>> "021" in populous(), "036" in populous()
         (True, False)
     """
-    people = rows(resource("catalog/codes") / "zip3_population.csv")
+    people = read_rows(resource("catalog/codes") / "zip3_population.csv")
     return frozenset(row["zip3"] for row in people if int(row["population"]) > MIN_PEOPLE)
 
 

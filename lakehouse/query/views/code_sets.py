@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.csv
 
+from lakehouse.definitions.csv_rows import split_front_matter
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.quality.rules import rules_of_records
@@ -80,10 +81,9 @@ def read_codes(path: Path) -> CodeSet:
     """
     where = f"{path.parent.name}/{path.name}"
     matter: dict[str, str] = {}
-    text = path.read_text(encoding="utf-8-sig")
-    while text.startswith("#"):
-        line, _, text = text.partition("\n")
-        if not (match := _MATTER.fullmatch(line.strip())):
+    lines, text = split_front_matter(path)
+    for line in lines:
+        if not (match := _MATTER.fullmatch(line)):
             raise DefinitionError(f"{where}: `#` lines are title, source, version or key.")
         matter[match["key"]] = match["value"]
     header = next(iter(text.splitlines()), "")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
-from lakehouse.formats.dicom.content.items import Branch, Row, common
+from lakehouse.formats.dicom.content.items import Row, SequenceItem, common
 
 CONTAINERS: Mapping[str, tuple[str, str]] = {
     "113819": ("event", "ct"),
@@ -112,7 +112,7 @@ def converted(value: float | None, unit: str | None, wanted: str) -> float | Non
     return None if factor is None else float(f"{value * factor:.12g}")
 
 
-def events(root: Branch, items: list[Row]) -> list[Row]:
+def events(root: SequenceItem, items: list[Row]) -> list[Row]:
     """Return one row for each irradiation and each total of a report."""
     found: list[Row] = []
     for index, item in enumerate(items):
@@ -134,7 +134,7 @@ def _below(items: list[Row], index: int) -> list[Row]:
     return items[index + 1 : end]
 
 
-def _event(root: Branch, title: Row, scope: str, kind: str, below: list[Row]) -> Row:
+def _event(root: SequenceItem, title: Row, scope: str, kind: str, below: list[Row]) -> Row:
     row = common(root, "radiation_events")
     row |= {"scope": scope, "kind": kind, "stated_at": title["stated_at"]}
     row[BIRTH_DATE] = title.get(BIRTH_DATE)

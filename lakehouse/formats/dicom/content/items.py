@@ -11,11 +11,16 @@ from zoneinfo import ZoneInfo
 from lakehouse.batch import BIRTH_DATE, SEPARATOR
 from lakehouse.definitions.tables import load_tables
 from lakehouse.formats.dicom.encoding import values
-from lakehouse.formats.dicom.encoding.elements import dictionary_vr, tag_name
-from lakehouse.formats.dicom.mapping import PATIENT, keyword_tag, names, qualified
+from lakehouse.formats.dicom.mapping import PATIENT, qualified
 from lakehouse.formats.dicom.record import Item, Record
 from lakehouse.formats.dicom.vocabulary.concepts import has_own_texts, is_public, meaning
-from lakehouse.formats.dicom.vocabulary.safe_values import passes, rule_of
+from lakehouse.formats.dicom.vocabulary.dictionary import (
+    dictionary_vr,
+    keyword_tag,
+    names,
+    tag_name,
+)
+from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed, value_rule
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -36,7 +41,7 @@ def tag(keyword: str) -> int:
     return keyword_tag(keyword)
 
 
-class Branch:
+class SequenceItem:
     """One item of a tree, read by keyword; what cannot be read is noted on the record.
 
     Args:
@@ -69,8 +74,8 @@ class Branch:
     def text(self, keyword: str) -> str | None:
         """Return the first value as text; None when it could not be what it ought to be."""
         found = self._read(keyword, values.text)
-        rule = rule_of(tag(keyword), dictionary_vr(tag(keyword)).decode())
-        return found if found is None or passes(rule, found) else None
+        rule = value_rule(tag(keyword), dictionary_vr(tag(keyword)).decode())
+        return found if found is None or is_allowed(rule, found) else None
 
     def number(self, keyword: str, part: int = 0) -> float | None:
         """Return one value as a number."""
@@ -91,16 +96,16 @@ class Branch:
         found = self._read(keyword, values.checked_date)
         return None if found is None else values.day(found)
 
-    def branches(self, keyword: str) -> Iterator[Branch]:
+    def branches(self, keyword: str) -> Iterator[SequenceItem]:
         """Yield the items of a sequence."""
         element = self.item.get(tag(keyword))
         if element is not None:
             for item in self.record.nested(element):
-                yield Branch(self.record, item)
+                yield SequenceItem(self.record, item)
 
-    def first(self, keyword: str) -> Branch:
+    def first(self, keyword: str) -> SequenceItem:
         """Return the first item of a sequence; an empty one where there is none."""
-        return next(self.branches(keyword), Branch(self.record, {}))
+        return next(self.branches(keyword), SequenceItem(self.record, {}))
 
     def code(self, keyword: str) -> tuple[str | None, str | None, str | None]:
         """Return code, system and text of the first code of a sequence; of a local one no code."""
@@ -153,7 +158,7 @@ def utc(local: int, east: int | None, zone: str) -> int:
     return local - east * 60_000_000
 
 
-def common(root: Branch, table: str) -> Row:
+def common(root: SequenceItem, table: str) -> Row:
     """Return what every row of an object's tree carries, as far as the table has a column."""
     number, issuer = root.text(PATIENT["id"]), root.text(PATIENT["issuer"])
     row: Row = {

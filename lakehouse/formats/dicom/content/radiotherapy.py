@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lakehouse.batch import SEPARATOR
-from lakehouse.formats.dicom.content.items import Branch, Row, common
-from lakehouse.formats.dicom.mapping import keyword_tag
+from lakehouse.formats.dicom.content.items import Row, SequenceItem, common
+from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag
 
 TAGS = """BeamSequence IonBeamSequence ApplicationSetupSequence FractionGroupSequence
     DoseReferenceSequence ReferencedStructureSetSequence RTPlanLabel RTPlanDate RTPlanTime
@@ -23,7 +23,7 @@ MARKS = frozenset(
 ) | {keyword_tag("DVHSequence"), keyword_tag("DoseSummationType"), keyword_tag("BeamSequence")}
 
 
-def rows(root: Branch) -> Iterator[tuple[str, list[Row]]]:
+def rows(root: SequenceItem) -> Iterator[tuple[str, list[Row]]]:
     """Yield tables with their rows of one radiotherapy object; nothing for other objects."""
     has = {keyword for keyword in TAGS if keyword_tag(keyword) in root.item}
     if has & {"RTPlanLabel", "FractionGroupSequence", "BeamSequence", "IonBeamSequence"}:
@@ -34,7 +34,7 @@ def rows(root: Branch) -> Iterator[tuple[str, list[Row]]]:
         yield "rt_doses", list(_doses(root))
 
 
-def _plans(root: Branch) -> Iterator[Row]:
+def _plans(root: SequenceItem) -> Iterator[Row]:
     beams = [*root.branches("BeamSequence"), *root.branches("IonBeamSequence")]
     setups = list(root.branches("ApplicationSetupSequence"))
     groups = list(root.branches("FractionGroupSequence"))
@@ -53,7 +53,7 @@ def _plans(root: Branch) -> Iterator[Row]:
         "n_brachy_setups": len(setups),
         "prescribed_dose_gy": max((d for d in doses if d is not None), default=None),
     }
-    given: dict[int | None, Branch] = {}
+    given: dict[int | None, SequenceItem] = {}
     if groups:
         for beam in groups[0].branches("ReferencedBeamSequence"):
             given[beam.integer("ReferencedBeamNumber")] = beam
@@ -69,7 +69,7 @@ def _plans(root: Branch) -> Iterator[Row]:
         yield plan
 
 
-def _beam(beam: Branch, given: dict[int | None, Branch]) -> dict[str, Any]:
+def _beam(beam: SequenceItem, given: dict[int | None, SequenceItem]) -> dict[str, Any]:
     number = beam.integer("BeamNumber")
     points = beam.first("ControlPointSequence")
     if not points.item:
@@ -96,7 +96,7 @@ def _beam(beam: Branch, given: dict[int | None, Branch]) -> dict[str, Any]:
     }
 
 
-def _structures(root: Branch) -> Iterator[Row]:
+def _structures(root: SequenceItem) -> Iterator[Row]:
     contours = {
         c.integer("ReferencedROINumber"): list(c.branches("ContourSequence"))
         for c in root.branches("ROIContourSequence")
@@ -115,7 +115,7 @@ def _structures(root: Branch) -> Iterator[Row]:
         number = roi.integer("ROINumber")
         name = roi.text("ROIName")
         drawn = contours.get(number, [])
-        note = observed.get(number, Branch(root.record, {}))
+        note = observed.get(number, SequenceItem(root.record, {}))
         code, system, _ = note.code("RTROIIdentificationCodeSequence")
         yield shared | {
             "frame_of_reference_uid": roi.text("ReferencedFrameOfReferenceUID"),
@@ -133,7 +133,7 @@ def _structures(root: Branch) -> Iterator[Row]:
         }
 
 
-def _doses(root: Branch) -> Iterator[Row]:
+def _doses(root: SequenceItem) -> Iterator[Row]:
     shared = common(root, "rt_doses") | {
         "plan_uid": root.first("ReferencedRTPlanSequence").text("ReferencedSOPInstanceUID"),
         "structure_set_uid": root.first("ReferencedStructureSetSequence").text(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lakehouse.formats.dicom.content.dose import events
-from lakehouse.formats.dicom.content.items import Branch, Row, common
-from lakehouse.formats.dicom.mapping import keyword_tag, names
+from lakehouse.formats.dicom.content.items import Row, SequenceItem, common
+from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag, names
 
 TAGS = """ContentSequence ConceptNameCodeSequence ValueType ContentTemplateSequence CompletionFlag
     VerificationFlag ObservationDateTime ContinuityOfContent""".split()  # noqa: SIM905
@@ -17,7 +17,7 @@ MARKS = frozenset({keyword_tag("ContentSequence")})
 _REFERENCES = ("IMAGE", "COMPOSITE", "WAVEFORM")
 
 
-def rows(root: Branch) -> Iterator[tuple[str, list[Row]]]:
+def rows(root: SequenceItem) -> Iterator[tuple[str, list[Row]]]:
     """Yield tables with their rows of one report; nothing for other objects."""
     if not root.item.keys() & MARKS:
         return
@@ -27,7 +27,7 @@ def rows(root: Branch) -> Iterator[tuple[str, list[Row]]]:
     yield "radiation_events", events(root, items)
 
 
-def _document(root: Branch, items: list[Row]) -> Row:
+def _document(root: SequenceItem, items: list[Row]) -> Row:
     kept = common(root, "documents")
     title = items[0]
     kept |= {
@@ -45,7 +45,7 @@ def _document(root: Branch, items: list[Row]) -> Row:
     return kept
 
 
-def _content(root: Branch) -> Iterator[Row]:
+def _content(root: SequenceItem) -> Iterator[Row]:
     """Yield the items of the tree, depth first, the root as the first."""
     shared = common(root, "imaging_reports")
     title_code, title_system, _ = root.code("ConceptNameCodeSequence")
@@ -58,7 +58,7 @@ def _content(root: Branch) -> Iterator[Row]:
         or root.moment("StudyDate", "StudyTime"),
     }
     ordinal = 0
-    pending: list[tuple[Branch, int | None, int, str]] = [(root, None, 0, "1")]
+    pending: list[tuple[SequenceItem, int | None, int, str]] = [(root, None, 0, "1")]
     while pending:
         item, parent, depth, position = pending.pop()
         yield (
@@ -79,7 +79,7 @@ def _content(root: Branch) -> Iterator[Row]:
         ordinal += 1
 
 
-def _item(item: Branch) -> Row:
+def _item(item: SequenceItem) -> Row:
     code, system, meaning = item.code("ConceptNameCodeSequence")
     kind = item.text("ValueType")
     row: Row = {
@@ -94,7 +94,7 @@ def _item(item: Branch) -> Row:
     return row | _value(item, kind)
 
 
-def _value(item: Branch, kind: str | None) -> dict[str, Any]:
+def _value(item: SequenceItem, kind: str | None) -> dict[str, Any]:
     if kind == "NUM":
         measured = item.first("MeasuredValueSequence")
         number = measured.number("FloatingPointValue")

@@ -10,9 +10,9 @@ import pyarrow as pa
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import load_tables
 from lakehouse.formats.dicom.content import radiotherapy, reports
-from lakehouse.formats.dicom.content.items import COMMON, Branch, Row, tag
-from lakehouse.formats.dicom.encoding.elements import dictionary_vr
+from lakehouse.formats.dicom.content.items import COMMON, Row, SequenceItem, tag
 from lakehouse.formats.dicom.record import Record
+from lakehouse.formats.dicom.vocabulary.dictionary import dictionary_vr
 
 
 @cache
@@ -33,7 +33,7 @@ class TreeRows:
         """Add the rows of one object; most objects have none."""
         if not record.values.keys() & (reports.MARKS | radiotherapy.MARKS):
             return
-        root = Branch(record, record.top)
+        root = SequenceItem(record, record.top)
         for table, rows in (*reports.rows(root), *radiotherapy.rows(root)):
             for ordinal, row in enumerate(rows):
                 row.setdefault("ordinal", ordinal)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from struct import Struct
 
 from lakehouse.formats.dicom.encoding.window import MAX_PLAIN, MAX_VALUE, Unreadable, Window
+from lakehouse.formats.dicom.vocabulary.dictionary import dictionary_vr, is_sequence, tag_name
 
 Element = tuple[bytes, bytes]
 """VR and value as stored, little endian; a sequence is the bytes of its items."""
@@ -57,31 +57,8 @@ class Level:
     pixels_end: int | None = None
 
 
-def tag_name(tag: int) -> str:
-    """Return a tag as the standard writes it.
-
-    Examples:
-        >>> tag_name(0x00100020)
-        '(0010,0020)'
-    """
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
 def _truncated(tag: int) -> Unreadable:
     return Unreadable("dicom.truncated", "The file ends inside an element.", tag_name(tag))
-
-
-@lru_cache(maxsize=1 << 16)
-def dictionary_vr(tag: int) -> bytes:
-    """Return the VR that the standard gives to a tag; UN for what it does not name."""
-    from pydicom.datadict import dictionary_VR
-
-    if tag & 0xFFFF == 0:
-        return b"UL"
-    try:
-        return str(dictionary_VR(tag))[:2].encode()
-    except KeyError:
-        return b"UN"
 
 
 def walk(
@@ -186,11 +163,6 @@ def walk(
     level.end = pos
     level.n_elements = count
     return level
-
-
-def is_sequence(tag: int) -> bool:
-    """Return whether the standard makes this tag a sequence."""
-    return dictionary_vr(tag) == b"SQ"
 
 
 def swapped(value: bytes, width: int) -> bytes:

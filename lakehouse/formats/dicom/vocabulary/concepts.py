@@ -6,7 +6,7 @@ import re
 from functools import cache, lru_cache
 
 from lakehouse.definitions.code_systems import shape_of
-from lakehouse.formats.dicom.mapping import names
+from lakehouse.formats.dicom.vocabulary.dictionary import names
 from lakehouse.formats.dicom.vocabulary.terms import is_known_text
 
 _KIND = re.compile(r" \([a-z /]+\)$")  # SNOMED CT: "(body structure)"

@@ -6,11 +6,11 @@ it is made of the words of ``catalog/dicom/devices.csv`` and of a site's own ``d
 
 from __future__ import annotations
 
-import csv
 import re
 from functools import cache, lru_cache
 from pathlib import Path
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
 from lakehouse.formats.dicom.vocabulary.terms import MAX_WORDS, is_known_text
@@ -37,17 +37,16 @@ _site: set[tuple[str, str]] = set()
 
 
 def _read(path: Path) -> frozenset[tuple[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        found = set()
-        for row in csv.DictReader(line for line in lines if not line.startswith("#")):
-            word, kind = row.get("word") or "", (row.get("kind") or "").strip()
-            if kind not in _KINDS or not _words(word):
-                raise DefinitionError(
-                    f"{path} has a row that is no word of a device.",
-                    f"It needs the columns word and kind, one of {', '.join(_KINDS)}.",
-                )
-            found.add((" ".join(_words(word)), kind))
-        return frozenset(found)
+    listed = set()
+    for row in read_rows(path):
+        word, kind = row.get("word") or "", (row.get("kind") or "").strip()
+        if kind not in _KINDS or not _words(word):
+            raise DefinitionError(
+                f"{path} has a row that is no word of a device.",
+                f"It needs the columns word and kind, one of {', '.join(_KINDS)}.",
+            )
+        listed.add((" ".join(_words(word)), kind))
+    return frozenset(listed)
 
 
 @cache

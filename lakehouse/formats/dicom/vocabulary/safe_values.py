@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache
 
 from lakehouse.formats.dicom.vocabulary.devices import is_maker, is_model
+from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag, names
 from lakehouse.formats.dicom.vocabulary.terms import is_known_text, is_term
 
 _FORMS = {
@@ -42,11 +43,11 @@ def is_kernel(text: str) -> bool:
     return _KERNEL.fullmatch(text) is not None or is_known_text(text)
 
 
-def has_form(vr: str, text: str) -> bool:
+def matches_vr(vr: str, text: str) -> bool:
     """Return whether a text has the form of its data type; True where the type sets none.
 
     Examples:
-        >>> has_form("DS", "2.50"), has_form("DS", "Smith"), has_form("DA", "19581331")
+        >>> matches_vr("DS", "2.50"), matches_vr("DS", "Smith"), matches_vr("DA", "19581331")
         (True, False, False)
     """
     form = _FORMS.get(vr)
@@ -64,20 +65,18 @@ _RULES: dict[str, Callable[[str], bool]] = {
 
 
 @cache
-def _listed() -> dict[int, str]:
+def _attribute_rules() -> dict[int, str]:
     """Return the rule that the value of each safe attribute must pass, by tag."""
-    from lakehouse.formats.dicom.mapping import keyword_tag, names
-
     return {keyword_tag(keyword): rule for keyword, rule in names("safe_attributes").items()}
 
 
 @cache
-def rule_of(tag: int, vr: str) -> str | None:
+def value_rule(tag: int, vr: str) -> str | None:
     """Return the rule for the values of an attribute; None when it has none."""
-    return _listed().get(tag) or ("term" if vr == "CS" else None)
+    return _attribute_rules().get(tag) or ("term" if vr == "CS" else None)
 
 
-def passes(rule: str | None, text: str) -> bool:
+def is_allowed(rule: str | None, text: str) -> bool:
     """Return whether one value passes a rule on text; an empty one does."""
-    judge = _RULES.get(rule or "")
-    return judge is None or not text.strip(" \0") or judge(text.strip(" \0"))
+    is_of = _RULES.get(rule or "")
+    return is_of is None or not text.strip(" \0") or is_of(text.strip(" \0"))

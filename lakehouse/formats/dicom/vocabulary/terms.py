@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from functools import cache, lru_cache
 
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 MAX_TERM = 16
@@ -21,10 +21,8 @@ _SIDES = re.compile(r"\d*([A-Z]*)\d*")
 
 @cache
 def _column(stem: str) -> tuple[str, ...]:
-    with (resource("catalog/dicom") / f"{stem}.csv").open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(line for line in lines if not line.startswith("#"))
-        next(rows)
-        return tuple(row[0] for row in rows)
+    rows = read_rows(resource("catalog/dicom") / f"{stem}.csv")
+    return tuple(next(iter(row.values())) for row in rows)
 
 
 @cache
