@@ -14,12 +14,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.definitions.tables import load_tables
-
-SEPARATOR = "\x1f"
-"""Between authority and number in a raw identifier (ASCII unit separator)."""
 
 BIRTH_DATE = "_birth_date"
 """Raw column (date32) that any patient table may carry; never stored, feeds ages."""
@@ -94,7 +90,7 @@ class RawBatch:
     ``tables`` maps a table's name to an Arrow table. Columns are those of the table's definition
     (missing ones are null), in raw form:
 
-    - ``patient``, ``identifier.*``, ``provider``, ``facility``: ``qualified(authority, number)``
+    - ``patient``, ``identifier.*``, ``provider``, ``facility``: ``identifiers.qualified``
     - ``date``: the true instant; ``birth_date``: the true date; ``address.postal``: as sent
     - ``age``: usually absent; computed later from the raw column ``_birth_date``
     - every other class: the final value
@@ -220,26 +216,6 @@ def conform(table: pa.Table, schema: pa.Schema, *, encoded: bool = False) -> pa.
         columns.append(column)
         fields.append(f.with_type(column.type))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def qualified(authority: pa.Array | str, number: pa.Array) -> pa.Array:
-    r"""Join assigning authority and number into the raw form of an identifier.
-
-    Null or empty numbers give null; a null authority counts as empty. A separator inside the
-    authority becomes a blank, so that two identifiers never share one raw form.
-
-    Examples:
-        >>> qualified(pa.array(["HOSP", None, "X"]), pa.array(["1", "2", ""])).to_pylist()
-        ['HOSP\x1f1', '\x1f2', None]
-    """
-    number = pc.if_else(pc.equal(number, ""), pa.scalar(None, number.type), number)
-    if isinstance(authority, str):
-        authority = pa.scalar(authority.replace(SEPARATOR, " "))
-    elif pc.any(pc.match_substring(authority, SEPARATOR)).as_py():
-        authority = pc.replace_substring(authority, SEPARATOR, " ")
-    return pc.binary_join_element_wise(
-        pc.fill_null(authority, ""), number, SEPARATOR, null_handling="emit_null"
-    )
 
 
 def merge_dropped(counters: Iterable[Counter[str]]) -> Counter[str]:

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.batch import SEPARATOR
 from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.export import code_items, dummies
 from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
 from lakehouse.export.private_elements import SafePrivate
 from lakehouse.export.profile import Options, action
-from lakehouse.formats.dicom.mapping import PATIENT, qualified
+from lakehouse.formats.dicom.mapping import PATIENT
 from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag
 from lakehouse.formats.dicom.vocabulary.safe_values import matches_vr
-from lakehouse.privacy.identity.pseudonyms import new_uid, normal_text, offset_days, pseudonym
+from lakehouse.identifiers import SEPARATOR, normal_text, qualified_number
+from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
     """
     number = _text(dataset, keyword_tag(PATIENT["id"]))
     issuer = _text(dataset, keyword_tag(PATIENT["issuer"]))
-    raw = qualified(number, issuer, authority)
+    raw = qualified_number(issuer or authority, number)
     if raw is None or not normal_text(number or "").strip('"'):
         return authority, None
     return raw.partition(SEPARATOR)[0], number

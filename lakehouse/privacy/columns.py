@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.arrays import whole
 from lakehouse.batch import compacted
 
 DAY_US = 86_400_000_000
@@ -19,42 +20,6 @@ Days = npt.NDArray[np.int64]
 """Dates as days since 1970-01-01."""
 Bools = npt.NDArray[np.bool_]
 Key = TypeVar("Key")
-
-
-def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the column in one piece."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def distinct(column: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
-    """Return which distinct string each row has, and the distinct strings.
-
-    Examples:
-        >>> at, values = distinct(pa.array(["b", None, "b"]))
-        >>> at.to_pylist(), values.to_pylist()
-        ([0, None, 0], ['b'])
-    """
-    encoded = whole(column).dictionary_encode()
-    return encoded.indices, encoded.dictionary
-
-
-def mapped(
-    column: pa.Array | pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]
-) -> pa.Array:
-    """Return the function of a string column, computed once for each distinct value."""
-    at, values = distinct(column)
-    return function(values).take(at)
-
-
-def mapped_strings(
-    column: pa.Array | pa.ChunkedArray, function: Callable[[str], str | None]
-) -> pa.Array:
-    """Return the function of each string, called once for each distinct one."""
-    return mapped(
-        column, lambda values: pa.array([function(v) for v in values.to_pylist()], pa.string())
-    )
 
 
 class Distinct(Generic[Key]):

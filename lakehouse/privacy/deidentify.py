@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lakehouse.arrays import whole
 from lakehouse.batch import (
     BIRTH_DATE,
     CleanBatch,
@@ -23,7 +24,7 @@ from lakehouse.batch import (
 )
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
-from lakehouse.privacy.columns import Distinct, whole
+from lakehouse.privacy.columns import Distinct
 from lakehouse.privacy.identity.patients import BatchPatients, records_over_89
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.actions import ACTIONS, VALUE_ACTIONS, Rows
@@ -67,7 +68,7 @@ class Deidentifier:
 
     Examples:
         >>> import os
-        >>> from lakehouse.batch import qualified
+        >>> from lakehouse.identifiers import qualified
         >>> from lakehouse.privacy.rules.policy import load_policy
         >>> deidentify = Deidentifier(load_policy("safe_harbor"), Secret(os.urandom(32)))
         >>> raw = pa.table({"patient_id": qualified("HOSP", pa.array(["1"])), "city": ["Bern"]})

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lakehouse.arrays import whole
 from lakehouse.definitions.code_systems import shape_of
 from lakehouse.definitions.tables import Column, Table
-from lakehouse.privacy.columns import whole
 from lakehouse.privacy.identity.ages import TOP_AGE
 from lakehouse.privacy.rules.actions import SHIFTED_FROM
 from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped

@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.batch import ENCODED, CleanBatch, RawBatch, Reject, qualified
+from lakehouse.batch import ENCODED, CleanBatch, RawBatch, Reject
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import LakehouseError
+from lakehouse.identifiers import qualified
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret

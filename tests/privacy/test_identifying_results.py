@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse.batch import CleanBatch, RawBatch, qualified
+from lakehouse.batch import CleanBatch, RawBatch
 from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables, phi_class_known
+from lakehouse.identifiers import qualified
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.identifying_results import question_of

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.batch import RawBatch, qualified
+from lakehouse.batch import RawBatch
 from lakehouse.definitions.tables import load_tables
+from lakehouse.identifiers import qualified
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity.pseudonyms import offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret

@@ -13,13 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.batch import qualified
 from lakehouse.errors import InputError
+from lakehouse.identifiers import normal_identities, normal_text, qualified
 from lakehouse.privacy.identity.pseudonyms import (
     new_uid,
     new_uids,
-    normal_identities,
-    normal_text,
     offset_days,
     patients,
     pseudonym,

@@ -26,11 +26,12 @@ from lakehouse.formats.dicom.encoding.values import (
     parts,
     text,
 )
-from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings, qualified
+from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings
 from lakehouse.formats.dicom.record import Record, empty
 from lakehouse.formats.dicom.vocabulary.concepts import is_public
 from lakehouse.formats.dicom.vocabulary.dictionary import names, tag_name
 from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed
+from lakehouse.identifiers import qualified_number
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000
@@ -129,7 +130,7 @@ class Columns:
         issuers = self.pick(feed.more, text)
         ours = feed.options.get("else") == "authority"
         return [
-            qualified(n, i, r.source.authority if ours else "")
+            qualified_number(i or (r.source.authority if ours else ""), n)
             for n, i, r in zip(numbers, issuers, self.records, strict=True)
         ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.batch import BIRTH_DATE, SEPARATOR
+from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import load_tables
 from lakehouse.definitions.toml_file import read_toml
@@ -33,11 +33,6 @@ OPTIONS |= {"hour", "birth", "year", "age"}
 PATIENT = {"id": "PatientID", "issuer": "IssuerOfPatientID", "else": "authority"}
 """Who a patient is, in every table and in exported copies: the number with who gave it, else with
 the ingest's authority (``patient = true`` in a mapping)."""
-
-
-def qualified(number: str | None, issuer: str | None, otherwise: str) -> str | None:
-    """Return an identifier in raw form: who gave it, and the number; None without a number."""
-    return None if number is None else (issuer or otherwise) + SEPARATOR + number
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.arrays import map_distinct
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.formats.hl7v2.datatypes.fields import Fields
 from lakehouse.formats.hl7v2.datatypes.observation_value import range_end, varies
-from lakehouse.formats.hl7v2.datatypes.text import map_distinct
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
 from lakehouse.formats.hl7v2.mapping import PREVIOUS, Condition, Feed, Mapping, Path
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import Table
+from lakehouse.identifiers import normal_identities
 from lakehouse.privacy.columns import Bools, Days, Distinct, days_of, numbers
 from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE, years_between
-from lakehouse.privacy.identity.pseudonyms import normal_identities, patients
+from lakehouse.privacy.identity.pseudonyms import patients
 from lakehouse.privacy.keys.secret import Secret
 
 PATIENT = "patient_id"

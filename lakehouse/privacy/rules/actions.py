@@ -16,21 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import SEPARATOR
+from lakehouse.arrays import map_distinct, whole
 from lakehouse.definitions.tables import Column, Table
-from lakehouse.privacy.columns import (
-    DAY_US,
-    Bools,
-    days_of,
-    integers,
-    mapped,
-    mapped_strings,
-    numbers,
-    whole,
-)
+from lakehouse.identifiers import SEPARATOR, normal_identities
+from lakehouse.privacy.columns import DAY_US, Bools, days_of, integers, numbers
 from lakehouse.privacy.identity.ages import MAX_AGE, TOP_AGE, year_of, years_between
 from lakehouse.privacy.identity.patients import PATIENT, RECORD, BatchPatients, ages_at, birth_dates
-from lakehouse.privacy.identity.pseudonyms import new_uids, normal_identities, pseudonyms
+from lakehouse.privacy.identity.pseudonyms import new_uids, pseudonyms
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules import postal as postal
 from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped
@@ -252,11 +244,11 @@ def _postal(rows: Rows, column: Column, rule: Callable[[str], str | None]) -> pa
     raw = rows.raw(column.name)
     if raw is None:
         return None
-    codes = mapped_strings(raw, rule)
+    codes = map_distinct(raw, rule)
     for place in rows.definition.of_class("address.country"):
         country = rows.raw(place.name)
         if country is not None:
-            ours = mapped(country, lambda v: pa.array(map(postal.is_us, v.to_pylist()), pa.bool_()))
+            ours = map_distinct(country, postal.is_us, pa.bool_())
             codes = pc.if_else(pc.fill_null(ours, True), codes, NO_TEXT)
     return codes
 

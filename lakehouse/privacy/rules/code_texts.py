@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lakehouse.arrays import distinct
 from lakehouse.definitions.code_systems import public_systems, shape_of
 from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError
-from lakehouse.privacy.columns import distinct
 from lakehouse.privacy.rules.code_patterns import text_shaped
 
 SITE_FILE = "local_codes.csv"

@@ -18,11 +18,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.arrays import distinct, map_distinct
 from lakehouse.definitions.code_systems import shape_of
 from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.definitions.tables import Table
-from lakehouse.privacy.columns import Bools, distinct, mapped
+from lakehouse.privacy.columns import Bools
 from lakehouse.privacy.identity.ages import TOP_AGE
 from lakehouse.privacy.rules.actions import Rows
 from lakehouse.privacy.rules.policy import Policy
@@ -109,12 +110,7 @@ def _speaks(system: pa.Array | None, wanted: str) -> pa.Array | pa.Scalar:
     """Return where the code may be one of a system: it says so, or names no other public one."""
     if system is None:
         return pa.scalar(True)
-    fits = mapped(
-        system,
-        lambda names: pa.array(
-            [name == wanted or shape_of(name) is None for name in names.to_pylist()], pa.bool_()
-        ),
-    )
+    fits = map_distinct(system, lambda name: name == wanted or shape_of(name) is None, pa.bool_())
     return pc.fill_null(fits, True)
 
 
@@ -163,11 +159,8 @@ def years(rows: Readable) -> npt.NDArray[np.float64]:
     unit = rows.raw("unit")
     if unit is None:
         return np.ones(len(rows.table))
-    factors = mapped(
-        unit,
-        lambda names: pa.array([YEARS.get(n.strip().lower(), 1.0) for n in names.to_pylist()]),
-    )
-    return pc.fill_null(factors.cast(pa.float64()), 1.0).to_numpy(zero_copy_only=False)
+    factors = map_distinct(unit, lambda name: YEARS.get(name.strip().lower(), 1.0), pa.float64())
+    return pc.fill_null(factors, 1.0).to_numpy(zero_copy_only=False)
 
 
 def over_90(rows: Readable, where: Bools) -> Bools:
@@ -180,6 +173,6 @@ def over_90(rows: Readable, where: Bools) -> Bools:
         stated = _STATED_AGE.fullmatch(text)
         return float(stated[1]) * YEARS.get(stated[2].lower(), 1.0) if stated else 0.0
 
-    ages = mapped(coded, lambda v: pa.array([age(t) for t in v.to_pylist()], pa.float64()))
+    ages = map_distinct(coded, age, pa.float64())
     stated = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
     return where & (stated * years(rows) >= TOP_AGE)

@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from lakehouse.batch import RawBatch, Reject, Source, qualified
+from lakehouse.batch import RawBatch, Reject, Source
+from lakehouse.identifiers import qualified
 
 LINES_PER_BATCH = 4
 CARDS_PER_BATCH = 5

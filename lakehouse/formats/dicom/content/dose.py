@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from lakehouse.batch import BIRTH_DATE, SEPARATOR
+from lakehouse.batch import BIRTH_DATE
 from lakehouse.formats.dicom.content.items import Row, SequenceItem, common
+from lakehouse.identifiers import qualified_number
 
 CONTAINERS: Mapping[str, tuple[str, str]] = {
     "113819": ("event", "ct"),
@@ -166,7 +167,7 @@ def _fill(row: Row, code: str | None, item: Row) -> None:
     elif code == "125203":
         name = item.get("value_text")
         put("protocol", name)
-        put("protocol_id", None if name is None else SEPARATOR + name)
+        put("protocol_id", qualified_number(None, name))
     elif code == "123014":
         put("target_region_code", item.get("value_code"))
         put("target_region_system", item.get("value_system"))

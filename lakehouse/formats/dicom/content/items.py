@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from lakehouse.batch import BIRTH_DATE, SEPARATOR
+from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import load_tables
 from lakehouse.formats.dicom.encoding import values
-from lakehouse.formats.dicom.mapping import PATIENT, qualified
+from lakehouse.formats.dicom.mapping import PATIENT
 from lakehouse.formats.dicom.record import Item, Record
 from lakehouse.formats.dicom.vocabulary.concepts import has_own_texts, is_public, meaning
 from lakehouse.formats.dicom.vocabulary.dictionary import (
@@ -21,6 +21,7 @@ from lakehouse.formats.dicom.vocabulary.dictionary import (
     tag_name,
 )
 from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed, value_rule
+from lakehouse.identifiers import qualified_number
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -89,7 +90,7 @@ class SequenceItem:
     def id(self, keyword: str) -> str | None:
         """Return a bare identifier in raw form."""
         found = self.text(keyword)
-        return None if found is None else SEPARATOR + found
+        return qualified_number(None, found)
 
     def days(self, keyword: str) -> int | None:
         """Return a date as days since 1970."""
@@ -163,7 +164,7 @@ def common(root: SequenceItem, table: str) -> Row:
     number, issuer = root.text(PATIENT["id"]), root.text(PATIENT["issuer"])
     row: Row = {
         "record_id": root.record.record_id,
-        "patient_id": qualified(number, issuer, root.record.source.authority),
+        "patient_id": qualified_number(issuer or root.record.source.authority, number),
         "accession_id": root.id("AccessionNumber"),
         "study_uid": root.text("StudyInstanceUID"),
         "series_uid": root.text("SeriesInstanceUID"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lakehouse.batch import SEPARATOR
 from lakehouse.formats.dicom.content.items import Row, SequenceItem, common
 from lakehouse.formats.dicom.vocabulary.dictionary import keyword_tag
+from lakehouse.identifiers import qualified_number
 
 TAGS = """BeamSequence IonBeamSequence ApplicationSetupSequence FractionGroupSequence
     DoseReferenceSequence ReferencedStructureSetSequence RTPlanLabel RTPlanDate RTPlanTime
@@ -81,7 +81,7 @@ def _beam(beam: SequenceItem, given: dict[int | None, SequenceItem]) -> dict[str
         "beam_type": beam.text("BeamType"),
         "radiation_type": beam.text("RadiationType"),
         "delivery_type": beam.text("TreatmentDeliveryType"),
-        "machine_id": None if machine is None else SEPARATOR + machine,
+        "machine_id": qualified_number(None, machine),
         "manufacturer": beam.text("Manufacturer"),
         "model": beam.text("ManufacturerModelName"),
         "dosimeter_unit": beam.text("PrimaryDosimeterUnit"),
@@ -121,7 +121,7 @@ def _structures(root: SequenceItem) -> Iterator[Row]:
             "frame_of_reference_uid": roi.text("ReferencedFrameOfReferenceUID"),
             "roi_number": number,
             "roi_name": name,
-            "roi_name_id": None if name is None else SEPARATOR + name,
+            "roi_name_id": qualified_number(None, name),
             "generation": roi.text("ROIGenerationAlgorithm"),
             "interpreted_type": note.text("RTROIInterpretedType"),
             "identification_code": code,

@@ -16,11 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import qualified
+from lakehouse.arrays import map_distinct
 from lakehouse.formats.hl7v2.datatypes.text import (
     explicit_null,
     look_up,
-    map_distinct,
     numbers,
     strings,
 )
@@ -28,6 +27,7 @@ from lakehouse.formats.hl7v2.datatypes.times import Times, times
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
 from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens, tag_code
 from lakehouse.formats.hl7v2.mapping import Path, code_set
+from lakehouse.identifiers import qualified
 
 PUBLIC_SYSTEMS = frozenset(
     {

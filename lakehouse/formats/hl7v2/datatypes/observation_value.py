@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.arrays import map_distinct
 from lakehouse.formats.hl7v2.datatypes.fields import Fields
-from lakehouse.formats.hl7v2.datatypes.text import map_distinct, number_parts, strings
+from lakehouse.formats.hl7v2.datatypes.text import number_parts, strings
 from lakehouse.formats.hl7v2.datatypes.times import Times, times
 from lakehouse.formats.hl7v2.encoding.buffers import Bools
 from lakehouse.formats.hl7v2.encoding.tokens import Ranges, tag_code

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import isfinite
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.arrays import map_distinct
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
 from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Ranges, Tokens
 
@@ -67,20 +67,6 @@ def _gather(tokens: Tokens, start: Ints, length: Ints) -> pa.Array:
     even = pa.py_buffer(np.arange(0, 2 * n, 2, dtype=np.int32))
     valid = None if present == n else pa.py_buffer(np.packbits(full, bitorder="little"))
     return over.take(pa.Array.from_buffers(pa.int32(), n, [valid, even], n - present))
-
-
-def map_distinct(column: pa.Array, function: Callable[[str], Any], to: pa.DataType) -> pa.Array:
-    """Apply a Python function once per distinct value.
-
-    Examples:
-        >>> map_distinct(pa.array(["a", "b", "a", None]), str.upper, pa.string()).to_pylist()
-        ['A', 'B', 'A', None]
-    """
-    if column.null_count == len(column):
-        return pa.nulls(len(column), to)
-    encoded = column.dictionary_encode()
-    values = [function(v) for v in encoded.dictionary.to_pylist()]
-    return pc.take(pa.array(values, to), encoded.indices)
 
 
 def look_up(column: pa.Array, table: Mapping[str, str], default: str | None = None) -> pa.Array:
