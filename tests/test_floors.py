@@ -105,6 +105,10 @@ def test_rooms_side_by_side_know_nothing_of_each_other(side: set[str]) -> None:
     assert not between
 
 
+def test_there_is_no_circle_between_files() -> None:
+    assert not PICTURE["circle"](MODULES)
+
+
 def test_no_module_imports_the_public_door() -> None:
     assert not {m.name for m in MODULES.values() if "lakehouse" in m.ours}
 
