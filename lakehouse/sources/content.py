@@ -70,7 +70,8 @@ def is_uri(path: str) -> bool:
 @lru_cache(maxsize=64)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system that a URI names, and the path inside it."""
-    return fs.FileSystem.from_uri(bounded(uri))
+    found: tuple[Any, str] = fs.FileSystem.from_uri(bounded(uri))
+    return found
 
 
 def bounded(uri: str) -> str:

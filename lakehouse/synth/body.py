@@ -143,7 +143,7 @@ class Body:
 
     def coma(self, active: Active) -> int:
         """Return the Glasgow Coma Scale."""
-        lost = sum(episodes()[key].get("gcs", 0) * strength for key, strength in active)
+        lost: float = sum(episodes()[key].get("gcs", 0) * strength for key, strength in active)
         return max(3, 15 - round(lost))
 
     def oxygen(self, time: int, active: Active) -> tuple[float, int]:
@@ -160,7 +160,7 @@ class Body:
         adult = (176 if self.person.sex == "M" else 163) + self.height
         if age >= 18:
             return adult
-        return adult * (0.29 + 0.71 * (max(age, 0.0) / 18) ** 0.72)
+        return float(adult * (0.29 + 0.71 * (max(age, 0.0) / 18) ** 0.72))
 
     def weight_kg(self, time: int) -> float:
         """Return the weight."""

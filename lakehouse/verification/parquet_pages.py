@@ -162,4 +162,5 @@ def _page(body: memoryview, fields: dict[int, object], compression: str) -> byte
         return bytes(body)
     codec = pa.Codec(compression.lower())
     levels = bytes(body[:plain])
-    return levels + codec.decompress(body[plain:], full - plain, asbytes=True)
+    values: bytes = codec.decompress(body[plain:], full - plain, asbytes=True)
+    return levels + values

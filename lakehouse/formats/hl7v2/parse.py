@@ -259,7 +259,8 @@ def _running(message: Ints) -> Ints:
         return message
     first = np.append(True, message[1:] != message[:-1])
     starts = np.flatnonzero(first)
-    return (np.arange(len(message)) - starts[np.cumsum(first) - 1]).astype(np.int32)
+    positions: Ints = (np.arange(len(message)) - starts[np.cumsum(first) - 1]).astype(np.int32)
+    return positions
 
 
 def _records(

@@ -29,7 +29,10 @@ def _cycle() -> npt.NDArray[np.int32]:
     months = dates.astype("datetime64[M]")
     since = months.astype(np.int64)
     day = (dates - months.astype("datetime64[D]")).astype(np.int64)
-    return ((since // 12 + 1970) << 9 | (since % 12) << 5 | day).astype(np.int32)
+    numbers: npt.NDArray[np.int32] = (
+        (since // 12 + 1970) << 9 | (since % 12) << 5 | day
+    ).astype(np.int32)
+    return numbers
 
 
 def _civil(days: Days) -> Days:

@@ -160,7 +160,8 @@ def years(rows: Readable) -> npt.NDArray[np.float64]:
     if unit is None:
         return np.ones(len(rows.table))
     factors = map_distinct(unit, lambda name: YEARS.get(name.strip().lower(), 1.0), pa.float64())
-    return pc.fill_null(factors, 1.0).to_numpy(zero_copy_only=False)
+    years: npt.NDArray[np.float64] = pc.fill_null(factors, 1.0).to_numpy(zero_copy_only=False)
+    return years
 
 
 def over_90(rows: Readable, where: Bools) -> Bools:
@@ -174,5 +175,5 @@ def over_90(rows: Readable, where: Bools) -> Bools:
         return float(stated[1]) * YEARS.get(stated[2].lower(), 1.0) if stated else 0.0
 
     ages = map_distinct(coded, age, pa.float64())
-    stated = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
+    stated: npt.NDArray[np.float64] = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
     return where & (stated * years(rows) >= TOP_AGE)

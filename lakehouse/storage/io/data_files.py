@@ -308,7 +308,8 @@ def _order_of(ranks: pa.Table) -> npt.NDArray[np.integer]:
             among = pc.sort_indices(ranks.take(pa.array(rows)), sort_keys=keys)
             order[tied] = rows[among.to_numpy()]
             return order
-    return pc.sort_indices(ranks, sort_keys=keys).to_numpy()
+    positions: npt.NDArray[np.int64] = pc.sort_indices(ranks, sort_keys=keys).to_numpy()
+    return positions
 
 
 def _ranks(column: pa.Array) -> pa.Array:

@@ -106,7 +106,7 @@ def _described(name: str) -> Mapping[str, Any]:
     """
     known = Config()
     try:
-        properties = known.get_catalog_config(name)
+        properties: Mapping[str, Any] | None = known.get_catalog_config(name)
     except ValueError:
         raise WarehouseError(
             f"The catalog {name} is no list of properties in .pyiceberg.yaml.",

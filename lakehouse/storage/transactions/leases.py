@@ -180,4 +180,4 @@ def alive(files: Files, folder: str, attempt: Attempt) -> bool:
         return time.time() - attempt.parts[LEASE] < DEAD_AFTER_SECONDS
     if pid == os.getpid() and start == started(pid):
         return attempt.id in _open
-    return started(pid) == start
+    return bool(started(pid) == start)

@@ -23,7 +23,8 @@ def stretches(buffer: Bytes, start: npt.NDArray[np.integer], width: int) -> Byte
     """
     kind = np.dtype((np.void, width))
     over = np.ndarray(len(buffer) - width + 1, kind, buffer, strides=(1,))
-    return over[start].view(np.uint8).reshape(len(start), width)
+    pieces: Bytes = over[start].view(np.uint8).reshape(len(start), width)
+    return pieces
 
 
 def counted(here: Bools, where: npt.NDArray[np.intp]) -> Ints:

@@ -152,7 +152,8 @@ class Tokens:
         usual = (stretches(self.buffer, start, len(whole)) == np.frombuffer(whole, np.uint8)).all(1)
         n = sum(bool(classes[byte]) for byte in declared)
         self._levels[js[usual, None] + np.arange(2, 2 + n, dtype=np.int32)] = 0
-        return start[usual]
+        headers: Ints = start[usual]
+        return headers
 
     def _segments(self) -> None:
         """Find the lines that are segments and the message each belongs to."""
