@@ -41,6 +41,19 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what goes to one worker: all that needs Ray's cluster, else a file; slow files first."""
+
+    def file_of(item: pytest.Item) -> str:
+        return "ray" if item.get_closest_marker("ray") else str(item.path)
+
+    slow = {file_of(item) for item in items if item.get_closest_marker("slow")} | {"ray"}
+    items.sort(key=lambda item: file_of(item) not in slow)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(file_of(item)))
+
+
 PLUGIN = Path(__file__).parent / "data" / "plugin"
 
 

@@ -12,8 +12,8 @@ PLUGIN = Path(__file__).parents[1] / "data" / "plugin"
 
 
 @pytest.fixture(scope="session")
-def cluster(key_file: Path) -> Iterator[None]:
-    """One Ray cluster for the session; its workers know the plugin's formats."""
+def cluster(key_file: Path) -> Iterator[str]:
+    """One Ray cluster for the session, by its address; its workers know the plugin's formats."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGIN), before]))
     import ray
@@ -21,7 +21,7 @@ def cluster(key_file: Path) -> Iterator[None]:
     from lakehouse.engines.ray.cluster import connected
 
     with connected():
-        yield
+        yield ray.get_runtime_context().gcs_address
     ray.shutdown()
     if before is None:
         del os.environ["PYTHONPATH"]

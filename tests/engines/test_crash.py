@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import lakehouse
+from lakehouse.cli import run
 from lakehouse.storage.warehouse import Warehouse
 
-from .command import finish, ingest, leftovers, start, start_command, without_runs
+from ..helpers.command import ingest, leftovers, start, start_command, without_runs
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 New = Callable[..., Warehouse]
@@ -69,8 +70,9 @@ def clean(feed: Path, new_warehouse: New, rows_of: Rows) -> dict[str, list[Any]]
 def check_second_run(
     warehouse: Warehouse, feed: Path, clean: dict[str, list[Any]], rows_of: Rows, *options: str
 ) -> None:
-    code, said = ingest(warehouse, feed, *options)
-    assert code == 0, said
+    """In this process, where Ray has its connection already."""
+    arguments = ["ingest", str(feed), "--warehouse", warehouse.path, *options]
+    assert run(arguments) == 0
     rows = rows_of(warehouse)
     assert without_runs(rows) == without_runs(clean)
     assert len(rows["ingests"]) == 1
@@ -92,10 +94,16 @@ def test_a_kill_and_the_same_command_again(
 @pytest.mark.ray
 @pytest.mark.parametrize("point", DRIVEN)
 def test_a_kill_of_the_driver_of_ray_and_the_same_command_again(
-    point: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+    point: str,
+    feed: Path,
+    clean: dict[str, list[Any]],
+    new_warehouse: New,
+    rows_of: Rows,
+    cluster: str,
 ) -> None:
     warehouse = new_warehouse()
-    code, said = ingest(warehouse, feed, "--engine", "ray", LAKEHOUSE_CRASH_AT=point)
+    options = ("--engine", "ray", "--address", cluster)
+    code, said = ingest(warehouse, feed, *options, LAKEHOUSE_CRASH_AT=point)
     assert code == -signal.SIGKILL, said
     check_second_run(warehouse, feed, clean, rows_of, "--engine", "ray")
 
@@ -123,10 +131,10 @@ def test_a_kill_of_a_worker_of_ray_and_then_of_its_driver(
         LAKEHOUSE_CRASH_ONCE=str(mark),
     )
     end = time.monotonic() + 120
-    while not mark.exists() and process.poll() is None and time.monotonic() < end:
+    while not mark.exists() and process.is_running() and time.monotonic() < end:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)  # while Ray starts the task of the dead worker again
-    code, said = finish(process)
+    code, said = process.finish()
     assert mark.exists(), said
     assert code == -signal.SIGKILL, said
     assert rows_of(warehouse)["ingests"] == []
@@ -165,27 +173,32 @@ def test_a_worker_of_ray_that_dies_costs_nothing(
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.ray)])
 def test_a_kill_of_maintenance_over_what_either_engine_wrote(
-    engine: str, feed: Path, clean: dict[str, list[Any]], new_warehouse: New, rows_of: Rows
+    engine: str,
+    feed: Path,
+    clean: dict[str, list[Any]],
+    new_warehouse: New,
+    rows_of: Rows,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if engine == "ray":
+        request.getfixturevalue("cluster")
     warehouse = new_warehouse()
     for part in sorted(feed.iterdir())[:3]:  # several files a table, so that there is work to do
         lakehouse.ingest(part, warehouse, engine="local")
-    code, said = ingest(warehouse, feed, "--engine", engine)
-    assert code == 0, said
+    lakehouse.ingest(feed, warehouse, engine=engine)
     before = rows_of(warehouse)
     assert without_runs(before) == without_runs(clean)
     maintain = ("maintain", "--keep", "1", "--grace", "0", "--warehouse", warehouse.path)
     for point in ("maintain-written:observations", "maintain-committed:records"):
-        code, said = finish(start_command(*maintain, LAKEHOUSE_CRASH_AT=point))
+        code, said = start_command(*maintain, LAKEHOUSE_CRASH_AT=point).finish()
         assert code == -signal.SIGKILL, said
         assert rows_of(warehouse) == before
     for _ in range(2):  # what the first one frees, the second one deletes
-        code, said = finish(start_command(*maintain))
+        code, said = start_command(*maintain).finish()
         assert code == 0, said
     assert rows_of(warehouse) == before
     assert leftovers(warehouse) == []
-    code, said = ingest(warehouse, feed, "--engine", engine)
-    assert code == 0, said
+    lakehouse.ingest(feed, warehouse, engine=engine)
     assert rows_of(warehouse) == before
 
 
@@ -201,7 +214,7 @@ def test_ctrl_c_leaves_nothing_half_visible(
         time.sleep(0.1)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    code, said = finish(process)
+    code, said = process.finish()
     assert code == 130, said
     assert said.strip().splitlines() == ["lakehouse: interrupted"]
     assert rows_of(warehouse) == empty

@@ -20,7 +20,7 @@ from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 
-from .command import MAIN, finish, ingest, leftovers, start, without_runs
+from ..helpers.command import MAIN, ingest, leftovers, start, without_runs
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 New = Callable[..., Warehouse]
@@ -46,7 +46,7 @@ def test_two_ingests_at_once_both_land(
     slowly = {"LINES_SECONDS_PER_RECORD": "0.01"}
     both = [start(warehouse, feed, *options, **slowly) for feed in (one, two)]
     for process in both:
-        code, said = finish(process)
+        code, said = process.finish()
         assert code == 0, said
     for feed in (one, two):
         lakehouse.ingest(feed, clean)

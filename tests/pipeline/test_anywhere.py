@@ -17,7 +17,7 @@ import lakehouse
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.warehouse import Warehouse
 
-from ..engines.command import finish, ingest, leftovers, start, start_command, without_runs
+from ..helpers.command import ingest, leftovers, start, start_command, without_runs
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def clean(feed: Path, new_warehouse: Callable[..., Warehouse], rows_of: Rows) ->
 
 def command(*arguments: str) -> str:
     """Run a command to its good end; return what it said."""
-    code, said = finish(start_command(*arguments))
+    code, said = start_command(*arguments).finish()
     assert code == 0, said
     return said
 
@@ -156,7 +156,7 @@ def test_two_ingests_at_once_store_each_file_once(
 ) -> None:
     both = [start(made, feed), start(made, feed / "*.hl7")]
     for process in both:
-        code, said = finish(process)
+        code, said = process.finish()
         assert code == 0, said
     code, said = ingest(made, feed)  # nothing is left for a third
     assert code == 0, said

@@ -1,18 +1,10 @@
-"""What the crash tests run in a process of its own, by ``runpy``."""
+"""What the crash tests run in a process of its own."""
 
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
-from pathlib import Path
-
-os.environ.update(environment)  # noqa: F821
-sys.path.insert(0, str(Path(__file__).parent))
-
-import pyiceberg.catalog
-from cases import ingest, ledger, patient, rows
-from pyiceberg.utils.config import Config
+from multiprocessing.process import BaseProcess
 
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance.maintain import maintain
@@ -23,13 +15,25 @@ from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
-# Read when it was imported, before the environment was set.
-pyiceberg.catalog._ENV_CONFIG = Config()
+from ..helpers.processes import fork, set_environment
+from .cases import ingest, ledger, patient, rows
 
 
-def main(path: str, command: str, crash_at: str) -> None:
+def start(path: str, command: str = "ingest", crash_at: str = "") -> BaseProcess:
+    """Start a command on a warehouse; it dies at a point, if one is named."""
+    return fork(_main, path, command, os.environ | {"LAKEHOUSE_CRASH_AT": crash_at})
+
+
+def run(path: str, command: str = "ingest", crash_at: str = "") -> int | None:
+    """Run a command to its end; return its exit code."""
+    process = start(path, command, crash_at)
+    process.join(300)
+    return process.exitcode
+
+
+def _main(path: str, command: str, environment: dict[str, str]) -> None:
     """Do what the command of that name does."""
-    os.environ["LAKEHOUSE_CRASH_AT"] = crash_at
+    set_environment(environment)
     with Warehouse.open(path) as warehouse:
         if command == "ingest":
             recover(warehouse)
@@ -56,6 +60,3 @@ def main(path: str, command: str, crash_at: str) -> None:
             recover(warehouse)
             if not list_releases(warehouse):
                 create_release(warehouse, "first")
-
-
-main(path, command, crash_at)  # noqa: F821

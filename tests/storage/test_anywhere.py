@@ -5,7 +5,6 @@ The whole product there (ingest, kills, queries, upkeep) is in ``tests/test_anyw
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +18,7 @@ from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
-from .processes import start
+from .killed import start
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +51,7 @@ def test_a_warehouse_is_reached_by_its_place_alone(made: Warehouse, somewhere: A
 
 
 def test_two_processes_at_once(made: Warehouse, somewhere: Any) -> None:
-    running = [
-        start(somewhere.path, command, environment=os.environ)
-        for command in ("many:a", "claim", "claim")
-    ]
+    running = [start(somewhere.path, command) for command in ("many:a", "claim", "claim")]
     for process in running:
         process.join(300)
     assert [p.exitcode for p in running] == [0, 0, 0]

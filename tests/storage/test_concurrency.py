@@ -20,7 +20,7 @@ from lakehouse.storage.transactions import leases, transaction
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import content, ingest, unreferenced
-from .processes import start
+from .killed import start
 
 
 def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:

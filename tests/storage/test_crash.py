@@ -13,7 +13,7 @@ from lakehouse.storage.metadata import version_hints
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
-from .processes import run
+from .killed import run
 
 POINTS = [
     "files-written",
