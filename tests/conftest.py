@@ -24,8 +24,7 @@ from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.samples import public_samples
 
 settings.register_profile("lakehouse", deadline=None)  # a busy machine is no failure
 settings.load_profile("lakehouse")
@@ -34,8 +33,7 @@ settings.load_profile("lakehouse")
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of public sample files; the test skips, and says so, where it is absent."""
-    default = ROOT.parent / "shared" / "data"
-    folder = Path(os.environ.get("LAKEHOUSE_SAMPLE_DATA", default))
+    folder = public_samples()
     if not folder.is_dir():
         pytest.skip("sample data not found: set LAKEHOUSE_SAMPLE_DATA to its folder")
     return folder

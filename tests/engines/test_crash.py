@@ -14,8 +14,7 @@ import pytest
 import lakehouse
 from lakehouse.cli import run
 from lakehouse.storage.warehouse import Warehouse
-
-from ..helpers.command import ingest, leftovers, start, start_command, without_runs
+from tests.helpers.command import ingest, leftovers, start, start_command, without_runs
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 New = Callable[..., Warehouse]

@@ -19,8 +19,7 @@ from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
-
-from ..helpers.command import MAIN, ingest, leftovers, start, without_runs
+from tests.helpers.command import MAIN, ingest, leftovers, start, without_runs
 
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 New = Callable[..., Warehouse]

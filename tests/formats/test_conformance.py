@@ -1,7 +1,8 @@
 """What every format must do, asked of every format that is found.
 
-A new format gets these tests by being there. Its samples are the files it recognises in the
-sample data's folder of its name.
+A new format gets these tests by being there. Its samples are the files it recognises in
+``tests/data/<format>``, which are of our own making, and in the public sample data's folder of its
+name where there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.quality import validate
+from tests.helpers.samples import public_samples
 
+OWN = Path(__file__).parents[1] / "data"
 N_SAMPLES = 12
 MAX_SAMPLE_BYTES = 300_000
 CANARY = b"ZQXJKVWCANARY"
@@ -52,11 +55,10 @@ def samples_of(known: Format, folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def samples(known: Format, shared_data: Path) -> dict[str, bytes]:
-    found = samples_of(known, shared_data)
-    if not found:
-        pytest.skip(f"no sample of {known.name} in the sample data")
-    return found
+def samples(known: Format) -> dict[str, bytes]:
+    own = samples_of(known, OWN)
+    assert own, f"add small samples of your own making to tests/data/{known.name}/"
+    return own | samples_of(known, public_samples())
 
 
 def source_of(data: bytes, number: int = 0) -> Source:

@@ -10,8 +10,7 @@ from typing import Any
 
 from lakehouse.storage.commits.references import references
 from lakehouse.storage.warehouse import Warehouse
-
-from .processes import fork, set_environment
+from tests.helpers.processes import fork, set_environment
 
 MAIN = "import sys; from lakehouse.cli import run; sys.exit(run(sys.argv[1:]))"
 """The command for a fresh interpreter, where that is the subject."""

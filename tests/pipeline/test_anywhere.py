@@ -16,8 +16,7 @@ import pytest
 import lakehouse
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.warehouse import Warehouse
-
-from ..helpers.command import ingest, leftovers, start, start_command, without_runs
+from tests.helpers.command import ingest, leftovers, start, start_command, without_runs
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from lakehouse.storage.maintenance.row_erasure import erase
 from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
+from tests.helpers.processes import fork, set_environment
 
-from ..helpers.processes import fork, set_environment
 from .cases import ingest, ledger, patient, rows
 
 
