@@ -163,7 +163,9 @@ def shell(
         if command is None and sys.stdin.isatty():
             output.note(
                 f"[bold]{len(lake.tables())} tables, {len(lake.views())} views[/bold] "
-                f"({lake.location.profile}). SHOW TABLES; DESCRIBE name; .quit"
+                f"({lake.location.profile}). FROM lakehouse_views(); what each view is, by topic. "
+                "FROM lakehouse_columns('egfr'); what a view's or table's columns hold. "
+                "SHOW TABLES FROM codes; .quit"
             )
     arguments = [*shell_command(init), *(["-c", command] if command else [])]
     raise typer.Exit(_become(arguments))

@@ -28,8 +28,6 @@ from lakehouse.query.disclosure import plan
 from lakehouse.query.disclosure.eligible import Relations
 from lakehouse.query.disclosure.suppress import suppress
 from lakehouse.query.result import Result
-from lakehouse.query.views.docs import column_docs
-from lakehouse.query.views.evaluate import calendar_error
 from lakehouse.query.views.library import dependency_order
 from lakehouse.storage.io.files import is_local, normalise
 
@@ -205,26 +203,12 @@ class Lakehouse:
                     for n in self.views()
                 ]
             )
-        if name in views:
-            barred = [n for n in dependency_order([name], views) if not self._available(n)]
-            if barred:
-                raise calendar_error(barred[0], name)
-            docs = column_docs(views[name], views)
-        elif name in known:
-            docs = {c.name: c.doc for c in known[name].columns.values()}
-        else:
-            raise QueryError(
-                f"There is no table or view named {name}.", did_you_mean(name, [*known, *views])
-            )
-        arguments = ", ".join("NULL" for _ in views[name].parameters) if name in views else ""
-        target = f"{name}({arguments})" if arguments else name
-        described = self.sql(f"DESCRIBE SELECT * FROM {target}").fetchall()
         return pa.Table.from_pylist(
-            [{"column": row[0], "type": row[1], "about": docs.get(row[0], "")} for row in described]
+            [
+                {"column": column, "type": kind, "about": about}
+                for column, kind, about in self._session.describe(name)
+            ]
         )
-
-    def _available(self, name: str) -> bool:
-        return self._session.views[name].available(self._location.profile)
 
     def snapshots(self, table: str) -> pa.Table:
         """Return a table's snapshots: id, time, what made it, rows, ingest, release.

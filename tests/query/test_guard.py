@@ -123,6 +123,33 @@ def test_listings_read_everything(sql: str) -> None:
     assert check(sql, KNOWN, CODES).everything
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM news2_at",
+        "FROM main.news2_at",
+        "FROM news2_at()",
+        "FROM news2_at(now(), 2)",
+        "SELECT * FROM patients AS p JOIN news2_at AS n USING (patient_id)",
+    ],
+)
+def test_a_macro_without_its_argument_says_how_it_is_called(sql: str) -> None:
+    with pytest.raises(QueryError, match=r"takes a time. Write: FROM news2_at\('2130-01-31"):
+        check(sql, KNOWN, CODES, {"news2_at": ["ts"]})
+    allowed = check("WITH news2_at AS (SELECT 1) FROM news2_at", KNOWN, CODES, {"news2_at": ["ts"]})
+    assert allowed.names == set()
+
+
+def test_what_asks_of_the_library_is_told_apart() -> None:
+    reads = check("FROM lakehouse_views(), lakehouse_columns('Patients')", KNOWN, CODES)
+    assert reads.lists_views
+    assert reads.columns_of == {"patients"}
+    assert not reads.names
+    for argument in ("", "name", "lower('x')", "NULL", "'patients', 'x'"):
+        with pytest.raises(QueryError, match="in quotes"):
+            check(f"FROM lakehouse_columns({argument})", KNOWN, CODES)
+
+
 def test_code_sets_are_read_by_their_schema() -> None:
     assert check("FROM codes.units", KNOWN, CODES).codes == {"units"}
     with pytest.raises(QueryError, match=r"codes\.unit\. Did you mean codes\.units"):

@@ -18,6 +18,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
 from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.lakehouse import Lakehouse
+from lakehouse.query.views.view import load_views
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import Store, observations, settings
@@ -300,3 +301,39 @@ def test_a_column_that_is_not_stored_yet_is_null() -> None:
     assert '"patient_id", ' in columns
     assert 'NULL::INTEGER AS "age_years"' in columns
     assert 'NULL::TIMESTAMPTZ AS "stated_at"' in columns
+
+
+def test_sql_lists_the_views_and_what_columns_hold(lake: Lakehouse) -> None:
+    listed = lake.sql("FROM lakehouse_views()").fetchall()
+    views = load_views()
+    assert [row[0] for row in listed] == sorted(views, key=lambda n: (views[n].topic, n))
+    egfr = next(row for row in listed if row[0] == "egfr")
+    assert egfr == ("egfr", "risk", views["egfr"].title, ", ".join(views["egfr"].grain), None)
+    assert {row[4] for row in listed if row[0] == "bed_occupancy"} == {"calendar"}
+
+    for name in ("egfr", "news2_at", "patients"):
+        told = lake.sql(f"FROM lakehouse_columns('{name}')").fetchall()
+        described = [tuple(row.values()) for row in lake.describe(name).to_pylist()]
+        assert told == described
+        assert all(about for _, _, about in told)
+    both = lake.sql(
+        "SELECT count(*) FROM (FROM lakehouse_columns('egfr') UNION ALL "
+        "FROM lakehouse_columns('PATIENTS'))"
+    )
+    assert both.fetchall() == [(len(lake.describe("egfr")) + len(lake.describe("patients")),)]
+    with pytest.raises(QueryError, match="Did you mean egfr"):
+        lake.sql("FROM lakehouse_columns('egf')")
+    with pytest.raises(QueryError, match="time line of its own"):
+        lake.sql("FROM lakehouse_columns('bed_occupancy')")
+
+
+def test_a_macro_takes_its_time_in_quotes(lake: Lakehouse) -> None:
+    with pytest.raises(QueryError, match="news2_at takes a time"):
+        lake.sql("SELECT * FROM news2_at")
+    assert lake.sql("FROM news2_at('2130-01-31 12:00')").fetchall() == []
+
+
+def test_the_default_list_of_a_session_has_no_code_sets(lake: Lakehouse) -> None:
+    names = {row[0] for row in lake.sql("SHOW TABLES").fetchall()}
+    assert names <= {*lake.tables(), *lake.views()}
+    assert lake.sql("SELECT count(*) > 10 FROM codes.charlson_weights").fetchone() == (True,)

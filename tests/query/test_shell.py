@@ -49,7 +49,54 @@ def test_the_shell_has_tables_views_macros_and_code_sets(init: Path) -> None:
     assert int(shell(init, "SELECT count(*) FROM codes.charlson_weights")) > 10
     names = shell(init, "SELECT view_name FROM duckdb_views() WHERE NOT internal").splitlines()
     views = load_views()
-    assert set(names) == {*load_tables(), *(n for n in views if not views[n].parameters)}
+    assert set(names) == {*load_tables(), *views}
+
+
+def test_the_lists_of_a_shell_have_tables_and_views_and_no_code_sets(init: Path) -> None:
+    """By `.tables`, by SHOW, and by `duckdb -init`; the code sets answer all the same."""
+    listed = shell(init, ".tables")
+    assert "observations" in listed
+    assert "qsofa" in listed
+    assert "charlson_weights" not in listed
+    assert shell(init, "SELECT count(*) FROM (SHOW ALL TABLES) WHERE schema = 'codes'") == "0"
+    assert "charlson_weights" in shell(init, "SHOW TABLES FROM codes").split()
+    assert shell(init, "SELECT count(*) > 10 FROM codes.charlson_weights") == "true"
+    binary = shell_command(init)[0]
+    query = "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND schema_name = 'codes'"
+    done = subprocess.run(
+        [binary, "-init", str(init), "-csv", "-noheader", "-c", query],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "0", done.stderr
+
+
+def test_the_shell_lists_views_by_topic(init: Path) -> None:
+    rows = shell(init, "SELECT name, topic, requires FROM lakehouse_views()").splitlines()
+    views = sorted(load_views().values(), key=lambda v: (v.topic, v.name))
+    assert rows == [f"{v.name},{v.topic},{v.requires or 'NULL'}" for v in views]
+    assert shell(init, "SELECT grain FROM lakehouse_views() WHERE name = 'egfr'") == (
+        f'"{", ".join(load_views()["egfr"].grain)}"'
+    )
+
+
+@pytest.mark.parametrize("name", ["egfr", "news2_at", "observations"])
+def test_the_shell_tells_what_columns_hold(init: Path, name: str) -> None:
+    """DESCRIBE shows no comments: DuckDB has no place for them there."""
+    empty = "(NULL)" if name == "news2_at" else ""
+    described = shell(init, f"SELECT column_name, column_type FROM (DESCRIBE FROM {name}{empty})")
+    told = shell(init, f"SELECT column_name, column_type FROM lakehouse_columns('{name.upper()}')")
+    assert told == described
+    bare = f"SELECT count(*) FROM lakehouse_columns('{name}') WHERE about IS NULL"
+    assert shell(init, bare) == "0"
+
+
+@pytest.mark.parametrize("query", ["FROM news2_at", "SELECT count(*) FROM news2_at"])
+def test_a_macro_without_its_argument_says_how_it_is_called(init: Path, query: str) -> None:
+    done = subprocess.run([*shell_command(init), "-c", query], capture_output=True, text=True)
+    assert "news2_at takes a time. Write: FROM news2_at('2130-01-31 12:00')." in done.stderr
+    assert done.returncode != 0
+    assert shell(init, "SELECT count(*) FROM news2_at('2130-01-31 12:00')") == "0"
 
 
 def test_titles_and_docs_are_comments(init: Path) -> None:
@@ -213,6 +260,12 @@ def test_bi_tools_list_and_query_everything_through_sqlalchemy(init: Path) -> No
         views = load_views()
         barred = {n for n, v in views.items() if v.parameters}
         assert set(found.get_view_names(schema="main")) >= {*views, *load_tables()} - barred
+        assert "charlson_weights" not in found.get_table_names(schema="main")
+        with engine.connect() as connection:
+            weights = connection.execute(text("FROM codes.charlson_weights")).fetchall()
+            listed = connection.execute(text("FROM lakehouse_views()")).fetchall()
+        assert len(weights) > 10
+        assert {row[0] for row in listed} == set(views)
         columns = {c["name"]: c for c in found.get_columns("observations", schema="main")}
         assert columns["value_number"]["comment"] == "Numeric value, in `unit`."
         titles = "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"

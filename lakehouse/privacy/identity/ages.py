@@ -29,9 +29,9 @@ def _cycle() -> npt.NDArray[np.int32]:
     months = dates.astype("datetime64[M]")
     since = months.astype(np.int64)
     day = (dates - months.astype("datetime64[D]")).astype(np.int64)
-    numbers: npt.NDArray[np.int32] = (
-        (since // 12 + 1970) << 9 | (since % 12) << 5 | day
-    ).astype(np.int32)
+    numbers: npt.NDArray[np.int32] = ((since // 12 + 1970) << 9 | (since % 12) << 5 | day).astype(
+        np.int32
+    )
     return numbers
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -15,6 +16,8 @@ import duckdb
 from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views import syntax
+from lakehouse.query.views.evaluate import arguments_error
+from lakehouse.query.views.listing import LIST_COLUMNS, LIST_VIEWS
 from lakehouse.query.views.syntax import TABLE_FUNCTIONS, Reference
 
 BARRED_FUNCTIONS = frozenset(
@@ -34,6 +37,8 @@ class Reads:
         names: Tables, views and macros.
         codes: Code sets, without their schema.
         everything: It lists what there is (SHOW, ``information_schema``).
+        lists_views: It asks ``lakehouse_views()`` what views there are.
+        columns_of: Tables and views of which it asks ``lakehouse_columns`` what they hold.
         parameters: What ``$name`` names, and the numbers of ``?``.
         describes: It asks for the columns of a query (DESCRIBE), not for its rows.
     """
@@ -41,17 +46,25 @@ class Reads:
     names: set[str] = field(default_factory=set)
     codes: set[str] = field(default_factory=set)
     everything: bool = False
+    lists_views: bool = False
+    columns_of: set[str] = field(default_factory=set)
     parameters: set[str] = field(default_factory=set)
     describes: bool = False
 
 
-def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
+def check(
+    sql: str,
+    known: Set[str],
+    codes: Set[str] = frozenset(),
+    macros: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Reads:
     """Return what a statement reads, when it is one that may run.
 
     Args:
         sql: The statement.
         known: Names of tables, views and macros.
         codes: Names of code sets.
+        macros: Of each name that takes arguments their names.
 
     Raises:
         QueryError: It is not one SELECT, or reads something else than those names.
@@ -68,6 +81,7 @@ def check(sql: str, known: Set[str], codes: Set[str] = frozenset()) -> Reads:
     (statement,) = statements
     reads = Reads(parameters=syntax.parameters(statement), describes=syntax.describes(statement))
     for reference in syntax.references(statement):
+        _check_arguments(reference, macros)
         _judge(reference, reads, known, codes)
     return reads
 
@@ -129,6 +143,14 @@ def check_parameters(named: Set[str], given: Sequence[Any] | Mapping[str, Any] |
         )
 
 
+def _check_arguments(reference: Reference, macros: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a view with parameters that is named like one without, or with other arguments."""
+    wanted = macros.get(reference.name, ()) if reference.schema in ("", "main") else ()
+    named = reference.kind in (syntax.TABLE, syntax.FUNCTION)
+    if named and len(reference.arguments) != len(wanted or reference.arguments):
+        raise arguments_error(reference.name, wanted)
+
+
 def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
     if reference.kind == syntax.TABLE:
         _table(reference, reads, known, codes)
@@ -138,11 +160,24 @@ def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str])
         raise QueryError(f"The function {reference.name} is not available in a query.")
     elif reference.kind == syntax.FUNCTION and reference.name in known:
         reads.names.add(reference.name)
+    elif reference.kind == syntax.FUNCTION and reference.name == LIST_VIEWS:
+        reads.lists_views = True
+    elif reference.kind == syntax.FUNCTION and reference.name == LIST_COLUMNS:
+        reads.columns_of.add(_relation_named(reference))
     elif reference.kind == syntax.FUNCTION and reference.name not in TABLE_FUNCTIONS:
         raise QueryError(
             f"The table function {reference.name} is not available in a query.",
             "A query names tables and views of the warehouse; it reads no file.",
         )
+
+
+def _relation_named(reference: Reference) -> str:
+    if len(reference.arguments) != 1 or reference.arguments[0] is None:
+        raise QueryError(
+            f"{LIST_COLUMNS} takes the name of a table or view, in quotes.",
+            f"Write: FROM {LIST_COLUMNS}('observations').",
+        )
+    return reference.arguments[0].lower()
 
 
 def _table(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:

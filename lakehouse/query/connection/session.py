@@ -15,7 +15,7 @@ from threading import Lock
 import duckdb
 
 from lakehouse.definitions.tables import load_tables
-from lakehouse.errors import WarehouseError
+from lakehouse.errors import QueryError, WarehouseError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.connection.extensions import load_statements
 from lakehouse.query.connection.guard import Reads, check
@@ -24,8 +24,10 @@ from lakehouse.query.connection.materialized import MaterializedViews
 from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
+from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import calendar_error, connect
 from lakehouse.query.views.library import dependency_order
+from lakehouse.query.views.listing import columns_macro, views_macro
 from lakehouse.query.views.relations import fill_empty
 from lakehouse.query.views.view import CODES, sql_literal
 
@@ -40,6 +42,7 @@ class Session:
         self.closed = False
         self._making = Lock()
         self.con = connect()
+        self._described: dict[str, list[tuple[str, str, str]]] = {}
         self._kept = MaterializedViews(self.con, place, self.views)
         try:
             for statement in load_statements():
@@ -66,7 +69,10 @@ class Session:
         """
         if self.closed:
             raise errors.query_error(duckdb.ConnectionException())
-        reads = check(sql, self.known, frozenset(code_set_names(self.place.codes)))
+        macros = {name: view.parameters for name, view in self.views.items() if view.parameters}
+        codes = frozenset(code_set_names(self.place.codes))
+        reads = check(sql, self.known, codes, macros)
+        self._list(reads)
         if reads.everything:
             profile = self.place.profile
             names = {n for n in self.known if n not in self.views or self._answerable(n, profile)}
@@ -76,6 +82,38 @@ class Session:
             if not reads.describes:
                 self._renew(reads)
         return reads
+
+    def _list(self, reads: Reads) -> None:
+        """Make the macros that tell of views and columns, when a statement asks them."""
+        described = {name: self.describe(name) for name in reads.columns_of - set(self._described)}
+        with self._making:
+            self._described |= described
+            if described:
+                self.con.execute(columns_macro(self._described))
+            if reads.lists_views:
+                self.con.execute(views_macro(self.views.values()))
+
+    def describe(self, name: str) -> list[tuple[str, str, str]]:
+        """Return the columns of a table or view: name, type, and what each holds.
+
+        Raises:
+            QueryError: There is nothing of that name, or the profile cannot answer the view.
+        """
+        views, tables = self.views, load_tables()
+        if name in views:
+            docs = column_docs(views[name], views)
+        elif name in tables:
+            docs = {c.name: c.doc for c in tables[name].columns.values()}
+        else:
+            raise QueryError(
+                f"There is no table or view named {name}.", did_you_mean(name, [*tables, *views])
+            )
+        self.ensure([name])
+        arguments = ", ".join("NULL" for _ in views[name].parameters) if name in views else ""
+        target = f"{name}({arguments})" if arguments else f'"{name}"'
+        with self._making:
+            rows = self.con.execute(f"DESCRIBE SELECT * FROM {target}").fetchall()
+        return [(row[0], row[1], docs.get(row[0], "")) for row in rows]
 
     def _renew(self, reads: Reads) -> None:
         with self._making:

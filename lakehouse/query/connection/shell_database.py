@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +34,9 @@ from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.docs import column_docs, comment_on, comments
-from lakehouse.query.views.evaluate import SETTLED, calendar_error
+from lakehouse.query.views.evaluate import SETTLED, arguments_error, calendar_error
 from lakehouse.query.views.library import dependency_order
+from lakehouse.query.views.listing import DATABASE_COLUMNS, views_macro
 from lakehouse.query.views.relations import fill_empty
 from lakehouse.query.views.view import View, create, ddl, sql_literal
 
@@ -42,6 +44,11 @@ FOLDER = "shell"
 """Folder of the warehouse that holds both files."""
 
 INIT = "init.sql"
+
+OWN_LIST = """CREATE TEMP MACRO duckdb_columns() AS TABLE
+FROM system.main.duckdb_columns() WHERE schema_name <> 'codes'"""
+"""What ``.tables`` and ``SHOW ALL TABLES`` list in a shell: tables and views, not the code sets
+before them. ``SHOW TABLES FROM codes`` lists those."""
 
 PINNED = "as-of"
 """Below it, a folder for each state that was asked for: an address never leads to another."""
@@ -118,6 +125,7 @@ def digest(place: WarehouseLocation) -> str:
     known.update(repr(sorted(place.snapshots.items())).encode())
     for view in place.views.values():
         known.update(repr((view, view.docs, view.sql)).encode())
+    known.update((views_macro(place.views.values()) + DATABASE_COLUMNS).encode())
     for table in load_tables().values():
         known.update(repr((table, table.columns)).encode())
     for folder in (resource("catalog/codes"), *place.codes):
@@ -138,6 +146,7 @@ def init_sql(place: WarehouseLocation, database: Path) -> str:
         SETTLED,
         f"ATTACH {sql_literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
         "USE lakehouse",
+        OWN_LIST,
     ]
     return lines[0] + "\n" + "".join(f"{line};\n" for line in lines[1:])
 
@@ -184,17 +193,19 @@ def fill(con: duckdb.DuckDBPyConnection, place: WarehouseLocation) -> None:
             _define(con, views[name], f"CREATE TABLE {name} AS {views[name].sql} WITH NO DATA")
     docs: dict[str, dict[str, str]] = {}
     for name in reversed(order):
-        types = {}
-        if not views[name].parameters:
-            types = {c: t for c, t, *_ in con.execute(f"DESCRIBE {name}").fetchall()}
-            con.execute(f"DROP TABLE {name}")
-        if barred[name]:
-            statements = _stub(views[name], barred[name][0], types)
-        else:
-            _define(con, views[name], ddl(views[name]))
-            statements = comments(views[name], column_docs(views[name], views, docs))
-        for statement in statements:
+        view, about = views[name], column_docs(views[name], views, docs)
+        why = str(calendar_error(barred[name][0], name)) if barred[name] else ""
+        if view.parameters:
+            _define_macro(con, view, why, about)
+            continue
+        types = _types(con, name)
+        con.execute(f"DROP TABLE {name}")
+        if not why:
+            _define(con, view, ddl(view))
+        for statement in _stub(view, why, types) if why else comments(view, about):
             con.execute(statement)
+    con.execute(views_macro(views.values()))
+    con.execute(DATABASE_COLUMNS)
     for statement in load_statements():
         con.execute(statement)
     for statement in secret_statements(place.store):
@@ -212,16 +223,38 @@ def _define(con: duckdb.DuckDBPyConnection, view: View, statement: str) -> None:
         raise DefinitionError(f"{view.where}: {errors.text_of(error)}") from None
 
 
-def _stub(view: View, barred: str, types: Mapping[str, str]) -> list[str]:
-    """Return a view that answers with the line that says why it does not exist here.
+def _define_macro(
+    con: duckdb.DuckDBPyConnection, view: View, why: str, about: Mapping[str, str]
+) -> None:
+    """Create a table macro, and a view of its name for whoever leaves the arguments out."""
+    types: dict[str, str] = {}
+    statements = _stub(view, why, types)
+    if not why:
+        _define(con, view, ddl(view))
+        types = _types(con, f"{view.name}({', '.join('NULL' for _ in view.parameters)})")
+        statements = comments(view, about)
+        why = str(arguments_error(view.name, view.parameters))
+    relation = replace(view, parameters=())
+    statements += _stub(relation, why, types) + comments(relation, about)[1:]
+    for statement in statements:
+        con.execute(statement)
+
+
+def _types(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    rows = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    return {column: kind for column, kind, *_ in rows}
+
+
+def _stub(view: View, why: str, types: Mapping[str, str]) -> list[str]:
+    """Return a view that answers with the line that says why it has no rows.
 
     Wherever its rows or their number would matter, the line comes: the filter keeps it where no
     column is read, and the columns keep it where DuckDB tests one of them before the filter.
     """
-    why = sql_literal(str(calendar_error(barred, view.name)))
-    columns = (f'error({why})::{types.get(c, "VARCHAR")} AS "{c}"' for c in view.columns)
-    select = f"SELECT {', '.join(columns)} WHERE error({why}) IS NULL"
-    return [create(view, select), comment_on(view, why)]
+    said = sql_literal(why)
+    columns = (f'error({said})::{types.get(c, "VARCHAR")} AS "{c}"' for c in view.columns)
+    select = f"SELECT {', '.join(columns)} WHERE error({said}) IS NULL"
+    return [create(view, select), comment_on(view, said)]
 
 
 def _link(link: Path, target: Path) -> None:

@@ -75,6 +75,10 @@ reference"): the latest row of each patient of a view, by QUALIFY row_number() =
 Without the rule it answers, and no view is measurably slower."""
 
 
+AT = "ts"
+"""The parameter of a view that looks at one time."""
+
+
 def connect() -> duckdb.DuckDBPyConnection:
     """Return an empty in-memory connection in UTC, without extensions from the net."""
     config = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
@@ -92,6 +96,18 @@ def calendar_error(barred: str, asked: str = "") -> QueryError:
         "time line of its own.",
         "It exists in a warehouse with the profile limited.",
     )
+
+
+def arguments_error(name: str, parameters: Sequence[str]) -> QueryError:
+    """Return the line that says how a view with parameters is called.
+
+    Examples:
+        >>> str(arguments_error("news2_at", ["ts"]))
+        "news2_at takes a time. Write: FROM news2_at('2130-01-31 12:00')."
+    """
+    if tuple(parameters) == (AT,):
+        return QueryError(f"{name} takes a time.", f"Write: FROM {name}('2130-01-31 12:00').")
+    return QueryError(f"{name} takes arguments.", f"Write: FROM {name}({', '.join(parameters)}).")
 
 
 def _view_named(name: str, views: Mapping[str, View]) -> View:

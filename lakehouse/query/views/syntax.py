@@ -33,6 +33,7 @@ class Reference:
         schema: As written, in lower case; empty when there is none.
         catalog: As written; empty when there is none.
         at: Whether it is a table ``AT`` a version or time.
+        arguments: Of a table function: the text of each argument, None for one that is no constant.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Reference:
     schema: str = ""
     catalog: str = ""
     at: bool = False
+    arguments: tuple[str | None, ...] = ()
 
 
 @cache
@@ -133,11 +135,18 @@ def _own(node: Mapping[str, Any], scope: frozenset[str]) -> Iterator[Reference]:
             catalog = str(node.get("catalog_name", ""))
             yield Reference(TABLE, name, schema, catalog, bool(node.get("at_clause")))
     elif kind == "TABLE_FUNCTION":
-        yield Reference(FUNCTION, str(node["function"]["function_name"]).lower())
+        called = node["function"]
+        arguments = tuple(_constant(child) for child in called["children"])
+        yield Reference(FUNCTION, str(called["function_name"]).lower(), arguments=arguments)
     elif kind == "SHOW_REF" and not node.get("query"):  # with one, it is DESCRIBE name
         yield Reference(LISTING, str(node.get("table_name", "")))
     elif node.get("class") == "FUNCTION":
         yield Reference(SCALAR, str(node["function_name"]).lower())
+
+
+def _constant(node: Mapping[str, Any]) -> str | None:
+    value = node.get("value") or {}
+    return None if value.get("is_null", True) else str(value["value"])
 
 
 def columns(statement: Mapping[str, Any]) -> list[str]:
