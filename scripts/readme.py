@@ -1,15 +1,16 @@
-"""The lists of tables and views in README.md, made from their definitions."""
+"""The lists of tables and views in the guides, made from their definitions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.query.views.library import load_views
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 
 
 def tables() -> str:
@@ -20,23 +21,32 @@ def tables() -> str:
 
 
 def views() -> str:
-    """Return the list of views by topic."""
-    lines = []
+    """Return the list of views, a table for each topic."""
+    parts = []
     ordered = sorted(load_views().values(), key=lambda v: (v.topic, v.name))
     for topic, group in groupby(ordered, key=lambda v: v.topic):
-        names = ", ".join(f"`{v.name}`" + ("*" if v.requires else "") for v in group)
-        lines.append(f"- **{topic}**: {names}")
-    lines.append("\nViews with * compare patients in time and exist under `limited` only.")
-    return "\n".join(lines)
+        lines = [f"### {topic}\n", "| view | shows | one row per |", "|---|---|---|"]
+        for view in group:
+            name = f"`{view.name}`" + ("*" if view.requires else "")
+            lines.append(f"| {name} | {view.title} | {', '.join(view.grain)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
-def written(text: str) -> str:
-    """Return README's text with both lists as they should be."""
-    for name, body in (("tables", tables()), ("views", views())):
-        pattern = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda m, b=body: f"{m[1]}{b}\n{m[2]}", text, flags=re.DOTALL)
-    return text
+LISTS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "tables": (ROOT / "catalog" / "README.md", tables),
+    "views": (ROOT / "sql" / "README.md", views),
+}
+"""Each list with the guide that holds it, between ``<!-- NAME: ... -->`` and ``<!-- end -->``."""
+
+
+def written(name: str, text: str) -> str:
+    """Return a guide's text with one list as it should be."""
+    pattern = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)"
+    body = LISTS[name][1]()
+    return re.sub(pattern, lambda m: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, (guide, _) in LISTS.items():
+        guide.write_text(written(name, guide.read_text(encoding="utf-8")), encoding="utf-8")
