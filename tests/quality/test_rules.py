@@ -62,11 +62,12 @@ def test_a_format_without_rules_has_none() -> None:
 def test_rules_that_the_hl7_reader_keeps_are_declared() -> None:
     """Only so do they stand in the conformance view of a sender who always passes them."""
     folder = Path(hl7v2.__file__).parent
-    text = "".join(p.read_text(encoding="utf-8") for p in folder.glob("*.py"))
+    text = "".join(p.read_text(encoding="utf-8") for p in folder.rglob("*.py"))
     used = set(re.findall(r'(?<!f)"(hl7v2\.[a-z.-]+)"', text))
-    for feed in (f for m in load_mappings() for f in m.feeds):
-        if feed.codes and re.fullmatch(r"hl7_\d{4}", feed.codes) and feed.other is None:
-            used.add(f"hl7v2.table-{feed.codes.removeprefix('hl7_')}")
+    for place in (p for m in load_mappings() for c in m.columns for p in c.places.values()):
+        codes = place.conversion.codes
+        if codes and re.fullmatch(r"hl7_\d{4}", codes) and place.conversion.otherwise is None:
+            used.add(f"hl7v2.table-{codes.removeprefix('hl7_')}")
     declared = {r.id for r in (*load_rules("hl7v2"), *found_rules("hl7v2"))}
     assert used <= declared, f"add [[found]] to catalog/quality/hl7v2.toml: {used - declared}"
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.formats.hl7v2.datatypes.fields import Fields, Finding
+from lakehouse.formats.hl7v2.datatypes.paths import Path
 from lakehouse.formats.hl7v2.encoding.buffers import Ints
 from lakehouse.formats.hl7v2.encoding.tokens import tag_code
-from lakehouse.formats.hl7v2.mapping import Path
 
 _DAY = 86_400_000_000  # microseconds
 

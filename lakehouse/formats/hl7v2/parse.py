@@ -19,7 +19,7 @@ from lakehouse.formats.hl7v2.encoding.delimiters import Places, group, join
 from lakehouse.formats.hl7v2.encoding.framing import MOST_SEGMENTS, TOO_LARGE, Chunk
 from lakehouse.formats.hl7v2.encoding.segments import public_name
 from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Tokens, tag_code, tag_name
-from lakehouse.formats.hl7v2.mapping import Mapping, load_mappings
+from lakehouse.formats.hl7v2.mapping import SegmentMapping, load_mappings
 from lakehouse.formats.hl7v2.rows import RowBuilder, Rows
 from lakehouse.formats.hl7v2.segment_order import out_of_order
 
@@ -178,7 +178,7 @@ def _decoded(data: bytes, starts: Places, known: Messages) -> tuple[bytes, Place
 def _grouped(
     data: bytes,
     delimiters: Delimiters,
-    mappings: tuple[Mapping, ...],
+    mappings: tuple[SegmentMapping, ...],
     source: Source,
     known: Messages,
 ) -> Iterator[RawBatch]:
@@ -198,7 +198,7 @@ def _grouped(
 
 
 def _group(
-    tokens: Tokens, mappings: tuple[Mapping, ...], source: Source, known: Messages
+    tokens: Tokens, mappings: tuple[SegmentMapping, ...], source: Source, known: Messages
 ) -> RawBatch:
     """Return the raw batch of messages that share their delimiters."""
     fields = Fields(tokens, source.time_zone, source.authority)
@@ -291,7 +291,7 @@ def _dropped(tokens: Tokens, unmapped: Bools, known: Messages) -> dict[str, Coun
     return found
 
 
-def _unmapped(tokens: Tokens, mappings: tuple[Mapping, ...]) -> Bools:
+def _unmapped(tokens: Tokens, mappings: tuple[SegmentMapping, ...]) -> Bools:
     named = {tag for m in mappings for tag in (m.segment, *m.within, *m.after)} | {"MSH"}
     codes = [tag_code(tag.split()[-1]) for tag in named]
     unmapped: Bools = ~np.isin(tokens.tags, codes)

@@ -14,8 +14,11 @@ from lakehouse.arrays import map_distinct
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.formats.hl7v2.datatypes.fields import Fields
 from lakehouse.formats.hl7v2.datatypes.observation_value import range_end, varies
+from lakehouse.formats.hl7v2.datatypes.paths import PREVIOUS, Path
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
-from lakehouse.formats.hl7v2.mapping import PREVIOUS, Condition, Feed, Mapping, Path
+from lakehouse.formats.hl7v2.mapping import SegmentMapping
+from lakehouse.formats.mapping.build import build_coded, build_column, meets
+from lakehouse.formats.mapping.mapping_file import ColumnMapping, Conversion
 
 _BIRTH = Path("PID", 7)
 
@@ -40,7 +43,7 @@ class Rows:
 class RowBuilder:
     """Builds the rows of one mapping over one buffer."""
 
-    def __init__(self, fields: Fields, mapping: Mapping) -> None:
+    def __init__(self, fields: Fields, mapping: SegmentMapping) -> None:
         self.fields = fields
         self.mapping = mapping
         self.tokens = fields.tokens
@@ -52,7 +55,7 @@ class RowBuilder:
         if not len(self.anchors):
             return None
         if self.mapping.only is not None:
-            self._keep(self._meets(self.mapping.only))
+            self._keep(meets(self.mapping.only, self))
         for segment in self.mapping.needs:
             place = self._place(segment)
             if place is not None:
@@ -61,12 +64,12 @@ class RowBuilder:
             return None
         columns: dict[str, pa.Array] = {}
         cleared: dict[str, Bools] = {}
-        for feed in self.mapping.feeds:
-            columns |= self._fill(feed)
-            if self.tokens.has_null and "cleared" in self.mapping.table.columns and feed.paths:
-                mask = self._cleared(feed)
+        for entry in self.mapping.columns:
+            columns |= self._fill(entry)
+            if self.tokens.has_null and "cleared" in self.mapping.table.columns and entry.paths:
+                mask = self._cleared(entry)
                 if mask.any():
-                    cleared[feed.column] = mask
+                    cleared[entry.column] = mask
         if cleared:
             columns["cleared"] = _names(cleared, len(self.anchors))
         if "patient_id" in self.mapping.table.columns and len(self.fields.segments("PID")):
@@ -79,39 +82,37 @@ class RowBuilder:
         self.anchors = self.anchors[rows]
         self._places.clear()
 
-    def _fill(self, feed: Feed) -> dict[str, pa.Array]:
-        """Return the columns that one feed fills."""
-        n = len(self.anchors)
-        if feed.kind == "constant":
-            return {feed.column: pa.repeat(pa.scalar(feed.constant), n)}
-        if feed.kind == "varies":
-            path = feed.paths[0]
+    def _fill(self, mapping: ColumnMapping[Path]) -> dict[str, pa.Array]:
+        """Return the columns that one entry of the mapping fills."""
+        if mapping.kind == "varies":
+            (path,) = mapping.paths
             return {k: self._take(path, v) for k, v in varies(self.fields, path).items()}
-        if feed.kind == "coded":
-            return self._coded(feed)
-        column: pa.Array | None = None
-        for path in feed.paths:
-            if path.segment.removeprefix(PREVIOUS) not in self.mapping.after and not len(
-                self.fields.segments(path.segment.removeprefix(PREVIOUS))
-            ):
-                continue
-            value = self._take(path, self._convert(feed, _plain(path)))
-            column = value if column is None else pc.coalesce(column, value)
-            if not column.null_count:
-                break
-        if column is None:
-            return {}
-        if feed.when is not None:
-            column = pc.if_else(pa.array(self._meets(feed.when)), column, None)
-        return {feed.column: column}
+        if mapping.kind == "coded":
+            return build_coded(mapping, self.mapping.table, self)
+        column = build_column(mapping, self)
+        return {} if column is None else {mapping.column: column}
 
-    def _convert(self, feed: Feed, path: Path) -> pa.Array:
-        """Return a feed's value per segment of the path's own id."""
-        fields, kind = self.fields, feed.kind
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.anchors)
+
+    def value(self, path: Path, conversion: Conversion, found: pa.Array | None) -> pa.Array | None:
+        """Return the values at a path, one a row; None where no message has the segment."""
+        is_part = conversion.kind.startswith("coding.")
+        if not (is_part or path.tag in self.mapping.after or len(self.fields.segments(path.tag))):
+            return None
+        return self._take(path, self._convert(conversion, path.in_own_segment))
+
+    def _convert(self, conversion: Conversion, path: Path) -> pa.Array:
+        """Return the value per segment of the path's own id."""
+        fields, kind = self.fields, conversion.kind
         if kind == "bool":
-            return pc.equal(fields.code(path, feed.codes or "hl7_0136"), "true")
-        if feed.codes:
-            return fields.code(path, feed.codes, feed.other)
+            return pc.equal(fields.code(path, conversion.codes or "hl7_0136"), "true")
+        if conversion.codes:
+            return fields.code(path, conversion.codes, conversion.otherwise)
+        if kind.startswith("coding."):
+            return getattr(fields.coded(path), kind.removeprefix("coding."))
         if kind in ("CX", "EI", "EIP", "XCN", "HD", "id"):
             return fields.identifier(path, kind)
         if kind == "time":
@@ -139,38 +140,16 @@ class RowBuilder:
             return map_distinct(pc.coalesce(both, text), _message_type, pa.string())
         return text
 
-    def _coded(self, feed: Feed) -> dict[str, pa.Array]:
-        """Return code, system, display and the alternative coding, as far as the table has them."""
-        known = self.mapping.table.columns
-        prefix = feed.column.removesuffix("_code") if feed.column != "code" else "code"
-        path = feed.paths[0]
-        coded = self.fields.coded(path)
-        names = {
-            feed.column: coded.code,
-            f"{prefix}_system": coded.system,
-            f"{prefix}_display": coded.display,
-        }
-        if feed.column == "code":
-            names |= {"alt_code": coded.alt_code, "alt_code_system": coded.alt_system}
-        return {k: self._take(path, v) for k, v in names.items() if k in known}
-
-    def _meets(self, condition: Condition) -> Bools:
-        """Return which rows meet a condition; a missing value is in no list."""
-        text, _ = self.fields.text(condition.path)
-        hit = pc.is_in(self._take(condition.path, text), pa.array(sorted(condition.values)))
-        found: Bools = hit.to_numpy(zero_copy_only=False)
-        return ~found if condition.negated else found
-
-    def _cleared(self, feed: Feed) -> Bools:
-        """Return the rows where the feed's preferred place holds the explicit null."""
-        path = _plain(feed.paths[0])
+    def _cleared(self, mapping: ColumnMapping[Path]) -> Bools:
+        """Return the rows where the preferred place holds the explicit null."""
+        path = mapping.paths[0].in_own_segment
         if not len(self.fields.segments(path.segment)):
             return np.zeros(len(self.anchors), dtype=bool)
         mask = self.fields.cleared(Path(path.segment, path.field, 1))
         if not mask.any():
             return np.zeros(len(self.anchors), dtype=bool)
-        taken = self._take(feed.paths[0], pa.array(mask))
-        rows: Bools = pc.fill_null(taken, False).to_numpy(zero_copy_only=False)
+        of_rows = self._take(mapping.paths[0], pa.array(mask))
+        rows: Bools = pc.fill_null(of_rows, False).to_numpy(zero_copy_only=False)
         return rows
 
     def _take(self, path: Path, values: pa.Array) -> pa.Array:
@@ -254,11 +233,6 @@ def _message_type(text: str) -> str:
     if not _TYPE.fullmatch(kind):
         return OTHER
     return f"{kind}^{event}" if _EVENT.fullmatch(event) else kind
-
-
-def _plain(path: Path) -> Path:
-    """Return the path without ``previous``: the same column, taken at another row."""
-    return Path(path.segment.removeprefix(PREVIOUS), path.field, path.component, path.subcomponent)
 
 
 def _names(masks: dict[str, Bools], n: int) -> pa.Array:

@@ -9,7 +9,8 @@ from reading import MSH, PID, message, rejects, rows
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
-from lakehouse.formats.hl7v2.mapping import load_mappings, parse_path, read_mapping
+from lakehouse.formats.hl7v2.datatypes.paths import parse_path
+from lakehouse.formats.hl7v2.mapping import load_mappings, read_mapping
 
 BROKEN = {
     'table = "observations"': "`segment` is missing",

@@ -23,12 +23,13 @@ import pytest
 from lakehouse.batch import Source
 from lakehouse.formats.hl7v2 import FORMAT
 from lakehouse.formats.hl7v2.datatypes.fields import Fields
+from lakehouse.formats.hl7v2.datatypes.paths import Path
 from lakehouse.formats.hl7v2.datatypes.text import strings
 from lakehouse.formats.hl7v2.encoding.charset import to_utf8
 from lakehouse.formats.hl7v2.encoding.delimiters import delimiters_of
 from lakehouse.formats.hl7v2.encoding.framing import chunks
 from lakehouse.formats.hl7v2.encoding.tokens import Delimiters, Tokens
-from lakehouse.formats.hl7v2.mapping import Path, load_mappings
+from lakehouse.formats.hl7v2.mapping import load_mappings
 from lakehouse.quality import validate
 
 REASONS = {
@@ -65,8 +66,8 @@ def mapped_paths() -> dict[str, list[Path]]:
     """Every path of every mapping by segment; whole fields as their first six components."""
     paths: dict[str, set[Path]] = {}
     for mapping in load_mappings():
-        for feed in mapping.feeds:
-            for path in feed.paths:
+        for column in mapping.columns:
+            for path in column.paths:
                 tag = path.segment.removeprefix("previous ")
                 if path.component:
                     places = [Path(tag, path.field, path.component, path.subcomponent)]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.arrays import map_distinct
+from lakehouse.formats.hl7v2.datatypes.paths import Path
 from lakehouse.formats.hl7v2.datatypes.text import (
     explicit_null,
     look_up,
@@ -26,7 +27,7 @@ from lakehouse.formats.hl7v2.datatypes.text import (
 from lakehouse.formats.hl7v2.datatypes.times import Times, times
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Ints
 from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens, tag_code
-from lakehouse.formats.hl7v2.mapping import Path, code_set
+from lakehouse.formats.mapping.code_sets import code_set
 from lakehouse.identifiers import qualified
 
 PUBLIC_SYSTEMS = frozenset(
@@ -113,9 +114,9 @@ class Fields:
         """Return the text at a path (its first component where none is named)."""
 
         def make() -> tuple[pa.Array, Bools]:
-            return strings(self.tokens, self.ranges(_first(path)))
+            return strings(self.tokens, self.ranges(path.first_component))
 
-        result: tuple[pa.Array, Bools] = self.once("text", _first(path), make)
+        result: tuple[pa.Array, Bools] = self.once("text", path.first_component, make)
         return result
 
     def cleared(self, path: Path) -> Bools:
@@ -148,7 +149,7 @@ class Fields:
         """Return TS, DTM or DT values."""
 
         def make() -> Times:
-            result = times(self.tokens, self.ranges(_first(path)), self.time_zone)
+            result = times(self.tokens, self.ranges(path.first_component), self.time_zone)
             self.note(
                 "hl7v2.time.invalid", path, "Not a time of the form YYYYMMDDHHMMSS.", result.faulty
             )
@@ -311,11 +312,6 @@ _TYPE_RANK = {"MR": 0, "MRN": 0, "PI": 1, "PT": 1, "U": 3} | dict.fromkeys(
 )
 
 _NONE = np.zeros(0, dtype=np.int32)
-
-
-def _first(path: Path) -> Path:
-    """Return the path with its first component, where it names a whole field."""
-    return path if path.component else Path(path.segment, path.field, 1)
 
 
 def _lost(before: pa.Array, after: pa.Array) -> Bools:

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from lakehouse.arrays import map_distinct
 from lakehouse.formats.hl7v2.datatypes.fields import Fields
+from lakehouse.formats.hl7v2.datatypes.paths import Path
 from lakehouse.formats.hl7v2.datatypes.text import number_parts, strings
 from lakehouse.formats.hl7v2.datatypes.times import Times, times
 from lakehouse.formats.hl7v2.encoding.buffers import Bools
 from lakehouse.formats.hl7v2.encoding.tokens import Ranges, tag_code
-from lakehouse.formats.hl7v2.mapping import Path
 
 _TYPE, _UNIT = Path("OBX", 2), Path("OBX", 6, 1)
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
