@@ -112,6 +112,10 @@ class RawBatch:
     by_file: Counter[str] = field(default_factory=Counter)
     dropped_by_file: dict[str, Counter[str]] = field(default_factory=dict)
 
+    def count_dropped(self, file_id: str, name: str, n: int) -> None:
+        """Count segments or elements of a file that no mapping names."""
+        self.dropped_by_file.setdefault(file_id, Counter())[name] += n
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("A RawBatch holds identified data and is never pickled.")
 

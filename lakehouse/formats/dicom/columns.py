@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.batch import RawBatch, Reject
-from lakehouse.definitions.tables import load_tables
-from lakehouse.formats.dicom.encoding.values import (
-    age_years,
-    checked_date,
-    checked_time,
-    datetime,
-    day,
-    integer,
-    microseconds,
-    moment,
-    number,
-    offset,
-    parts,
-    text,
-)
-from lakehouse.formats.dicom.mapping import Feed, Key, TableMapping, mappings
+from lakehouse.batch import BIRTH_DATE, RawBatch, Reject
+from lakehouse.formats.binding.instants import DAY, instants
+from lakehouse.formats.dicom.encoding import values as stored
+from lakehouse.formats.dicom.encoding.values import text
+from lakehouse.formats.dicom.mapping import Key, last_tag, load_mappings
 from lakehouse.formats.dicom.record import Record, empty
 from lakehouse.formats.dicom.vocabulary.concepts import is_public
 from lakehouse.formats.dicom.vocabulary.dictionary import names, tag_name
 from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed
-from lakehouse.identifiers import qualified_number
+from lakehouse.formats.mapping.build import build_column
+from lakehouse.formats.mapping.mapping_file import FROM, ColumnMapping, Conversion, TableMapping
+from lakehouse.identifiers import qualified
 
 TIME_ZONE_OFFSET = 0x00080201
 _HOUR = 3_600_000_000
 _BAD, _UNKNOWN = object(), object()
+_OFFSET = Conversion("offset")
 
 Convert = Callable[[bytes, Any], Any]
 
@@ -52,132 +43,142 @@ class Columns:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
-        self.values = [r.values for r in records]
         self.bad: set[tuple[int, int]] = set()
         self.unknown: Counter[int] = Counter()
+        self._values = [r.values for r in records]
+        self._present: set[Key] = set().union(*self._values)
 
-    def pick(
-        self, keys: tuple[Key, ...], convert: Convert, factors: Mapping[Key, float] | None = None
-    ) -> list[Any]:
-        """Return one value a record: of the first key that has one."""
-        found: list[Any] = [None] * len(self.values)
-        for choice, key in enumerate(keys):
-            cache: dict[Any, Any] = {}
-            factor = factors.get(key) if factors else None
-            for row, values in enumerate(self.values):
-                if choice and found[row] is not None:
-                    continue
-                element = values.get(key)
-                if element is None:
-                    continue
-                try:
-                    result = cache[element]
-                except KeyError:
-                    result = cache[element] = _converted(convert, element)
-                except TypeError:  # the items of a JSON sequence have no hash
-                    result = _converted(convert, element)
-                if result is _BAD:
-                    self.bad.add((row, key if isinstance(key, int) else key[-1]))
-                    result = None
-                elif result is _UNKNOWN:
-                    self.unknown[row] += 1
-                    result = None
-                found[row] = result * factor if factor and result is not None else result
-        return found
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.records)
 
-    def column(self, feed: Feed, stated: dict[str, list[Any]]) -> pa.Array:
-        """Return the column that a feed describes; ``stated`` collects what ages depend on."""
-        if feed.kind == "moment":
-            return self._moments(feed)
-        if feed.kind == "id":
-            return pa.array(self._ids(feed), pa.string())
-        if feed.kind == "hour":
-            hours = self.pick(feed.keys, _hour)
-            return pa.array(self._else(hours, self.pick(feed.at, _hour_of_datetime)), feed.type)
-        if feed.kind == "birth":
-            days = self.pick(feed.keys, _day)
-            stated["birth"] = days
-            if feed.options.get("year"):
-                return pc.year(pa.array(days, pa.int32()).cast(pa.date32())).cast(feed.type)
-            return pa.array(days, pa.int32()).cast(pa.date32())
-        if feed.kind == "age":
-            return pa.array(self.pick(feed.keys, _age), feed.type)
-        found = self.pick(feed.keys, _converter(feed), feed.factors)
-        if feed.more:
-            found = self._public(feed, found)
-        if "else" in feed.options:
-            found = [feed.options["else"] if value is None else value for value in found]
-        return pa.array(found, feed.type)
-
-    @staticmethod
-    def _else(first: list[Any], second: list[Any]) -> list[Any]:
-        return [b if a is None else a for a, b in zip(first, second, strict=True)]
-
-    def _public(self, feed: Feed, found: list[Any]) -> list[Any]:
-        """Return the codes that are public ones, or the systems of codes, of others ``local``."""
-        if "names" in feed.options:
-            codes, schemes = self.pick(feed.more, text), self.pick(feed.keys, text)
-            whole = zip(found, codes, schemes, strict=True)
-            return [c and (s if is_public(d or "", c) else "local") for s, c, d in whole]
-        schemes = self.pick(feed.more, text)
-        pairs = zip(found, schemes, strict=True)
-        kept = [c if c and is_public(d or "", c) else None for c, d in pairs]
-        self.unknown.update(row for row, c in enumerate(found) if c and kept[row] is None)
-        return kept
-
-    def _ids(self, feed: Feed) -> list[str | None]:
-        numbers = self.pick(feed.keys, text)
-        issuers = self.pick(feed.more, text)
-        ours = feed.options.get("else") == "authority"
-        return [
-            qualified_number(i or (r.source.authority if ours else ""), n)
-            for n, i, r in zip(numbers, issuers, self.records, strict=True)
-        ]
-
-    def _moments(self, feed: Feed) -> pa.Array:
-        """Return instants: the DT attribute, else date and time, each on its own clock."""
-        dates, times = self.pick(feed.keys, checked_date), self.pick(feed.more, checked_time)
-        stamps = self.pick(feed.at, _datetime)
-        offsets = self.pick((TIME_ZONE_OFFSET,), _offset)
-        local = np.zeros(len(dates), "int64")
-        east = np.zeros(len(dates), "int64")
-        known = np.zeros(len(dates), bool)
-        stated = np.zeros(len(dates), bool)
-        for row, (date, stamp) in enumerate(zip(dates, stamps, strict=True)):
-            shift = offsets[row]
-            if stamp is not None:
-                local[row], own = stamp
-                shift = shift if own is None else own
-            elif date is not None and not (feed.options.get("needs") and times[row] is None):
-                local[row] = moment(date, times[row] if times else None)
-            else:
+    def value(self, path: Key, conversion: Conversion, found: pa.Array | None) -> pa.Array | None:
+        """Return the values at a path, one a record; None where no record has the attribute."""
+        if path not in self._present:
+            return None
+        convert, kind = _converter(conversion)
+        column: list[Any] = [None] * len(self._values)
+        converted: dict[Any, Any] = {}
+        valid = None if found is None else found.is_valid().to_pylist()
+        for row, values in enumerate(self._values):
+            if valid and valid[row]:
                 continue
-            known[row] = True
-            if shift is not None:
-                east[row], stated[row] = shift * 60_000_000, True
-        return instants(local, east, known, stated, [r.source.time_zone for r in self.records])
+            element = values.get(path)
+            if element is None:
+                continue
+            try:
+                result = converted[element]
+            except KeyError:
+                result = converted[element] = _converted(convert, element)
+            except TypeError:  # the items of a JSON sequence have no hash
+                result = _converted(convert, element)
+            if result is _BAD:
+                self.bad.add((row, last_tag(path)))
+            elif result is _UNKNOWN:
+                self.unknown[row] += 1
+            else:
+                column[row] = result
+        return pa.array(column, kind)
+
+    def combine(
+        self, mapping: ColumnMapping[Key], values: dict[str, pa.Array | None]
+    ) -> pa.Array | None:
+        """Return one column from the values of its places."""
+        match mapping.kind:
+            case "id":
+                return self._identifiers(mapping, values)
+            case "moment":
+                return self._instants(mapping, values)
+            case "hour":
+                return _coalesced(values["hour"], values.get("at"))
+            case "birth":
+                return _birth(values["birth"], bool(mapping.options.get("year")))
+            case "age":
+                return values["age"]
+            case "public-code":
+                return self._public_codes(values[FROM], values["scheme"])
+            case "public-system":
+                return _public_systems(values[FROM], values["code"], values["scheme"])
+        return values[FROM]
+
+    def _identifiers(
+        self, mapping: ColumnMapping[Key], values: dict[str, pa.Array | None]
+    ) -> pa.Array | None:
+        numbers, issuers = values["id"], values.get("issuer")
+        if numbers is None:
+            return None
+        if mapping.options.get("else") == "authority":
+            ours = pa.array([r.source.authority for r in self.records], pa.string())
+            return qualified(ours if issuers is None else pc.coalesce(issuers, ours), numbers)
+        return qualified("" if issuers is None else issuers, numbers)
+
+    def _public_codes(self, codes: pa.Array | None, schemes: pa.Array | None) -> pa.Array | None:
+        """Return the codes that are public ones; others may be anything that somebody typed."""
+        if codes is None:
+            return None
+        designators = [None] * len(codes) if schemes is None else schemes.to_pylist()
+        public: list[str | None] = [None] * len(codes)
+        for row, (code, scheme) in enumerate(zip(codes.to_pylist(), designators, strict=True)):
+            if code and is_public(scheme or "", code):
+                public[row] = code
+            elif code:
+                self.unknown[row] += 1
+        return pa.array(public, pa.string())
+
+    @cached_property
+    def _offsets(self) -> pa.Array | None:
+        """Minutes east of UTC that the records state for all their times."""
+        return self.value(TIME_ZONE_OFFSET, _OFFSET, None)
+
+    def _instants(
+        self, mapping: ColumnMapping[Key], values: dict[str, pa.Array | None]
+    ) -> pa.Array | None:
+        """Return instants: the DT attribute, else date and time, each on its own clock."""
+        dates, times, stamps = values.get("date"), values.get("time"), values.get("at")
+        local, east = None, self._offsets
+        if dates is not None and not (times is None and mapping.options.get("needs")):
+            local = pc.multiply(dates.cast(pa.int64()), DAY)
+            if times is not None:
+                clock = times if mapping.options.get("needs") else times.fill_null(0)
+                local = pc.add(local, clock)
+        if stamps is not None:
+            stamped, own = pc.struct_field(stamps, 0), pc.struct_field(stamps, 1)
+            local = _coalesced(stamped, local)
+            east = pc.if_else(pc.is_valid(stamped), _coalesced(own, east), east)
+        if local is None:
+            return None
+        return instants(local, east, [r.source.time_zone for r in self.records])
 
 
-def instants(
-    local: np.ndarray, east: np.ndarray, known: np.ndarray, stated: np.ndarray, zones: list[str]
-) -> pa.Array:
-    """Return instants from local microseconds and, where stated, their offset from UTC.
+def _coalesced(first: pa.Array | None, second: pa.Array | None) -> pa.Array | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return pc.coalesce(first, second)
 
-    Args:
-        local: Microseconds since 1970 on the sender's clock.
-        east: Microseconds east of UTC.
-        known: Whether there is a moment at all.
-        stated: Whether the offset is stated.
-        zones: Time zone of each row in which it is read otherwise.
-    """
-    utc = local - east
-    for zone in set(zones):
-        rows = np.flatnonzero(known & ~stated & np.array([z == zone for z in zones], bool))
-        if len(rows):
-            naive = pa.array(local[rows], pa.int64()).cast(pa.timestamp("us"))
-            placed = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="earliest")
-            utc[rows] = placed.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return pa.array(utc, pa.int64(), mask=~known).cast(pa.timestamp("us", tz="UTC"))
+
+def _public_systems(
+    systems: pa.Array | None, codes: pa.Array | None, schemes: pa.Array | None
+) -> pa.Array | None:
+    """Return the systems of codes; of a code that is not public, ``local``."""
+    if codes is None:
+        return None
+    none = [None] * len(codes)
+    whole = zip(
+        none if systems is None else systems.to_pylist(),
+        codes.to_pylist(),
+        none if schemes is None else schemes.to_pylist(),
+        strict=True,
+    )
+    found = [c and (s if is_public(d or "", c) else "local") for s, c, d in whole]
+    return pa.array(found, pa.string())
+
+
+def _birth(days: pa.Array | None, is_year: bool) -> pa.Array | None:
+    if days is None:
+        return None
+    dates = days.cast(pa.date32())
+    return pc.year(dates) if is_year else dates
 
 
 def _converted(convert: Convert, element: tuple[bytes, Any]) -> Any:
@@ -187,90 +188,84 @@ def _converted(convert: Convert, element: tuple[bytes, Any]) -> Any:
         return _BAD
 
 
-def _hour(vr: bytes, value: Any) -> int | None:
-    found = text(vr, value)
-    return None if found is None else microseconds(found) // _HOUR
+def _of_text(read: Callable[[str], Any]) -> Convert:
+    def convert(vr: bytes, value: Any) -> Any:
+        found = text(vr, value)
+        return None if found is None else read(found)
+
+    return convert
 
 
-def _hour_of_datetime(vr: bytes, value: Any) -> int | None:
-    found = text(vr, value)
-    return None if found is None or len(found) < 10 else datetime(found)[0] // _HOUR % 24
+def _hour_of_datetime(value: str) -> int | None:
+    return None if len(value) < 10 else stored.datetime(value)[0] // _HOUR % 24
 
 
-def _day(vr: bytes, value: Any) -> int | None:
-    found = text(vr, value)
-    return None if found is None else day(found)
+def _stamp(value: str) -> dict[str, int | None]:
+    local, east = stored.datetime(value)
+    return {"local": local, "east": east}
 
 
-def _age(vr: bytes, value: Any) -> int | None:
-    found = text(vr, value)
-    return None if found is None else age_years(found)
+_STAMP = pa.struct([("local", pa.int64()), ("east", pa.int32())])
+_CLOCK: dict[str, tuple[Convert, pa.DataType]] = {
+    "date": (_of_text(stored.day), pa.int32()),
+    "time": (_of_text(stored.microseconds), pa.int64()),
+    "datetime": (_of_text(_stamp), _STAMP),
+    "offset": (_of_text(stored.offset), pa.int32()),
+    "hour": (_of_text(lambda value: stored.microseconds(value) // _HOUR), pa.int32()),
+    "hour-of-datetime": (_of_text(_hour_of_datetime), pa.int32()),
+    "age": (_of_text(stored.age_years), pa.int32()),
+}
+"""Conversions of dates and times, which no option changes, with the type of what they give."""
 
 
-def _datetime(vr: bytes, value: Any) -> tuple[int, int | None] | None:
-    found = text(vr, value)
-    return None if found is None else datetime(found)
-
-
-def _offset(vr: bytes, value: Any) -> int | None:
-    found = text(vr, value)
-    return None if found is None else offset(found)
-
-
-def _converter(feed: Feed) -> Convert:
-    """Return the conversion that a ``value`` feed asks for."""
-    options = feed.options
+def _converter(conversion: Conversion) -> tuple[Convert, pa.DataType]:
+    """Return the function for single values that a conversion asks for, and the type it gives."""
+    if conversion.kind in _CLOCK:
+        return _CLOCK[conversion.kind]
+    options, kind = conversion.options, conversion.type
     part = int(options.get("part", 0))
-    if options.get("present"):
-        return lambda vr, value: not empty(value)
-    if options.get("length"):
-        return lambda vr, value: len(text(vr, value) or "") or None
-    if options.get("join"):
-        return lambda vr, value: _joined(feed.rule, parts(vr, value))
-    if "values" in options:
-        listed = options["values"]
-        return lambda vr, value: listed.get(text(vr, value, part))
-    if "names" in options:
-        table = names(options["names"])
-        otherwise = "local" if options["names"] == "coding_schemes" else None
-        return lambda vr, value: table.get(text(vr, value, part) or "", otherwise)
-    if pa.types.is_floating(feed.type):
-        return lambda vr, value: number(vr, value, part)
-    if pa.types.is_integer(feed.type):
-        limit = 1 << (feed.type.bit_width - 1)
+    rule = options.get("rule")
+    match conversion.kind:
+        case "present":
+            return lambda vr, value: not empty(value), pa.bool_()
+        case "length":
+            return lambda vr, value: len(text(vr, value) or "") or None, pa.int32()
+        case "join":
+            return lambda vr, value: _joined(rule, stored.parts(vr, value)), pa.string()
+        case "values":
+            listed = options["values"]
+            return lambda vr, value: listed.get(text(vr, value, part)), kind
+        case "names":
+            table = names(options["names"])
+            otherwise = "local" if options["names"] == "coding_schemes" else None
+            return lambda vr, value: table.get(text(vr, value, part) or "", otherwise), pa.string()
+        case "number":
+            return lambda vr, value: stored.number(vr, value, part), pa.float64()
+        case "int":
+            return lambda vr, value: stored.integer(vr, value, part, kind.bit_width), kind
+        case "code" if rule is not None:
+            return lambda vr, value: _allowed(rule, text(vr, value, part)), pa.string()
+    return lambda vr, value: text(vr, value, part), pa.string()
 
-        def whole(vr: bytes, value: Any) -> int | None:
-            found = integer(vr, value, part)
-            if found is not None and not -limit <= found < limit:
-                raise ValueError
-            return found
 
-        return whole
-    if feed.rule is None:
-        return lambda vr, value: text(vr, value, part)
-
-    def known(vr: bytes, value: Any) -> Any:
-        found = text(vr, value, part)
-        return found if found is None or is_allowed(feed.rule, found) else _UNKNOWN
-
-    return known
+def _allowed(rule: str, value: str | None) -> Any:
+    return value if value is None or is_allowed(rule, value) else _UNKNOWN
 
 
 def _joined(rule: str | None, values: Sequence[Any]) -> Any:
     """Return all values with a backslash between, empty where one could not be a code."""
-    found = [str(value) for value in values]
-    kept = [value if is_allowed(rule, value) else "" for value in found]
-    return "\\".join(kept) or None if any(kept) or not any(found) else _UNKNOWN
+    texts = [str(value) for value in values]
+    allowed = [value if is_allowed(rule, value) else "" for value in texts]
+    return "\\".join(allowed) or None if any(allowed) or not any(texts) else _UNKNOWN
 
 
-def tables(records: Sequence[Record], batch: RawBatch) -> None:
+def add_tables(records: Sequence[Record], batch: RawBatch) -> None:
     """Add to a batch the rows that mappings describe, and a warning for each unreadable value."""
     columns = Columns(records)
-    for mapping in mappings():
-        batch.tables[mapping.table] = _table(mapping, columns)
+    for mapping in load_mappings(records[0].source.mappings):
+        batch.tables[mapping.table.name] = _table(mapping, columns)
     for row, n_dropped in columns.unknown.items():
-        by_file = batch.dropped_by_file.setdefault(records[row].source.file_id, Counter())
-        by_file["dicom.terms"] += n_dropped
+        batch.count_dropped(records[row].source.file_id, "dicom.terms", n_dropped)
     for row, tag in sorted(columns.bad):
         record = records[row]
         batch.rejects.append(
@@ -285,25 +280,28 @@ def tables(records: Sequence[Record], batch: RawBatch) -> None:
         )
 
 
-def _table(mapping: TableMapping, columns: Columns) -> pa.Table:
-    stated: dict[str, list[Any]] = {}
-    made = {f.column: columns.column(f, stated) for f in mapping.feeds}
-    if "age_years" in made:  # as stated, only where no birth date gives a better one
-        known = pa.array([b is not None for b in stated["birth"]], pa.bool_())
-        made["age_years"] = pc.if_else(known, pa.scalar(None, pa.int32()), made["age_years"])
-    records = columns.records
-    schema = load_tables()[mapping.table].schema
-    made["record_id"] = pa.array([r.record_id for r in records], pa.string())
-    if mapping.table == "records":
-        made |= {
+def _table(mapping: TableMapping[Key], columns: Columns) -> pa.Table:
+    records, n = columns.records, columns.n_rows
+    defined = mapping.table.columns
+    rows: dict[str, pa.Array] = {}
+    for entry in mapping.columns:
+        kind = pa.date32() if entry.column == BIRTH_DATE else defined[entry.column].type
+        column = build_column(entry, columns, columns.combine)
+        rows[entry.column] = pa.nulls(n, kind) if column is None else column.cast(kind)
+    if "age_years" in rows and BIRTH_DATE in rows:
+        # as stated, only where no birth date gives a better one
+        rows["age_years"] = pc.if_else(rows[BIRTH_DATE].is_valid(), None, rows["age_years"])
+    rows["record_id"] = pa.array([r.record_id for r in records], pa.string())
+    if mapping.table.name == "records":
+        rows |= {
             "file_id": pa.array([r.source.file_id for r in records], pa.string()),
-            "format": pa.array(["dicom"] * len(records), pa.string()),
+            "format": pa.repeat("dicom", n),
             "n_segments": pa.array([r.n_elements for r in records], pa.int32()),
             "n_unmapped": pa.array([r.n_elements - r.n_mapped for r in records], pa.int32()),
             "ordinal": pa.array([r.ordinal for r in records], pa.int64()),
         }
     else:
-        made["ordinal"] = pa.array([0] * len(records), pa.int32())
-    if "file_size" in schema.names:
-        made["file_size"] = pa.array([r.file_size for r in records], pa.int64())
-    return pa.table(made)
+        rows["ordinal"] = pa.repeat(pa.scalar(0, pa.int32()), n)
+    if "file_size" in defined:
+        rows["file_size"] = pa.array([r.file_size for r in records], pa.int64())
+    return pa.table(rows)

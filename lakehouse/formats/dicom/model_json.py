@@ -99,17 +99,17 @@ def _record(found: Any, source: Source, ordinal: int) -> Record:
     else:
         record = _flat(found, source, ordinal)
     record.n_elements = len(found)
-    record.n_mapped = sum(1 for tag in record.values if tag in _known())
+    record.n_mapped = sum(1 for tag in record.values if tag in _read_tags(source.mappings))
     record.flatten()
     return record
 
 
 @cache
-def _known() -> frozenset[int]:
+def _read_tags(folders: tuple[str, ...]) -> frozenset[int]:
     from lakehouse.formats.dicom.content.rows import tree_tags
     from lakehouse.formats.dicom.mapping import header_tags
 
-    return frozenset(header_tags() | tree_tags())
+    return frozenset(header_tags(folders) | tree_tags())
 
 
 def _item(model: Mapping[str, Any], depth: int) -> Item:
@@ -142,14 +142,14 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def flat_names() -> dict[str, tuple[int, bytes]]:
+def flat_names(folders: tuple[str, ...] = ()) -> dict[str, tuple[int, bytes]]:
     """Return the keys of flat metadata: keywords as they are and in snake case."""
     from pydicom.datadict import keyword_for_tag
 
     from lakehouse.formats.dicom.mapping import header_tags
 
     found = {"study_status": (0x0032000A, b"CS")}
-    for tag, vr in header_tags().items():
+    for tag, vr in header_tags(folders).items():
         keyword = keyword_for_tag(tag)
         if keyword and vr != b"SQ":
             found[keyword] = found[_CAPITAL.sub("_", keyword).lower()] = (tag, vr)
@@ -159,7 +159,7 @@ def flat_names() -> dict[str, tuple[int, bytes]]:
 def _flat(found: Mapping[str, Any], source: Source, ordinal: int) -> Record:
     """Return the record of one flat object: names to single values or lists of them."""
     record = Record(source, ordinal, {})
-    known = flat_names()
+    known = flat_names(source.mappings)
     for key, value in found.items():
         if value is None or value == "":
             continue

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import BinaryIO, cast
 
 from lakehouse.batch import RawBatch, Reject, Source
 from lakehouse.formats import SNIFF_BYTES
-from lakehouse.formats.dicom.columns import tables
+from lakehouse.formats.dicom.columns import add_tables
 from lakehouse.formats.dicom.content.rows import TreeRows, tree_tags
 from lakehouse.formats.dicom.encoding.dicomdir import DIRECTORY
 from lakehouse.formats.dicom.encoding.header import looks_like_dicom, read_header
@@ -76,8 +75,8 @@ class _Batch:
                 record.values[tag] = (vr, (True,))  # that it is there is all that is asked later
         self.records.append(record)
         self.weight += record.weight
-        dropped = self.raw.dropped_by_file.setdefault(record.source.file_id, Counter())
-        dropped["dicom.elements"] += record.n_elements - record.n_mapped
+        n_dropped = record.n_elements - record.n_mapped
+        self.raw.count_dropped(record.source.file_id, "dicom.elements", n_dropped)
         for rule, message, location in record.warnings:
             self.raw.rejects.append(
                 Reject(
@@ -92,7 +91,7 @@ class _Batch:
 
     def finished(self) -> RawBatch:
         if self.records:
-            tables(self.records, self.raw)
+            add_tables(self.records, self.raw)
             self.raw.tables |= self.trees.tables()
         return self.raw
 
@@ -128,7 +127,7 @@ def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | U
         yield from read_json(stream, source)
         return
     try:
-        header = read_header(stream, _wanted())
+        header = read_header(stream, _read_tags(source.mappings))
         record = from_header(header, source)
         for tag in _NEEDED:
             if tag not in record.values:
@@ -145,8 +144,8 @@ def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | U
 
 
 @cache
-def _wanted() -> dict[int, bytes]:
-    return header_tags() | tree_tags()
+def _read_tags(folders: tuple[str, ...]) -> dict[int, bytes]:
+    return header_tags(folders) | tree_tags()
 
 
 def fingerprint(stream: BinaryIO) -> bytes | None:

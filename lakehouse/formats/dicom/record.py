@@ -10,7 +10,7 @@ from lakehouse.batch import Source
 from lakehouse.formats.dicom.encoding.elements import items
 from lakehouse.formats.dicom.encoding.header import CHARACTER_SET, Header
 from lakehouse.formats.dicom.encoding.values import TEXT, Value, decode, parts, text
-from lakehouse.formats.dicom.mapping import FIRST_FRAME, SHARED_GROUPS, Key, paths
+from lakehouse.formats.dicom.mapping import FIRST_FRAME, SHARED_GROUPS, Key, paths_into_sequences
 
 Item = dict[int, tuple[bytes, Any]]
 """Elements of one item: VR and value by tag; the value of a sequence is a list of items."""
@@ -94,7 +94,7 @@ class Record:
             for t in (SHARED_GROUPS, FIRST_FRAME)
             if t in values
         ]
-        for path in paths():
+        for path in paths_into_sequences(self.source.mappings):
             if path[0]:
                 found = self.find(values, path) if path[0] in values else None
             else:

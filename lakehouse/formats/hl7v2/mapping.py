@@ -37,7 +37,19 @@ from lakehouse.formats.mapping.mapping_file import (
     parse_condition,
 )
 
-_KINDS = ("text", "number", "int", "bool", "time", "date", "hour", "year", "CX", "EI", "EIP")
+_KINDS: tuple[str, ...] = (
+    "text",
+    "number",
+    "int",
+    "bool",
+    "time",
+    "date",
+    "hour",
+    "year",
+    "CX",
+    "EI",
+    "EIP",
+)
 _KINDS += ("XCN", "HD", "id", "sub-id", "range-low", "range-high", "message-type", "event")
 _DATATYPES = {"patient": "CX", "provider": "XCN", "facility": "HD", "identifier": "EI"}
 """The data type of a whole field that holds an identifier, by what its column holds."""

@@ -267,7 +267,7 @@ def _read_column(
         kind = grammar.places.get(key, "")
         conversion = Conversion(kind, type=column.type, options=options)
         places[key] = _place(spec[key], conversion, grammar)
-    first = next((key for key in (*grammar.combined, FROM) if key in places), None)
+    first = next((key for key in (FROM, *grammar.combined) if key in places), None)
     if first is None:
         keys = ", ".join((FROM, *grammar.combined))
         raise DefinitionError(f"one of {keys}, value is needed.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import load_tables
+from lakehouse.formats.binding.instants import instant
 from lakehouse.formats.dicom.encoding import values
 from lakehouse.formats.dicom.mapping import PATIENT
 from lakehouse.formats.dicom.record import Item, Record
@@ -26,8 +25,6 @@ from lakehouse.identifiers import qualified_number
 T = TypeVar("T")
 Row = dict[str, Any]
 
-_EPOCH = dt.datetime(1970, 1, 1)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 COMMON = """PatientID IssuerOfPatientID PatientBirthDate AccessionNumber StudyInstanceUID
     SeriesInstanceUID SOPInstanceUID SOPClassUID Manufacturer ManufacturerModelName
@@ -94,8 +91,7 @@ class SequenceItem:
 
     def days(self, keyword: str) -> int | None:
         """Return a date as days since 1970."""
-        found = self._read(keyword, values.checked_date)
-        return None if found is None else values.day(found)
+        return self._read(keyword, _days)
 
     def branches(self, keyword: str) -> Iterator[SequenceItem]:
         """Yield the items of a sequence."""
@@ -142,21 +138,12 @@ class SequenceItem:
         if east is None:
             stated = self.record.text(tag("TimezoneOffsetFromUTC"))
             east = values.offset(stated) if stated else None
-        return utc(local, east, self.record.source.time_zone)
+        return instant(local, east, self.record.source.time_zone)
 
 
-def utc(local: int, east: int | None, zone: str) -> int:
-    """Return microseconds since 1970 UTC of local ones.
-
-    Args:
-        local: Microseconds since 1970 on the sender's clock.
-        east: Minutes east of UTC, where stated.
-        zone: Time zone in which it is read otherwise.
-    """
-    if east is None:
-        east_of = ZoneInfo(zone).utcoffset(_EPOCH + dt.timedelta(microseconds=local))
-        return local - (east_of or dt.timedelta()) // _MICROSECOND
-    return local - east * 60_000_000
+def _days(vr: bytes, value: values.Value) -> int | None:
+    stated = values.text(vr, value)
+    return None if stated is None else values.day(stated)
 
 
 def common(root: SequenceItem, table: str) -> Row:

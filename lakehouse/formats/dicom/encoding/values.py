@@ -103,7 +103,7 @@ def number(vr: bytes, value: Value, part: int = 0) -> float | None:
     """Return one value as a finite number.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is not a finite number.
     """
     found = parts(vr, value)
     if part >= len(found) or found[part] in (None, ""):
@@ -111,44 +111,47 @@ def number(vr: bytes, value: Value, part: int = 0) -> float | None:
     try:
         result = float(found[part])
     except (ValueError, TypeError):
-        raise ValueError from None
+        raise ValueError(f"{vr.decode()}: not a number") from None
     if not math.isfinite(result):
-        raise ValueError
+        raise ValueError(f"{vr.decode()}: not a finite number")
     return result
 
 
-def integer(vr: bytes, value: Value, part: int = 0) -> int | None:
+def integer(vr: bytes, value: Value, part: int = 0, bits: int = 64) -> int | None:
     """Return one value as a whole number.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is not a whole number of so many bits.
     """
     result = number(vr, value, part)
-    if result is not None and result != int(result):
-        raise ValueError
-    return None if result is None else int(result)
+    if result is None:
+        return None
+    limit = 1 << (bits - 1)
+    if result != int(result) or not -limit <= result < limit:
+        raise ValueError(f"{vr.decode()}: not a whole number of {bits} bits")
+    return int(result)
 
 
 def day(value: str) -> int:
     """Return days since 1970 of a DA value.
 
     Raises:
-        ValueError: It is no whole date.
+        ValueError: The value is not a date with year, month and day.
     """
     match = _DATE.fullmatch(value)
     if match is None:
-        raise ValueError
+        raise ValueError("DA: not YYYYMMDD")
     try:
         return dt.date(*(int(g) for g in match.groups())).toordinal() - _EPOCH
     except ValueError:
-        raise ValueError from None
+        raise ValueError("DA: not a day of the calendar") from None
 
 
 def microseconds(value: str) -> int:
     """Return microseconds since midnight of a TM value, which may end early.
 
     Raises:
-        ValueError: It is no time of day.
+        ValueError: The value is not a time of day.
 
     Examples:
         >>> microseconds("1030") // 60_000_000
@@ -156,37 +159,13 @@ def microseconds(value: str) -> int:
     """
     match = _TIME.fullmatch(value)
     if match is None:
-        raise ValueError
+        raise ValueError("TM: not HHMMSS.FFFFFF")
     hour, minute, second = (int(g or 0) for g in match.groups()[:3])
     if hour > 23 or minute > 59 or second > 60:
-        raise ValueError
+        raise ValueError("TM: not a time of day")
     fraction = int((match[4] or "").ljust(6, "0"))
     # a leap second counts as the one before it
     return ((hour * 60 + minute) * 60 + min(second, 59)) * 1_000_000 + fraction
-
-
-def checked_date(vr: bytes, value: Value) -> str | None:
-    """Return a DA value as text.
-
-    Raises:
-        ValueError: It is no whole date.
-    """
-    found = text(vr, value)
-    if found is not None:
-        day(found)
-    return found
-
-
-def checked_time(vr: bytes, value: Value) -> str | None:
-    """Return a TM value as text.
-
-    Raises:
-        ValueError: It is no time of day.
-    """
-    found = text(vr, value)
-    if found is not None:
-        microseconds(found)
-    return found
 
 
 def offset(value: str) -> int | None:
@@ -202,7 +181,7 @@ def moment(date: str, time: str | None) -> int:
     """Return microseconds since 1970 of a DA and a TM value, on the sender's clock.
 
     Raises:
-        ValueError: One of them is ill-formed.
+        ValueError: The date or the time is not one (``day``, ``microseconds``).
     """
     return day(date) * _DAY + (microseconds(time) if time else 0)
 
@@ -211,11 +190,11 @@ def datetime(value: str) -> tuple[int, int | None]:
     """Return microseconds since 1970 of a DT value, and its offset from UTC in minutes.
 
     Raises:
-        ValueError: It is ill-formed, or names no day.
+        ValueError: The value is not a date and time, or stops before the day.
     """
     match = _DATETIME.fullmatch(value)
     if match is None:
-        raise ValueError
+        raise ValueError("DT: not YYYYMMDDHHMMSS.FFFFFF&ZZXX")
     clock = "".join(g or "" for g in match.groups()[3:6])
     time = clock + ("." + match[7] if match[7] else "")
     east = offset(match[8]) if match[8] else None
@@ -226,7 +205,7 @@ def age_years(value: str) -> int:
     """Return whole years of an AS value.
 
     Raises:
-        ValueError: It is ill-formed.
+        ValueError: The value is not a number of days, weeks, months or years.
 
     Examples:
         >>> age_years("045Y"), age_years("018M"), age_years("003D")
@@ -234,5 +213,5 @@ def age_years(value: str) -> int:
     """
     match = _AGE.fullmatch(value)
     if match is None:
-        raise ValueError
+        raise ValueError("AS: not nnnD, nnnW, nnnM or nnnY")
     return int(int(match[1]) * _MONTHS[match[2]] / 12)
