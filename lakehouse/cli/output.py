@@ -46,9 +46,10 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     ARROW = "arrow"
     PARQUET = "parquet"
+    XLSX = "xlsx"
 
 
-BINARY = {Format.ARROW, Format.PARQUET}
+BINARY = {Format.ARROW, Format.PARQUET, Format.XLSX}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -179,6 +180,9 @@ def write(result: Result, form: Format | None, output: Path | None, rows: int) -
     if output is not None:
         form = form or _by_ending(output)
         try:
+            if form is Format.XLSX:
+                result.to_excel(output)  # opens the file when it is known that all fits in
+                return
             with output.open("wb") as file:
                 _send(result, form, file, rows)
         except OSError as error:
@@ -238,6 +242,8 @@ def _send(result: Result, form: Format, out: BinaryIO, rows: int) -> None:
         result.to_csv(out)
     elif form is Format.PARQUET:
         result.to_parquet(out)
+    elif form is Format.XLSX:
+        result.to_excel(out)
     else:
         result.to_arrow(out)
     out.flush()

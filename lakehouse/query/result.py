@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -21,6 +24,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NOTEBOOK_ROWS = 50
+NOTEBOOK_TEXT = 200
+"""Most rows, and characters of a value, that a notebook is shown."""
+
+_EXCEL = re.compile(
+    r"BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|DATE|TIME|"
+    r"TIMESTAMP( WITH TIME ZONE)?"
+)
+"""Types that Excel has cells for."""
+
 
 @contextmanager
 def _writable(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
@@ -32,14 +45,21 @@ def _writable(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         yield target
 
 
+def _cell(value: str | None) -> str:
+    if value is None:
+        return "<i>null</i>"
+    cut = value if len(value) <= NOTEBOOK_TEXT else f"{value[:NOTEBOOK_TEXT]}…"
+    return escape(cut)
+
+
 class Result:
     """Rows of a query; nothing is read before one of the methods asks for them.
 
     It stands before DuckDB's relation and has the methods of it that read: ``df``, ``arrow``,
     ``pl``, ``fetchall``, ``fetchone``, ``fetchmany``, ``columns``, ``types``, ``shape``, ``limit``,
-    ``show``, ``to_csv``, ``to_parquet``. It is not the relation itself, because an error of DuckDB
-    may quote a value of a row, and none that leaves here does; and it has no method that refines
-    the query (``filter``, ``join``): write another SELECT.
+    ``show``, ``to_csv``, ``to_parquet``; ``to_excel`` besides. It is not the relation itself,
+    because an error of DuckDB may quote a value of a row, and none that leaves here does; and it
+    has no method that refines the query (``filter``, ``join``): write another SELECT.
 
     Examples:
         >>> rows = Result(duckdb.connect().sql("SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a"))
@@ -154,6 +174,29 @@ class Result:
         """
         self._stream(target, pa.ipc.new_stream)
 
+    def to_excel(self, target: str | Path | BinaryIO) -> None:
+        """Write the rows as an Excel workbook; nothing is written unless all of them fit.
+
+        A text is a text, whatever it begins with, and no formula; lists and other values that
+        Excel does not have are written as DuckDB writes them.
+
+        Args:
+            target: A file by its path, or one open for writing bytes.
+
+        Raises:
+            QueryError: More than 1,048,575 rows, or a text of more than 32,767 characters.
+            MissingExtraError: The extra ``excel`` is not installed.
+        """
+        from lakehouse.query.excel import workbook
+
+        cells = ", ".join(
+            f"#{n}" if _EXCEL.fullmatch(kind) else f"#{n}::VARCHAR"
+            for n, kind in enumerate(self.types, 1)
+        )
+        rows = Result(self._relation.project(cells)).batches()
+        with workbook(self.columns, rows) as book, _writable(target) as file:
+            shutil.copyfileobj(book, file)
+
     def _stream(
         self, target: str | Path | BinaryIO, writer: Callable[[pa.NativeFile, pa.Schema], Any]
     ) -> None:
@@ -178,6 +221,23 @@ class Result:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def _repr_html_(self) -> str:
+        """Return the first rows as a table for a notebook, and how many there are."""
+        first = self.texts().limit(NOTEBOOK_ROWS + 1).fetchall()
+        shown = first[:NOTEBOOK_ROWS]
+        total = len(first) if len(first) == len(shown) else len(self)
+        head = "".join(
+            f'<th title="{escape(kind)}">{escape(name)}</th>'
+            for name, kind in zip(self.columns, self.types, strict=True)
+        )
+        body = "".join(
+            f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in shown
+        )
+        count = f"{total:,} {'row' if total == 1 else 'rows'}"
+        if total > len(shown):
+            count = f"The first {len(shown)} of {count}"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{count}</p>"
 
     def __repr__(self) -> str:
         return self._run(lambda: str(self._relation))
