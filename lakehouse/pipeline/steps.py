@@ -98,7 +98,7 @@ def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple
         WarehouseError: The warehouse was made with another key or policy.
     """
     named = os.fspath(key_file) if key_file is not None else None
-    path = os.path.abspath(keyring.find(named, warehouse.settings.key_id))
+    path = os.path.abspath(keyring.find_key(named, warehouse.settings.key_id))
     if is_local(warehouse.path):
         keyring.require_outside_warehouse(path, warehouse.path)
     secret = Secret.load(path)

@@ -1,4 +1,4 @@
-"""Arrow columns as the rest of de-identification needs them: distinct values, and numbers."""
+"""Distinct strings across Arrow columns, and columns of dates and numbers as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Key = TypeVar("Key")
 
 
 class Distinct(Generic[Key]):
-    """The distinct strings of several columns together, so that each is worked on once.
+    """The distinct strings of several columns together, so that an action runs once for each.
 
     Attributes:
         values: The distinct strings.
@@ -43,27 +43,27 @@ class Distinct(Generic[Key]):
             self.at[key] = whole(together.slice(start, len(column)))
             start += len(column)
 
-    def taken(self, made: pa.Array) -> dict[Key, pa.Array]:
-        """Return, by column, what was made of the distinct strings.
+    def expand(self, results: pa.Array) -> dict[Key, pa.Array]:
+        """Return each column with the result for its strings, given one result a distinct string.
 
         Where rows repeat them, a column stays dictionary-encoded, and no string is copied for
         each row; its dictionary holds no null, nothing twice, and nothing of other columns.
         """
-        if len(made) * 4 > sum(map(len, self.at.values())):
-            return {key: made.take(at) for key, at in self.at.items()}
+        if len(results) * 4 > sum(map(len, self.at.values())):
+            return {key: results.take(at) for key, at in self.at.items()}
         columns = {}
-        encoded = made.dictionary_encode()
-        same = len(encoded.dictionary) == len(made)
+        encoded = results.dictionary_encode()
+        same = len(encoded.dictionary) == len(results)
         for key, at in self.at.items():
             places = at if same else encoded.indices.take(at)
             column = compacted(pa.DictionaryArray.from_arrays(places, encoded.dictionary))
             rare = len(column.dictionary) * 4 > len(column)
-            columns[key] = made.take(at) if rare else column
+            columns[key] = results.take(at) if rare else column
         return columns
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> tuple[Days, Bools]:
-    """Return a column of integers, dates or timestamps as integers (0 for null), and which are."""
+    """Return integers, dates or timestamps as integers (0 for null), and a mask of the non-null."""
     column = whole(column)
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_date32(column.type):
@@ -73,7 +73,7 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> tuple[Days, Bools]:
 
 
 def days_of(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[Days, Bools]:
-    """Return the local dates of a column of dates or instants as days, and which there are."""
+    """Return the local dates of dates or instants as days, and a mask of the non-null."""
     column = whole(column)
     if pa.types.is_timestamp(column.type):
         if time_zone != "UTC":
@@ -84,6 +84,6 @@ def days_of(column: pa.Array | pa.ChunkedArray, time_zone: str) -> tuple[Days, B
 
 
 def integers(values: npt.NDArray[np.int64], valid: Bools, kind: pa.DataType) -> pa.Array:
-    """Return integers as a column of a type, null where not valid."""
+    """Return integers as an Arrow column of a type, null where not valid."""
     column = pa.array(np.where(valid, values, 0), pa.int64(), mask=~valid)
     return column.cast(pa.int32()).cast(kind) if pa.types.is_date32(kind) else column.cast(kind)

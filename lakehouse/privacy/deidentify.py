@@ -1,7 +1,9 @@
-"""RawBatch -> CleanBatch: the only step that lets rows out of the call that parsed them.
+"""De-identifies a batch under one profile: ``RawBatch`` in, ``CleanBatch`` out.
+
+This is the only step that lets rows out of the call that parsed them.
 
 What happens to a column is decided by two files alone: the table's definition names its PHI class,
-the profile names the action for that class. What neither speaks of is not stored, and counted.
+the profile names the action for that class. What neither names is dropped and counted.
 """
 
 from __future__ import annotations
@@ -33,17 +35,17 @@ from lakehouse.privacy.rules.identifying_results import apply_result_rules
 from lakehouse.privacy.rules.policy import Policy
 
 DROPPED = "dropped"
-"""Ends the name of a count where no action kept the values."""
+"""Suffix of the name of a count where no action kept the values."""
 
 OWN_NOTE = "_"
-"""Begins the name of a column that a format keeps for itself and validation; never stored."""
+"""Prefix of the columns that a format keeps for itself and for validation; never stored."""
 
 UNDEFINED = "(undefined)"
-"""Stands in counts for a table or column that no definition names; its name may be from data."""
+"""Replaces an undefined table or column in counts, because its name may come from the data."""
 
 
 @contextmanager
-def _no_values(table: str, column: str) -> Iterator[None]:
+def _without_values(table: str, column: str) -> Iterator[None]:
     """Replace errors of Arrow and Python about a column: their texts quote the data."""
     try:
         yield
@@ -55,9 +57,9 @@ def _no_values(table: str, column: str) -> Iterator[None]:
 
 
 class Deidentifier:
-    """Makes a batch fit to be stored under one profile.
+    """De-identifies batches under one profile.
 
-    It holds the secret, so it is made where it is used and never pickled.
+    An instance holds the secret, so a worker creates its own and never pickles it.
 
     Args:
         policy: The profile.
@@ -93,20 +95,20 @@ class Deidentifier:
     def __call__(self, batch: RawBatch) -> CleanBatch:
         """Return the batch de-identified, its rejects as a table among the others."""
         counts: Counter[str] = Counter()
-        tables = self._defined(batch, counts)
-        people = BatchPatients(self._secret, tables, self._tables)
-        by_value = self._by_value(tables, people)
-        old = pa.array([], pa.string())
+        tables = self._defined_columns(batch, counts)
+        patients = BatchPatients(self._secret, tables, self._tables)
+        by_value = self._apply_value_actions(tables, patients)
+        over_89 = pa.array([], pa.string())
         if self.policy.action("birth_date") == "birth_year":
-            old = records_over_89(tables, self._tables, self._time_zone)
+            over_89 = records_over_89(tables, self._tables, self._time_zone)
         clean = {}
         for name, table in tables.items():
-            known = self._tables[name]
-            rows = Rows(table, known, people, old, self._terminology, self._time_zone)
-            clean[name] = self._cleaned(rows, by_value, counts)
+            definition = self._tables[name]
+            rows = Rows(table, definition, patients, over_89, self._terminology, self._time_zone)
+            clean[name] = self._apply_column_actions(rows, by_value, counts)
         return make_clean_batch(clean, {k: n for k, n in counts.items() if n})
 
-    def _defined(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
+    def _defined_columns(self, batch: RawBatch, counts: Counter[str]) -> dict[str, pa.Table]:
         """Return the tables and columns that are defined, in their types; count the others."""
         tables: dict[str, pa.Table] = {}
         for name, table in batch.tables.items():
@@ -123,7 +125,7 @@ class Deidentifier:
                     lost = len(table) - table[column].null_count
                     counts[f"{name}.{UNDEFINED}:{DROPPED}"] += lost
                     continue
-                with _no_values(name, column):
+                with _without_values(name, column):
                     columns[column] = whole(table[column].cast(types[column]))
             tables[name] = pa.table(columns)
         if batch.rejects:
@@ -132,11 +134,11 @@ class Deidentifier:
             tables["rejects"] = pa.concat_tables(conform(t, schema) for t in noted)
         return tables
 
-    def _by_value(
-        self, tables: dict[str, pa.Table], people: BatchPatients
+    def _apply_value_actions(
+        self, tables: dict[str, pa.Table], patients: BatchPatients
     ) -> dict[tuple[str, str], pa.Array]:
-        """Return the columns, by table and name, whose values say all: each worked on once."""
-        found: dict[tuple[str, str], pa.Array] = {}
+        """Return the columns that an action on distinct values covers, by table and name."""
+        stored: dict[tuple[str, str], pa.Array] = {}
         groups: dict[str, dict[tuple[str, str], pa.ChunkedArray]] = {}
         for name, table in tables.items():
             for column in self._tables[name].columns.values():
@@ -144,34 +146,34 @@ class Deidentifier:
                 if column.name not in table.column_names or act not in VALUE_ACTIONS:
                     continue
                 if (column.phi, act) == ("patient", "pseudonym"):
-                    found[name, column.name] = people.pseudonyms(name, column.name)
+                    stored[name, column.name] = patients.pseudonyms(name, column.name)
                 elif column.type == pa.string():
                     groups.setdefault(column.phi, {})[name, column.name] = table[column.name]
         for phi, columns in groups.items():
-            with _no_values(*next(iter(columns))):
+            with _without_values(*next(iter(columns))):
                 rows = Distinct(columns)
-                made = VALUE_ACTIONS[self.policy.action(phi)](self._secret, phi, rows.values)
-                found |= rows.taken(made)
-        return found
+                results = VALUE_ACTIONS[self.policy.action(phi)](self._secret, phi, rows.values)
+                stored |= rows.expand(results)
+        return stored
 
-    def _cleaned(
+    def _apply_column_actions(
         self, rows: Rows, by_value: dict[tuple[str, str], pa.Array], counts: Counter[str]
     ) -> pa.Table:
-        """Return the stored columns of one table; count the values that did not stay."""
+        """Return the stored columns of one table; count the values that are dropped."""
         table = rows.definition.name
         stored: dict[str, pa.Array] = {}
         for column in rows.definition.columns.values():
             name = self.policy.action(column.phi)
-            made = by_value.get((table, column.name))
+            values = by_value.get((table, column.name))
             if act := ACTIONS.get(name):
-                with _no_values(table, column.name):
-                    made = act(rows, column)
-            if made is None:
-                made, name = pa.nulls(len(rows.table), column.type), DROPPED
-            stored[column.name] = made
+                with _without_values(table, column.name):
+                    values = act(rows, column)
+            if values is None:
+                values, name = pa.nulls(len(rows.table), column.type), DROPPED
+            stored[column.name] = values
             raw = rows.raw(column.name)
-            if raw is not None and raw.null_count < made.null_count:
-                lost = made.null_count - raw.null_count
+            if raw is not None and raw.null_count < values.null_count:
+                lost = values.null_count - raw.null_count
                 counts[f"{table}.{column.name}:{name}"] += lost
-        with _no_values(table, "the answers"):
+        with _without_values(table, "the answers"):
             return pa.table(apply_result_rules(rows, stored, self.policy, counts))

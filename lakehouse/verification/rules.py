@@ -16,16 +16,16 @@ from lakehouse.definitions.code_systems import shape_of
 from lakehouse.definitions.tables import Column, Table
 from lakehouse.privacy.identity.ages import TOP_AGE
 from lakehouse.privacy.rules.actions import SHIFTED_FROM
-from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped
+from lakehouse.privacy.rules.code_patterns import looks_like_code, looks_like_place
 from lakehouse.privacy.rules.identifying_results import (
     answer_columns,
-    over_90,
+    coded_ages_over_89,
     question_of,
     rows_by_phi_class,
-    years,
+    years_per_unit,
 )
 from lakehouse.privacy.rules.policy import Policy
-from lakehouse.privacy.rules.postal import populous
+from lakehouse.privacy.rules.postal import populous_prefixes
 
 Violations = Callable[[pa.Array, pa.Array | None], pa.Array]
 """(values, values of the column that governs them) -> where the rule is broken; null passes."""
@@ -103,7 +103,7 @@ def _over_age(values: pa.Array, _: pa.Array | None) -> pa.Array:
 
 
 def _zip3(values: pa.Array, _: pa.Array | None) -> pa.Array:
-    return pc.invert(pc.is_in(values, pa.array(sorted(populous() | {"000"}))))
+    return pc.invert(pc.is_in(values, pa.array(sorted(populous_prefixes() | {"000"}))))
 
 
 def _not_code(values: pa.Array, _: pa.Array | None) -> pa.Array:
@@ -111,7 +111,7 @@ def _not_code(values: pa.Array, _: pa.Array | None) -> pa.Array:
 
 
 def _not_place(values: pa.Array, _: pa.Array | None) -> pa.Array:
-    return pc.invert(place_shaped(values))
+    return pc.invert(looks_like_place(values))
 
 
 def _text_of_local_code(values: pa.Array, systems: pa.Array | None) -> pa.Array:
@@ -144,10 +144,10 @@ def _identifying_answers(batch: pa.RecordBatch, table: Table, policy: Policy) ->
             values = batch.column(name)
             wrong = where & pc.is_valid(values).to_numpy(zero_copy_only=False)
             if action == "top_code_90" and pa.types.is_floating(values.type):
-                ages = values.to_numpy(zero_copy_only=False) * years(rows)
+                ages = values.to_numpy(zero_copy_only=False) * years_per_unit(rows)
                 wrong &= (ages < 0) | (ages > TOP_AGE + _ROUNDING)
             elif action == "top_code_90":
-                wrong &= over_90(rows, where)
+                wrong &= coded_ages_over_89(rows, where)
             found[name] += int(wrong.sum())
     return found
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.definitions.resources import resource
-from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped, text_shaped
+from lakehouse.privacy.rules.code_patterns import looks_like_code, looks_like_place, looks_like_text
 
 CODES = """2345-7|LP7787-7|386661006|E11.9|U07.1|250.00|0W9G30Z|1049502|0093-1048-01|00093104801
 0002-7597-01|99213|G0008|mg/dL|10*3/uL|mm[Hg]|{score}|207|113691|T-D3000|F-01780|RID5824|ADT^A01
@@ -45,7 +45,7 @@ def test_codes_stay(code: str) -> None:
 @pytest.mark.parametrize("text", IDENTIFYING)
 def test_identifying_shapes_go_from_codes_and_from_texts(text: str) -> None:
     assert looks_like_code(pa.array([text])).to_pylist() == [False]
-    assert text_shaped(pa.array([text])).to_pylist() == [False]
+    assert looks_like_text(pa.array([text])).to_pylist() == [False]
 
 
 @pytest.mark.parametrize("text", NO_CODES)
@@ -55,7 +55,7 @@ def test_what_cannot_be_a_code_goes(text: str) -> None:
 
 def test_an_ip_address_goes_from_texts_but_some_codes_look_like_one() -> None:
     found = pa.array(["10.20.30.40", "from 192.168.1.1", "v 1.2.3", "1.2.840.10008.1.2"])
-    assert text_shaped(found).to_pylist() == [False, False, True, True]
+    assert looks_like_text(found).to_pylist() == [False, False, True, True]
     assert looks_like_code(found).to_pylist() == [True] * 4
 
 
@@ -65,11 +65,11 @@ def test_an_ip_address_goes_from_texts_but_some_codes_look_like_one() -> None:
 )
 def test_identity_inside_a_text_is_found(shape: str, around: str) -> None:
     text = f"{around} {shape} {around}"
-    assert text_shaped(pa.array([text])).to_pylist() == [False]
+    assert looks_like_text(pa.array([text])).to_pylist() == [False]
 
 
 def test_null_stays_null_and_nothing_stays_nothing() -> None:
-    for shaped in (looks_like_code, text_shaped, place_shaped):
+    for shaped in (looks_like_code, looks_like_text, looks_like_place):
         assert shaped(pa.array([], pa.string())).to_pylist() == []
         assert shaped(pa.array([None], pa.string())).to_pylist() == [None]
 
@@ -80,7 +80,7 @@ def test_every_official_code_and_text_passes() -> None:
         listed = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert len(listed) > 74_000
     assert all(looks_like_code(pa.array([row["code"] for row in listed])).to_pylist())
-    assert all(text_shaped(pa.array([row["display"] for row in listed])).to_pylist())
+    assert all(looks_like_text(pa.array([row["display"] for row in listed])).to_pylist())
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_every_official_code_and_text_passes() -> None:
     ["MA", "ma", "USA", "US-MA", "840", "Ohio", " new york ", "Québec", "Bayern", "Germany"],
 )
 def test_places_stay(place: str) -> None:
-    assert place_shaped(pa.array([place])).to_pylist() == [True]
+    assert looks_like_place(pa.array([place])).to_pylist() == [True]
 
 
 @pytest.mark.parametrize(
     "place", ["", "12 Main St", "Suffolk", "Boston", "02139", "MA 02139", "Jane", "US-MASS", "M A"]
 )
 def test_what_is_no_country_or_state_goes(place: str) -> None:
-    assert place_shaped(pa.array([place])).to_pylist() == [False]
+    assert looks_like_place(pa.array([place])).to_pylist() == [False]

@@ -19,9 +19,9 @@ from lakehouse.privacy.identity.pseudonyms import (
     new_uid,
     new_uids,
     offset_days,
-    patients,
     pseudonym,
     pseudonyms,
+    pseudonyms_and_offsets,
 )
 from lakehouse.privacy.keys.secret import Secret
 
@@ -58,7 +58,7 @@ def test_the_column_and_the_scalar_door_agree(authority: str, number: str) -> No
     assert re.fullmatch("[0-9a-f]{32}", found)
     raw = normal_identities(qualified(authority, pa.array([number])))
     assert found == pseudonym(SECRET, "patient", authority, number)
-    assert int(patients(SECRET, raw)[1][0]) == offset_days(SECRET, authority, number)
+    assert int(pseudonyms_and_offsets(SECRET, raw)[1][0]) == offset_days(SECRET, authority, number)
 
 
 @given(st.lists(st.tuples(parts, parts), max_size=30))
@@ -177,12 +177,12 @@ def test_offsets_are_between_100_and_200_years(secret: Secret, number: str) -> N
 @DERIVATIONS
 def test_offsets_spread_over_the_whole_span_and_follow_the_key(secret: Secret) -> None:
     raw = normal_identities(qualified("H", pa.array([str(i) for i in range(20_000)])))
-    found = patients(secret, raw)[1]
+    found = pseudonyms_and_offsets(secret, raw)[1]
     assert found.min() < 36_600
     assert found.max() > 72_975
     assert len(set(found.tolist())) > 12_000
     for other in (OTHER, NEWER if secret is SECRET else SECRET):
-        assert (found != patients(other, raw)[1]).mean() > 0.99
+        assert (found != pseudonyms_and_offsets(other, raw)[1]).mean() > 0.99
 
 
 @DERIVATIONS
@@ -202,7 +202,9 @@ def test_pseudonym_and_offset_are_disjoint_parts_of_one_hmac() -> None:
 
 
 def test_nobody_has_neither_pseudonym_nor_offset() -> None:
-    names, days = patients(NEWER, normal_identities(pa.array(["H\x1f1", "H\x1f", None])))
+    names, days = pseudonyms_and_offsets(
+        NEWER, normal_identities(pa.array(["H\x1f1", "H\x1f", None]))
+    )
     assert names.is_valid().to_pylist() == [True, False, False]
     assert (days != 0).tolist() == [True, False, False]
 

@@ -1,1 +1,1 @@
-"""Pseudonyms, date offsets and ages of patients."""
+"""The identity of patients: pseudonyms, date offsets and ages."""

@@ -1,4 +1,4 @@
-"""Ages and birthdays on whole columns, as days since 1970-01-01."""
+"""Calendar years and ages in years, computed on whole columns of days since 1970-01-01."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOP_AGE = 90
 """Ages from here on are one group under Safe Harbor: 45 CFR 164.514(b)(2)(i)(C)."""
 
 MAX_AGE = 120
-"""An age above is a mistake of the source."""
+"""An age above this is an error of the source."""
 
 
 _FIRST = -43_829
@@ -24,7 +24,7 @@ _CYCLE_DAYS, _CYCLE_YEARS = 146_097, 400
 
 @cache
 def _cycle() -> npt.NDArray[np.int32]:
-    """Return the dates of 400 years, each as one number: see ``_civil``."""
+    """Return a lookup table: each date of 400 years as one number, see ``_civil``."""
     dates = np.arange(_FIRST, _FIRST + _CYCLE_DAYS).astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     since = months.astype(np.int64)
@@ -38,13 +38,13 @@ def _cycle() -> npt.NDArray[np.int32]:
 def _civil(days: Days) -> Days:
     """Return each date as one number of the same order: year, 4 bits of month, 5 bits of day.
 
-    Looked up, which takes a tenth of the time of NumPy's calendar.
+    A lookup takes a tenth of the time of NumPy's calendar.
     """
-    place = days - _FIRST
-    if not len(place) or (place.min() >= 0 and place.max() < _CYCLE_DAYS):
-        return _cycle().take(place).astype(np.int64)
-    cycles, place = np.divmod(place, _CYCLE_DAYS)
-    return _cycle().take(place) + (cycles * _CYCLE_YEARS << 9)
+    position = days - _FIRST
+    if not len(position) or (position.min() >= 0 and position.max() < _CYCLE_DAYS):
+        return _cycle().take(position).astype(np.int64)
+    cycles, position = np.divmod(position, _CYCLE_DAYS)
+    return _cycle().take(position) + (cycles * _CYCLE_YEARS << 9)
 
 
 def year_of(days: Days) -> Days:
@@ -66,5 +66,5 @@ def years_between(birth: Days, at: Days) -> Days:
         >>> years_between(birth, at).tolist()
         [89, 90]
     """
-    # a month and day that are not reached yet borrow from the years
+    # the subtraction borrows from the years while this year's birthday is still to come
     return (_civil(at) - _civil(birth)) >> 9

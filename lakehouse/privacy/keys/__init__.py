@@ -1,1 +1,1 @@
-"""The secret of a warehouse, where it lies, and keyed digests made with it."""
+"""The secret key of a warehouse, its file, and keyed digests."""

@@ -1,7 +1,7 @@
 """HMAC-SHA256 of many short messages under one key.
 
-``hmac.new`` sets up its key schedule for every message. Here the two states that depend on the
-key alone are hashed once and copied for each message, which is half the time (RFC 2104, section 4).
+``hmac.new`` hashes the padded key for every message. Hashing it once and copying the two states
+takes half the time (RFC 2104, section 4).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def digests(key: bytes, messages: Iterable[bytes], prefix: bytes = b"") -> Diges
 
     Args:
         key: At most 64 bytes.
-        messages: What to authenticate.
-        prefix: What every message begins with, besides; hashed once.
+        messages: The messages.
+        prefix: Bytes before every message; hashed once.
 
     Examples:
         >>> digests(b"k" * 32, [b"a", b"b"]).shape

@@ -1,14 +1,15 @@
-"""The secret that pseudonyms, date offsets and keyed file ids come from.
+"""The secret key from which pseudonyms, date offsets and keyed file ids are derived.
 
-The secret is a file of its own outside the warehouse, readable by its owner alone. Everything is
-derived from it by HKDF-SHA256 (RFC 5869), one sub-key for each purpose, so that a value of one
-purpose says nothing about those of another. It is never pickled: a worker loads it from its path.
+Its file lies outside the warehouse and only its owner can read it. HKDF-SHA256 (RFC 5869) derives
+one sub-key for each purpose, so that a value of one purpose reveals nothing about another. A secret
+is never pickled: a worker loads it from its path.
 
-A key belongs to one derivation, the way in which values come from it. The file states it and the
-key id depends on it, so that a warehouse never gets values of two: a bare key, as the first keys
-were written and as ``openssl rand -hex 32`` makes them, is of derivation 1, in which date offsets
-have a sub-key of their own; one that ``init`` makes is of derivation 2, in which a patient's
-pseudonym and offset are disjoint parts of one HMAC (``privacy.identity``).
+A key belongs to one derivation, the scheme that derives values from it. The file states the
+derivation and the key id depends on it, so that a warehouse never gets values of two schemes:
+
+- derivation 1: a bare key, as ``openssl rand -hex 32`` makes it; date offsets have a sub-key
+- derivation 2: a key that ``init`` creates; a patient's pseudonym and offset are disjoint parts of
+  one HMAC (``privacy.identity``)
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ KEY_FILE = "LAKEHOUSE_KEY_FILE"
 """Environment variable that names the key file."""
 
 KEY_BYTES = 32
-"""A key has at least as many random bytes."""
+"""Fewest random bytes of a key."""
 
 MAX_FILE_BYTES = 4096
-"""A larger file is something else than a key."""
+"""Largest size of a key file; a larger file is no key."""
 
 DIGEST_BYTES = 16
 """Keyed digests are cut to 128 bits: 32 hex digits."""
 
 DERIVATION = 2
-"""Of a new key."""
+"""The derivation of a new key."""
 
 _SALT = b"clinical-lakehouse/1"
-_STATED = re.compile(rb"clinical-lakehouse/([0-9]{1,4}) +(.*)", re.DOTALL)
+_WITH_DERIVATION = re.compile(rb"clinical-lakehouse/([0-9]{1,4}) +(.*)", re.DOTALL)
 _NEW_KEY = "Make a new one with `lakehouse init`, or `openssl rand -hex 32`."
 
 
 class KeyedHash:
-    """A keyed digest in the making, for contents too large to hold.
+    """An incremental keyed digest, for contents larger than memory.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -69,7 +70,7 @@ class KeyedHash:
         self._hash = hmac.new(key, digestmod=hashlib.sha256)
 
     def update(self, data: bytes | memoryview, /) -> None:
-        """Take more bytes."""
+        """Add bytes."""
         self._hash.update(data)
 
     def hexdigest(self) -> str:
@@ -81,17 +82,17 @@ class KeyedHash:
 
 
 class Secret:
-    """A loaded secret. Its text form shows the key id only, and it cannot be pickled or copied.
+    """A loaded secret key; its text form shows the key id only, and it cannot be pickled or copied.
 
     Attributes:
-        derivation: The way in which values come from the key.
-        key_id: 16 hex digits that tell keys (and derivations) apart and say nothing about the key.
+        derivation: Number of the scheme that derives values from the key.
+        key_id: 16 hex digits that identify the key and its derivation but reveal nothing of it.
     """
 
     __slots__ = ("_key", "_subkeys", "derivation", "key_id")
 
     def __init__(self, key: bytes, derivation: int = 1) -> None:
-        """Take the key itself; ``load`` and ``create`` are the usual doors.
+        """Take the key itself; ``load`` and ``create`` are the usual constructors.
 
         Raises:
             KeyFileError: The key is short or visibly not random.
@@ -101,8 +102,8 @@ class Secret:
         self._key = key
         self._subkeys: dict[str, bytes] = {}
         self.derivation = derivation
-        named = "key-id" if derivation == 1 else f"key-id/{derivation}"
-        self.key_id: str = self.subkey(named)[:8].hex()
+        purpose = "key-id" if derivation == 1 else f"key-id/{derivation}"
+        self.key_id: str = self.subkey(purpose)[:8].hex()
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> Secret:
@@ -112,33 +113,33 @@ class Secret:
             path: The key file; None takes the one that ``LAKEHOUSE_KEY_FILE`` names.
 
         Raises:
-            KeyFileError: It is missing, readable by others, short, visibly not random, or made by
-                a later version of this software.
+            KeyFileError: The file is missing, readable by others, short, visibly not random, or
+                was made by a later version of this software.
         """
-        named = path or os.environ.get(KEY_FILE)
-        if not named:
+        file = path or os.environ.get(KEY_FILE)
+        if not file:
             raise KeyFileError(
                 "No key file is named.", f"Set {KEY_FILE}, or make a key with `lakehouse init`."
             )
-        derivation, written = _stated(_read(Path(named)))
+        derivation, encoded = _split_derivation(_read_private_file(Path(file)))
         if not 1 <= derivation <= DERIVATION:
             raise KeyFileError(
-                f"The key in {named} was made by a later version.",
+                f"The key in {file} was made by a later version.",
                 "Upgrade: pip install --upgrade clinical-lakehouse",
             )
-        if fault := weakness(key := _decoded(written)):
-            raise KeyFileError(f"The key in {named} {fault}.", _NEW_KEY)
+        if fault := weakness(key := _decode_key(encoded)):
+            raise KeyFileError(f"The key in {file} {fault}.", _NEW_KEY)
         return cls(key, derivation)
 
     @classmethod
     def create(cls, path: Path | str) -> Secret:
-        """Make a new secret and write it to a file that only its owner can read.
+        """Create a new secret and write it to a file that only its owner can read.
 
         Raises:
             KeyFileError: The file exists, or cannot be written.
         """
         key = secrets.token_bytes(KEY_BYTES)
-        while weakness(key):  # once in some hundred million million times
+        while weakness(key):  # happens about once in 10**14 keys
             key = secrets.token_bytes(KEY_BYTES)
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -171,7 +172,7 @@ class Secret:
         return hmac.digest(self.subkey(purpose), data, "sha256")[:DIGEST_BYTES].hex()
 
     def hasher(self, purpose: str) -> KeyedHash:
-        """Return a keyed digest to be fed piece by piece; equals ``digest`` of the whole."""
+        """Return an incremental keyed digest; its result equals ``digest`` of the whole."""
         return KeyedHash(self.subkey(purpose))
 
     def __repr__(self) -> str:
@@ -182,17 +183,17 @@ class Secret:
 
 
 def key_id_of(content: bytes) -> str | None:
-    """Return the id of the key that some bytes are, or None when they are none."""
-    derivation, written = _stated(content)
-    if len(content) > MAX_FILE_BYTES or weakness(key := _decoded(written)):
+    """Return the key id of the content of a key file, or None for any other bytes."""
+    derivation, written = _split_derivation(content)
+    if len(content) > MAX_FILE_BYTES or weakness(key := _decode_key(written)):
         return None
     return Secret(key, derivation).key_id
 
 
 def weakness(key: bytes) -> str | None:
-    """Return what is wrong with a key, as the end of a sentence, or None.
+    """Return the weakness of a key as the end of a sentence, or None for a good key.
 
-    Random bytes pass but for one case in 10**12; constants, repetitions, runs and words do not.
+    Random bytes pass except one key in 10**12; constants, repetitions, runs and words fail.
 
     Examples:
         >>> weakness(b"secret")
@@ -211,8 +212,8 @@ def weakness(key: bytes) -> str | None:
     return None
 
 
-def _read(path: Path) -> bytes:
-    """Return the bytes of a key file that nobody but its owner can read."""
+def _read_private_file(path: Path) -> bytes:
+    """Return the bytes of a key file; refuse a file that others than its owner can read."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -242,14 +243,14 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
-def _stated(content: bytes) -> tuple[int, bytes]:
-    """Return the derivation that a key file states (a bare key is of the first), and its key."""
-    stated = _STATED.fullmatch(content.strip())
-    return (int(stated[1]), stated[2]) if stated else (1, content)
+def _split_derivation(content: bytes) -> tuple[int, bytes]:
+    """Return the derivation that a key file states (1 for a bare key), and the encoded key."""
+    match = _WITH_DERIVATION.fullmatch(content.strip())
+    return (int(match[1]), match[2]) if match else (1, content)
 
 
-def _decoded(content: bytes) -> bytes:
-    """Return the key: written as hex or base64 (any white space around it), else the raw bytes."""
+def _decode_key(content: bytes) -> bytes:
+    """Return the key from hex or base64 with any white space around it, else the raw bytes."""
     text = content.strip()
     if re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", text):
         return binascii.unhexlify(text)

@@ -1,1 +1,1 @@
-"""What a policy does to the values of each PHI class."""
+"""Profiles and their actions on the values of each PHI class."""

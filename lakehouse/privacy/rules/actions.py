@@ -1,9 +1,8 @@
-"""The actions that a profile may name: what becomes of a column of some PHI class.
+"""The de-identification actions that a profile may name, each for the columns of a PHI class.
 
-An action either works on a whole raw column and returns the column to store (``@action``), or on
-distinct strings, whatever rows they stand in (``@by_value``): then it is called once for all the
-columns of one class in a batch. Adding one is adding a function; a profile that names an action
-which is not here drops the column.
+An ``@action`` takes a whole raw column and returns the column to store. A ``@by_value`` action
+takes distinct strings and runs once for all columns of one class in a batch. A new action is one
+new function; a profile that names an unknown action drops the column.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from lakehouse.privacy.identity.patients import PATIENT, RECORD, BatchPatients, 
 from lakehouse.privacy.identity.pseudonyms import new_uids, pseudonyms
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules import postal as postal
-from lakehouse.privacy.rules.code_patterns import looks_like_code, place_shaped
+from lakehouse.privacy.rules.code_patterns import looks_like_code, looks_like_place
 from lakehouse.privacy.rules.code_texts import Terminology
 
 LAST_DAY = 2_932_896
-"""9999-12-31, the last day that a time may be after a shift: other readers know no later one."""
+"""9999-12-31, the last day of a shifted time: other readers of the tables know no later one."""
 
 SHIFTED_FROM = date(2050, 1, 1)
-"""No shifted time lies before it, and no true time after it: so a stored time proves by itself
-that it was shifted. An offset of 100 years and more carries all since 1950 across; an older event
-would tell an age of about 90 anyway (45 CFR 164.514(b)(2)(i)(C)) and is dropped."""
+"""No shifted time lies before this day and no true time after it, so a stored time proves that it
+was shifted. An offset of 100 years carries every event since 1950 across. An older event would
+reveal an age of about 90 (45 CFR 164.514(b)(2)(i)(C)) and is dropped."""
 
 _SHIFTED_FROM_DAY = (SHIFTED_FROM - date(1970, 1, 1)).days
 
@@ -43,21 +42,21 @@ NO_TEXT = pa.scalar(None, pa.string())
 
 @dataclass(frozen=True)
 class Rows:
-    """The raw rows of one table, with what the actions ask of them and their batch.
+    """The raw rows of one table, with the facts about their batch that actions need.
 
     Attributes:
         table: The raw table.
         definition: Its definition.
-        people: The patients of the batch.
-        old: Records in which the patient is 90 or over at some time.
-        terminology: Whose texts may be stored.
+        patients: The patients of the batch.
+        over_89: Records in which the patient is 90 or over at some time.
+        terminology: The code texts that may be stored.
         time_zone: Zone in which an instant becomes a date, for ages.
     """
 
     table: pa.Table
     definition: Table
-    people: BatchPatients
-    old: pa.Array
+    patients: BatchPatients
+    over_89: pa.Array
     terminology: Terminology
     time_zone: str
 
@@ -65,19 +64,23 @@ class Rows:
         """Return a raw column in one piece, or None when the table lacks it."""
         return whole(self.table[column]) if column in self.table.column_names else None
 
-    def nobody(self) -> tuple[np.ndarray, Bools]:
-        """Return offsets for a table without patients: nothing moves, nothing is valid."""
+    def no_offsets(self) -> tuple[np.ndarray, Bools]:
+        """Return offsets for a table without patients: all zero, none valid."""
         return np.zeros(len(self.table), np.int64), np.zeros(len(self.table), bool)
 
     def offsets(self, column: str = PATIENT) -> tuple[np.ndarray, Bools]:
-        """Return by how many days the times of each row move, and whether it names a patient."""
+        """Return the date offset of each row in days, and a mask of the rows with a patient."""
         name = self.definition.name
-        return self.people.offsets(name, column) if self.people.has(name, column) else self.nobody()
+        return (
+            self.patients.offsets(name, column)
+            if self.patients.has(name, column)
+            else self.no_offsets()
+        )
 
 
 Action = Callable[[Rows, Column], pa.Array | None]
 ACTIONS: dict[str, Action] = {}
-"""Actions by the name that a profile gives; None as a result: nothing of the column is stored."""
+"""Actions by the name that a profile gives; a result of None drops the column."""
 
 ValueAction = Callable[[Secret, str, pa.Array], pa.Array]
 VALUE_ACTIONS: dict[str, ValueAction] = {}
@@ -104,7 +107,7 @@ def pseudonym(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
 
 @by_value
 def keep_name(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
-    """Store the name of a facility without the authority that it was qualified by."""
+    """Store the name of a facility without its assigning authority."""
     names = (v.rpartition(SEPARATOR)[2].strip() or None for v in values.to_pylist())
     return pa.array(names, pa.string())
 
@@ -117,19 +120,19 @@ def uid(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
 
 @by_value
 def code_shape(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
-    """Store codes; drop what cannot be one."""
+    """Store strings with the shape of a code; drop the others."""
     return pc.if_else(looks_like_code(values), values, NO_TEXT)
 
 
 @by_value
 def place_shape(secret: Secret, phi: str, values: pa.Array) -> pa.Array:
-    """Store countries and states: short codes, and names on our list."""
-    return pc.if_else(place_shaped(values), values, NO_TEXT)
+    """Store countries and states: short codes, and names in ``places.csv``."""
+    return pc.if_else(looks_like_place(values), values, NO_TEXT)
 
 
 @action
 def keep(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the value; birth dates and ages are filled in where the source gave a birth date."""
+    """Store the value; complete birth dates and ages where the source gives a birth date."""
     if column.phi == "age":
         return _ages(rows, column)
     raw = rows.raw(column.name)
@@ -147,32 +150,32 @@ def keep(rows: Rows, column: Column) -> pa.Array | None:
 
 @action
 def shift(rows: Rows, column: Column) -> pa.Array | None:
-    """Move times by the days of the row's patient; drop them where the row names no patient."""
+    """Shift times by the date offset of the row's patient; drop them in rows without a patient."""
     raw = rows.raw(column.name)
     if raw is None or not (pa.types.is_timestamp(column.type) or pa.types.is_date32(column.type)):
         return None
     values, valid = numbers(raw)
-    days, named = rows.offsets()
+    days, has_patient = rows.offsets()
     unit = DAY_US if pa.types.is_timestamp(column.type) else 1
-    # compared before adding, for the sum of extremes would overflow
+    # comparing before adding avoids an overflow of extreme values
     fits = values >= (_SHIFTED_FROM_DAY - days) * unit
     fits &= values < (LAST_DAY + 1 - days) * unit
-    stays = valid & named & fits
+    stays = valid & has_patient & fits
     return integers(np.where(stays, values, 0) + days * unit, stays, column.type)
 
 
 @action
 def birth_year(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the year of birth on the patient's own time line; nothing of it from age 90."""
+    """Store the year of birth on the patient's shifted time line; drop it from age 90 on."""
     birth = birth_dates(rows.table, rows.definition)
     if birth is None or not pa.types.is_integer(column.type):
         return None
-    born, known = birth
-    days, named = rows.offsets()
-    stays = known & named
+    born, has_birth = birth
+    days, has_patient = rows.offsets()
+    stays = has_birth & has_patient
     record = rows.raw(RECORD)
     if record is not None:
-        stays &= ~pc.is_in(record, value_set=rows.old).to_numpy(zero_copy_only=False)
+        stays &= ~pc.is_in(record, value_set=rows.over_89).to_numpy(zero_copy_only=False)
     for event in rows.definition.of_class("age"):
         when = rows.raw(event.at)
         if when is not None:
@@ -193,13 +196,13 @@ def top_code_90(rows: Rows, column: Column) -> pa.Array | None:
 
 
 def _ages(rows: Rows, column: Column) -> pa.Array | None:
-    """Return ages from the true birth date, else as the source states them, when possible ones."""
+    """Return ages from the true birth date, else the source's own; null for impossible ones."""
     stated, birth, when = (
         rows.raw(column.name),
         birth_dates(rows.table, rows.definition),
         rows.raw(column.at),
     )
-    years, valid = rows.nobody()
+    years, valid = rows.no_offsets()
     if stated is not None:
         years, valid = numbers(stated)
         valid &= (years >= 0) & (years <= MAX_AGE)
@@ -213,7 +216,7 @@ def _ages(rows: Rows, column: Column) -> pa.Array | None:
 
 @action
 def offset_difference(rows: Rows, column: Column) -> pa.Array | None:
-    """Store the days that lay a time of the old identity on the line of the surviving one."""
+    """Store the days from the time line of a merged identity to that of the surviving one."""
     old = [c.name for c in rows.definition.of_class("patient") if c.name != PATIENT]
     if len(old) != 1:
         return None
@@ -223,13 +226,13 @@ def offset_difference(rows: Rows, column: Column) -> pa.Array | None:
 
 @action
 def zero(rows: Rows, column: Column) -> pa.Array | None:
-    """Store zero: both identities are on the true calendar."""
+    """Store zero, because both identities are on the true calendar."""
     return pa.array(np.zeros(len(rows.table), np.int32)).cast(column.type)
 
 
 @action
 def public_codes_only(rows: Rows, column: Column) -> pa.Array | None:
-    """Store a code's text where it cannot say more than the code (``terminology``)."""
+    """Store a code's text where it says no more than the code (see ``code_texts``)."""
     text, system = rows.raw(column.name), rows.raw(column.system)
     stem = column.name.removesuffix("_display")
     code = rows.raw(stem if stem in rows.definition.columns else f"{stem}_code")

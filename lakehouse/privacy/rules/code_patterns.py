@@ -1,11 +1,11 @@
-r"""The shapes that codes, texts and places have, and those that identify somebody.
+r"""Patterns that tell codes, code texts and places from text that identifies a person.
 
-Fields that ought to hold a code hold whatever somebody typed. A value stays in a column of class
+Sources put free text into fields for codes. A value stays in a column of class
 ``code`` only while it could be a code: short, printable, no sentence, and nothing in it that
 looks like a phone number, an e-mail address, a web address, a social security number or a date.
 ``LISINOPRIL 10MG`` passes: some systems send the drug's name as its code.
 
-All patterns are RE2's, for Arrow runs them over columns.
+The patterns are in the syntax of RE2, which Arrow runs over columns.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 MAX_CODE = 64
-"""Characters of a code."""
+"""Most characters of a code."""
 
 MAX_CODES = 16
-"""Codes that one DICOM element holds side by side."""
+"""Most codes that one DICOM element holds side by side."""
 
 MAX_WORDS = 8
-"""Words of a code; more is a sentence."""
+"""Most words of a code; more are a sentence."""
 
 MAX_TEXT = 300
-"""Characters of a code's text; the longest of LOINC and ICD-10-CM are below."""
+"""Most characters of a code's text; the longest of LOINC and ICD-10-CM are shorter."""
 
 IDENTIFYING = "|".join(
     (
@@ -52,7 +52,7 @@ _CONTROLS = r"[\x00-\x1f\x7f-\x{9f}]"
 
 
 def has_no_identifier(values: pa.Array) -> pa.Array:
-    """Return which strings hold nothing of an identifying shape, and no control character."""
+    """Return which strings hold no identifier by its shape, and no control character."""
     found = pc.or_(
         pc.match_substring_regex(values, IDENTIFYING), pc.match_substring_regex(values, _CONTROLS)
     )
@@ -60,46 +60,46 @@ def has_no_identifier(values: pa.Array) -> pa.Array:
 
 
 def _short(value: str) -> bool:
-    """Return whether every one of the codes that a backslash parts is short (DICOM, PS3.5 6.2)."""
+    """Return whether every code between backslashes is short (DICOM PS3.5 6.2)."""
     codes = value.split("\\")
     return len(codes) <= MAX_CODES and max(map(len, codes)) <= MAX_CODE
 
 
 def looks_like_code(values: pa.Array) -> pa.Array:
-    """Return which strings could be a code.
+    """Return which strings have the shape of a code.
 
     Examples:
-        >>> code_shaped(pa.array(["LISINOPRIL 10MG", "555-123-4567", "jo@x.org"])).to_pylist()
+        >>> looks_like_code(pa.array(["LISINOPRIL 10MG", "555-123-4567", "jo@x.org"])).to_pylist()
         [True, False, False]
     """
-    # lengths and words are counted, for {0,64} takes RE2 longer to compile than columns to read
+    # RE2 takes longer to compile {0,64} than Arrow takes to count lengths and words
     short = pc.less_equal(pc.utf8_length(values), MAX_CODE)
     if not pc.all(short, min_count=0).as_py():
-        known = (v is not None and _short(v) for v in values.to_pylist())
-        short = pa.array(known, pa.bool_())
+        is_short = (v is not None and _short(v) for v in values.to_pylist())
+        short = pa.array(is_short, pa.bool_())
     words = pc.count_substring_regex(pc.utf8_trim_whitespace(values), r"\s+")
     short = pc.and_(short, pc.less(words, MAX_WORDS))
     return pc.and_(short, has_no_identifier(values))
 
 
-def text_shaped(values: pa.Array) -> pa.Array:
-    """Return which strings could be the text of a code."""
+def looks_like_text(values: pa.Array) -> pa.Array:
+    """Return which strings have the shape of a code's text."""
     plain = pc.and_not(has_no_identifier(values), pc.match_substring_regex(values, _IP))
     return pc.and_(pc.less_equal(pc.utf8_length(values), MAX_TEXT), plain)
 
 
 @cache
 def place_names() -> pa.Array:
-    """Return the names of countries, states and provinces, upper-case."""
+    """Return the names of countries, states and provinces in upper case."""
     places = read_rows(resource("catalog/codes") / "places.csv")
     return pa.array(sorted({row["name"].upper() for row in places}))
 
 
-def place_shaped(values: pa.Array) -> pa.Array:
-    """Return which strings are a country's or state's code by shape, or its name by our list.
+def looks_like_place(values: pa.Array) -> pa.Array:
+    """Return which strings have the shape of a country's or state's code, or are its name.
 
     Examples:
-        >>> place_shaped(pa.array(["MA", "US-MA", "Ohio", "12 Main St", "Suffolk"])).to_pylist()
+        >>> looks_like_place(pa.array(["MA", "US-MA", "Ohio", "12 Main St", "Suffolk"])).to_pylist()
         [True, True, True, False, False]
     """
     bare = pc.utf8_trim_whitespace(values)

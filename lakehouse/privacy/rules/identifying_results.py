@@ -1,9 +1,9 @@
-"""Results that answer an identifying question: the patient's age, birth date, phone number.
+"""Results whose value identifies the patient: an age, a birth date or a phone number.
 
-A result column holds whatever was asked for, so its PHI class alone cannot tell. What is asked is
-named by the code beside it: ``catalog/codes/identifying_questions.csv`` gives such codes, and the
-texts that sources give to local ones, the PHI class of their answers. The profile's action for
-that class decides: an age is top-coded where ages are, and what is not kept is dropped.
+A result column holds any value, so its PHI class alone does not suffice. The code beside it names
+the question. ``catalog/codes/identifying_questions.csv`` gives the PHI class of the answers, by
+code or by the text that sources give to local codes. The profile's action for that class applies:
+an age is top-coded where ages are, and an answer that no action keeps is dropped.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from lakehouse.privacy.rules.actions import Rows
 from lakehouse.privacy.rules.policy import Policy
 
 QUESTIONS = ("code", "concept_code")
-"""Columns that may name the question of a row."""
+"""Columns that may hold the code of a row's question."""
 
 ANSWER = "value_"
-"""Begins the names of the columns that hold the answer."""
+"""Prefix of the columns that hold the answer."""
 
 NO_ANSWERS = {"value_type", "value_separator"}
 
@@ -43,7 +43,7 @@ YEARS = {
     **dict.fromkeys(("h", "hr", "hour", "hours"), 1 / 8766),
     **dict.fromkeys(("min", "minute", "minutes"), 1 / 525_960),
 }
-"""Years of a unit of age; every other unit, and none, is taken for years."""
+"""Years in a unit of age; any other unit, and a missing one, counts as years."""
 
 _STATED_AGE = re.compile(r"\D{0,3}0*(\d+)(?:\.\d*)?\s*([A-Za-z]*).*")
 
@@ -54,7 +54,7 @@ def _questions() -> list[dict[str, str]]:
 
 
 def question_of(definition: Table) -> str | None:
-    """Return the column that names what the answers of a table answer, or None.
+    """Return the column with the code of a table's questions, or None for a table without results.
 
     Examples:
         >>> from lakehouse.definitions.tables import load_tables
@@ -68,7 +68,7 @@ def question_of(definition: Table) -> str | None:
 
 
 class Readable(Protocol):
-    """Rows whose columns can be read: raw ones, or those of a stored file."""
+    """Rows with readable columns: the raw rows of a batch, or those of a stored file."""
 
     @property
     def table(self) -> pa.Table:
@@ -81,36 +81,41 @@ class Readable(Protocol):
 
 
 def rows_by_phi_class(rows: Readable, question: str) -> dict[str, Bools]:
-    """Return by PHI class which rows answer a question of that class."""
-    found: dict[str, Bools] = {}
+    """Return a mask by PHI class: the rows that answer a question of that class."""
+    rows_of: dict[str, Bools] = {}
 
     def add(phi: str, mask: pa.Array) -> None:
         where = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
         if where.any():
-            found[phi] = found.get(phi, False) | where
+            rows_of[phi] = rows_of.get(phi, False) | where
 
     stem = question.removesuffix("_code")
     code, text = rows.raw(question), rows.raw(f"{stem}_display")
     system = rows.raw(f"{stem}_system")
     if code is not None:
         at, codes = distinct(pc.utf8_trim_whitespace(code))
-        known = pc.index_in(pa.array([q["code"] for q in _questions()]), value_set=codes)
-        for row, place in zip(_questions(), known.to_pylist(), strict=True):
-            if place is not None and row["code"]:
-                add(row["phi"], pc.and_(pc.equal(at, place), _speaks(system, row["code_system"])))
+        positions = pc.index_in(pa.array([q["code"] for q in _questions()]), value_set=codes)
+        for row, position in zip(_questions(), positions.to_pylist(), strict=True):
+            if position is not None and row["code"]:
+                add(
+                    row["phi"],
+                    pc.and_(pc.equal(at, position), _may_be_of_system(system, row["code_system"])),
+                )
     if text is not None:
         at, texts = distinct(text)
         for row in _questions():
             if row["text"]:
                 add(row["phi"], pc.match_substring_regex(texts, row["text"]).take(at))
-    return found
+    return rows_of
 
 
-def _speaks(system: pa.Array | None, wanted: str) -> pa.Array | pa.Scalar:
-    """Return where the code may be one of a system: it says so, or names no other public one."""
+def _may_be_of_system(system: pa.Array | None, code_system: str) -> pa.Array | pa.Scalar:
+    """Return where a code may belong to a system: its system is this one, or not public."""
     if system is None:
         return pa.scalar(True)
-    fits = map_distinct(system, lambda name: name == wanted or shape_of(name) is None, pa.bool_())
+    fits = map_distinct(
+        system, lambda name: name == code_system or shape_of(name) is None, pa.bool_()
+    )
     return pc.fill_null(fits, True)
 
 
@@ -126,36 +131,36 @@ def answer_columns(definition: Table) -> list[str]:
 def apply_result_rules(
     rows: Rows, stored: dict[str, pa.Array], policy: Policy, counts: Counter[str]
 ) -> dict[str, pa.Array]:
-    """Return the columns to store, the answers to identifying questions settled by the profile."""
+    """Return the columns to store, with the profile applied to answers that identify."""
     question = question_of(rows.definition)
     if question is None:
         return stored
-    settled = dict(stored)
+    result = dict(stored)
     answers = answer_columns(rows.definition)
     for phi, where in rows_by_phi_class(rows, question).items():
         action = policy.action(phi)
         if action.startswith("keep"):
             continue
-        top = over_90(rows, where) if action == "top_code_90" else None
+        top = coded_ages_over_89(rows, where) if action == "top_code_90" else None
         for name in answers:
             kind = rows.definition.columns[name].type
             if top is None:
-                gone, put = where, pa.scalar(None, kind)
+                affected, replacement = where, pa.scalar(None, kind)
             elif pa.types.is_floating(kind):
-                each = years(rows)
-                values = settled[name].to_numpy(zero_copy_only=False)
-                gone, put = where & (values * each >= TOP_AGE), pa.array(TOP_AGE / each)
+                each = years_per_unit(rows)
+                values = result[name].to_numpy(zero_copy_only=False)
+                affected, replacement = where & (values * each >= TOP_AGE), pa.array(TOP_AGE / each)
             else:
-                gone, put = top, pa.scalar(None, kind)
-            lost = pc.and_(pa.array(gone), pc.is_valid(settled[name]))
-            if lost.true_count:
-                settled[name] = pc.if_else(lost, put, settled[name].cast(kind))
-                counts[f"{rows.definition.name}.{name}:{phi}"] += lost.true_count
-    return settled
+                affected, replacement = top, pa.scalar(None, kind)
+            changed = pc.and_(pa.array(affected), pc.is_valid(result[name]))
+            if changed.true_count:
+                result[name] = pc.if_else(changed, replacement, result[name].cast(kind))
+                counts[f"{rows.definition.name}.{name}:{phi}"] += changed.true_count
+    return result
 
 
-def years(rows: Readable) -> npt.NDArray[np.float64]:
-    """Return how many years the unit of each row is."""
+def years_per_unit(rows: Readable) -> npt.NDArray[np.float64]:
+    """Return the factor from the unit of each row to years."""
     unit = rows.raw("unit")
     if unit is None:
         return np.ones(len(rows.table))
@@ -164,8 +169,8 @@ def years(rows: Readable) -> npt.NDArray[np.float64]:
     return years
 
 
-def over_90(rows: Readable, where: Bools) -> Bools:
-    """Return which rows state an age of 90 or over as a code (``93``, ``093Y``)."""
+def coded_ages_over_89(rows: Readable, where: Bools) -> Bools:
+    """Return which rows have an age of 90 or over as a code (``93``, ``093Y``)."""
     coded = rows.raw("value_code")
     if coded is None:
         return np.zeros(len(rows.table), dtype=bool)
@@ -176,4 +181,4 @@ def over_90(rows: Readable, where: Bools) -> Bools:
 
     ages = map_distinct(coded, age, pa.float64())
     stated: npt.NDArray[np.float64] = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
-    return where & (stated * years(rows) >= TOP_AGE)
+    return where & (stated * years_per_unit(rows) >= TOP_AGE)

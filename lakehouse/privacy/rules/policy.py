@@ -1,4 +1,4 @@
-"""De-identification profiles: ``catalog/policies/*.toml``, PHI class -> action."""
+"""De-identification profiles: an action for each PHI class, from ``catalog/policies/*.toml``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lakehouse.definitions.toml_file import parse_toml
 from lakehouse.errors import DefinitionError, UserError, did_you_mean
 
 DROP = "drop"
-"""What happens to a class that no policy lists; any name that is no action does the same."""
+"""The action for a class that the profile does not list; an unknown action does the same."""
 
 NEVER_KEPT = frozenset(
     {"patient", "provider", "name", "contact", "address.line", "url", "biometric", "other_id"}
@@ -24,12 +24,12 @@ _KEYS = {"doc", "data_use_agreement", "shift", "actions"}
 
 @dataclass(frozen=True)
 class Policy:
-    """One profile.
+    """A de-identification profile: an action for each PHI class.
 
     Attributes:
         name: The profile's name: the stem of its file.
-        doc: What it promises, one sentence.
-        actions: Action by PHI class; ``identifier.*`` speaks for a family.
+        doc: Its promise in one sentence.
+        actions: Action by PHI class; ``identifier.*`` covers a family.
         needs_agreement: Whether a warehouse needs the reference of a data use agreement.
         shift: Whether each patient's times move by the patient's own offset.
         sha256: Digest of the policy file, kept with every table and ingest.
@@ -77,7 +77,7 @@ def load_policy(name: str, folder: Path | None = None) -> Policy:
 
     Raises:
         UserError: There is no such profile.
-        DefinitionError: The file is at fault.
+        DefinitionError: The file has an unknown key, class or action, or lacks a required one.
     """
     if name not in policies(folder):
         raise UserError(

@@ -1,8 +1,8 @@
-"""Postal codes: three digits of a US ZIP code, by census population.
+"""US ZIP codes cut to three digits by census population.
 
-45 CFR 164.514(b)(2)(i)(B): the first three digits may stay where all ZIP codes that begin with
-them hold more than 20,000 people; elsewhere they become 000. Codes of other countries are not
-spoken of by the law: they are not stored.
+The first three digits may stay where more than 20,000 people live in all ZIP codes that begin with
+them; elsewhere they become 000 (45 CFR 164.514(b)(2)(i)(B)). The law does not mention codes of
+other countries, so they are not stored.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 
 MIN_PEOPLE = 20_000
-"""A prefix stays when more people than this live there."""
+"""A prefix stays where more people than this live."""
 
 SMALL = "000"
-"""What stands for a prefix where fewer live."""
+"""Replaces a prefix where fewer people live."""
 
 US_NAMES = frozenset(
     (
@@ -26,17 +26,17 @@ US_NAMES = frozenset(
         *("AS", "ASM", "016", "MP", "MNP", "580"),
     )
 )
-"""Countries whose addresses carry ZIP codes: the United States and their territories."""
+"""Names and codes of the United States and its territories, whose addresses have ZIP codes."""
 
 _ZIP = re.compile(r"(?:(\d{5})(?:-?\d{4})?|(\d{4})(?:-\d{4})?)(?:\.0+)?", re.ASCII)
 
 
 @cache
-def populous() -> frozenset[str]:
-    """Return the prefixes that may stay, from ``catalog/codes/zip3_population.csv``.
+def populous_prefixes() -> frozenset[str]:
+    """Return the three-digit prefixes that may stay, from ``catalog/codes/zip3_population.csv``.
 
     Examples:
-        >>> "021" in populous(), "036" in populous()
+        >>> "021" in populous_prefixes(), "036" in populous_prefixes()
         (True, False)
     """
     people = read_rows(resource("catalog/codes") / "zip3_population.csv")
@@ -44,7 +44,7 @@ def populous() -> frozenset[str]:
 
 
 def zip5(text: str) -> str | None:
-    """Return the five digits of a US ZIP code, or None when it does not have the form of one.
+    """Return the five digits of a US ZIP code, or None for any other text.
 
     Spreadsheets turn ``02139`` into the number 2139 (or 2139.0): four digits get their zero back.
 
@@ -52,10 +52,10 @@ def zip5(text: str) -> str | None:
         >>> zip5("02139-4307"), zip5("2139"), zip5("K1A 0B1"), zip5("021")
         ('02139', '02139', None, None)
     """
-    if len(text) == 5 and text.isascii() and text.isdigit():  # most are, and need no pattern
+    if len(text) == 5 and text.isascii() and text.isdigit():  # the usual form needs no pattern
         return text
-    found = _ZIP.fullmatch(text.strip())
-    return (found[1] or "0" + found[2]) if found else None
+    match = _ZIP.fullmatch(text.strip())
+    return (match[1] or "0" + match[2]) if match else None
 
 
 def zip3(text: str) -> str | None:
@@ -68,11 +68,11 @@ def zip3(text: str) -> str | None:
     whole = zip5(text)
     if whole is None:
         return None
-    return whole[:3] if whole[:3] in populous() else SMALL
+    return whole[:3] if whole[:3] in populous_prefixes() else SMALL
 
 
 def is_us(country: str | None) -> bool:
-    """Return whether an address with this country has a US ZIP code; a blank one counts as such.
+    """Return whether addresses of a country have US ZIP codes; a blank country counts as the US.
 
     Examples:
         >>> is_us("usa"), is_us(None), is_us("CAN")
