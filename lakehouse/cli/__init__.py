@@ -2,7 +2,8 @@
 
 Commands are found by looking into this folder: every module registers its own with ``app``.
 
-Exit codes: 0 done, 1 our fault (run it again, or report it), 2 the user's, 130 interrupted.
+Exit codes: 0 done, 1 our fault (run it again, or report it), 2 the user's, 3 nothing of an input
+is of a known format, 130 interrupted.
 """
 
 from __future__ import annotations

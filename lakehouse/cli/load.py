@@ -1,4 +1,4 @@
-"""Commands that bring data in: init, ingest, rejects, formats, synth."""
+"""Commands that bring data in: init, ingest, formats, synth."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ from lakehouse.cli.app import (
 if TYPE_CHECKING:
     from lakehouse.pipeline.create import CreatedWarehouse
     from lakehouse.pipeline.reports import IngestReport
+
+NOTHING_RECOGNISED = 3
+"""Exit code of an ingest of which no file is of a known format."""
+
+SHOWN = 5
+"""Paths, or ids of files, that are told one by one."""
+
+SHOWN_NAMES = 8
+"""Names of segments and elements, or kinds of files, that are told one by one."""
 
 TimeZone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times that state none.")]
 Authority = Annotated[
@@ -97,7 +106,11 @@ def _say_made(made: CreatedWarehouse) -> None:
 
 
 @app.command(
-    rich_help_panel=DATA, epilog=example("lakehouse ingest ./feeds ./images/*.zip --engine ray")
+    rich_help_panel=DATA,
+    epilog=example(
+        "lakehouse ingest ./feeds ./images/*.zip --engine ray",
+        "lakehouse ingest ./export --list-unknown unknown.csv",
+    ),
 )
 def ingest(
     paths: Annotated[
@@ -118,19 +131,32 @@ def ingest(
     codes: Codes = None,
     catalog: Catalog = None,
     key_file: KeyFile = None,
+    list_unknown: Annotated[
+        Path | None,
+        typer.Option(
+            "--list-unknown",
+            metavar="FILE",
+            help="Write the paths of files of no known format, with what they look like, as CSV.",
+        ),
+    ] = None,
     as_json: Json = False,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
 ) -> None:
     """De-identify medical files and add them to the warehouse, made if there is none.
 
-    Running it again with the same files changes nothing.
+    Running it again with the same files changes nothing. Exit code 3: nothing of the input is of
+    a known format.
     """
+    from rich.markup import escape
+
     from lakehouse.pipeline.ingest import ingest as run
     from lakehouse.pipeline.steps import check_options
+    from lakehouse.pipeline.unknown_files import check_list
     from lakehouse.storage.warehouse import Warehouse as Opened
 
     if not Opened.exists(warehouse, catalog):
         check_options(engine=engine, address=address, format=form, time_zone=time_zone)
+        check_list(list_unknown, warehouse)
         _make(warehouse, paths, catalog, key_file)
     with Opened.open(warehouse, catalog) as opened:
         report = run(
@@ -144,8 +170,14 @@ def ingest(
             mappings=mappings or (),
             codes=[str(c) for c in codes or ()],
             key_file=key_file,
+            list_unknown=list_unknown,
         )
     _report(report, form, as_json)
+    if list_unknown is not None:
+        listed = output.counted(report.n_unrecognised, "path")
+        output.note(f"Wrote {listed} to {escape(str(list_unknown))}, which only you can read.")
+    if not report.has_recognised:
+        raise typer.Exit(NOTHING_RECOGNISED)
 
 
 def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path | None) -> None:
@@ -162,7 +194,7 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
 
 def _report(report: IngestReport, form: str | None, as_json: bool) -> None:
     output.completed(report.recovered)
-    _say_unrecognised(report.unrecognised, form)
+    _say_unrecognised(report, form)
     if report.n_hidden:
         passed = output.counted(report.n_hidden, "name")
         output.note(f"Passed over {passed} beginning with a dot.")
@@ -175,7 +207,7 @@ def _report(report: IngestReport, form: str | None, as_json: bool) -> None:
     if report.ingest_id is None:
         known = f": {output.counted(report.n_known, 'file')} known already"
         output.note(f"Nothing new{known if report.n_known else ''}.")
-        _rows_added(report, as_json)
+        say_rows_added(report, as_json)
         return
     known = f", {report.n_known:,} known already" if report.n_known else ""
     speed = report.bytes / 1e6 / max(report.seconds, 1e-9)
@@ -184,31 +216,31 @@ def _report(report: IngestReport, form: str | None, as_json: bool) -> None:
         f"{output.counted(report.n_files, 'file')}{known} "
         f"in {report.seconds:.1f} s ({speed:,.1f} MB/s, engine {report.engine})."
     )
-    _rows_added(report, as_json)
+    say_rows_added(report, as_json)
 
 
-def _rows_added(report: IngestReport, as_json: bool) -> None:
+def say_rows_added(report: IngestReport, as_json: bool) -> None:
+    """Print the rows that an ingest or a replay added, and what is amiss."""
     rows = {n: c for n, c in report.rows.items() if c}
     output.table(
         ("table", "rows added"), sorted(rows.items(), key=lambda r: -r[1]), as_json=as_json
     )
+    if report.unmapped:
+        output.note(f"Not mapped: {_not_mapped(report.unmapped)}. See lakehouse unmapped.")
     if report.n_rejects or report.n_warnings:
         rejected = f"{output.counted(report.n_rejects, 'record')} rejected"
         warned = output.counted(report.n_warnings, "warning")
         output.note(f"[yellow]{rejected}, {warned}[/yellow]: see lakehouse rejects")
 
 
-SHOWN = 5
-"""Paths, or ids of files, that are told one by one."""
-
-
-def _say_unrecognised(files: dict[str, tuple[str, bool]], form: str | None) -> None:
+def _say_unrecognised(report: IngestReport, form: str | None) -> None:
     """Name the files that gave no record, each by its path where that was typed in full.
 
     A name that was found in a folder may identify a patient, and is never told.
     """
     from rich.markup import escape
 
+    files = report.unrecognised
     what = f"Not readable as {form}" if form else "Of no known format"
     own = sorted(path for path, is_own in files.values() if is_own)
     for path in own[:SHOWN]:
@@ -220,97 +252,36 @@ def _say_unrecognised(files: dict[str, tuple[str, bool]], form: str | None) -> N
         found = f"{output.counted(len(ids), 'file')} at or below {escape(path)}"
         output.note(
             f"[yellow]{what}: {found}[/yellow]. Nothing of that is stored. "
-            f"File ids: {_shortened(ids)}. Name the files one by one to be told which they are."
+            f"File ids: {shortened(ids)}. --list-unknown FILE writes which they are."
         )
+    if files:
+        output.note(f"[yellow]By content, {_look_like(report.unrecognised_kinds)}.[/yellow]")
     if files and not form:
         output.note("[dim]--format NAME reads them as a format of your choice.[/dim]")
 
 
-def _shortened(ids: list[str]) -> str:
+def _look_like(kinds: dict[str, int]) -> str:
+    """Return what files look like, most of them first.
+
+    Examples:
+        >>> _look_like({"FHIR": 1412, "CSV": 1})
+        '1,412 look like FHIR, 1 like CSV'
+    """
+    first, *others = (f"{n:,} {{}}like {kind}" for kind, n in kinds.items())
+    verb = "looks " if next(iter(kinds.values())) == 1 else "look "
+    return ", ".join((first.format(verb), *(each.format("") for each in others)))
+
+
+def _not_mapped(names: dict[str, int]) -> str:
+    more = len(names) - SHOWN_NAMES
+    listed = [f"{name} {n:,}" for name, n in list(names.items())[:SHOWN_NAMES]]
+    return ", ".join(listed) + (f" and {more:,} more" if more > 0 else "")
+
+
+def shortened(ids: list[str]) -> str:
+    """Return some ids of files, and how many more there are."""
     more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
     return ", ".join(ids[:SHOWN]) + more
-
-
-@app.command(rich_help_panel=DATA, epilog=example("lakehouse rejects --replay ./feeds"))
-def rejects(
-    replay: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Try the rejected records of these files again."),
-    ] = None,
-    warnings: Annotated[bool, typer.Option("--warnings", help="List warnings as well.")] = False,
-    form: Annotated[
-        str | None, typer.Option("--format", help="With --replay: read every file as this format.")
-    ] = None,
-    time_zone: TimeZone = "UTC",
-    authority: Authority = None,
-    mappings: Mappings = None,
-    codes: Codes = None,
-    catalog: Catalog = None,
-    key_file: KeyFile = None,
-    as_json: Json = False,
-    warehouse: Warehouse = DEFAULT_WAREHOUSE,
-) -> None:
-    """Count what is not stored, by rule; --replay tries those files and records again."""
-    if replay:
-        from lakehouse.pipeline.replay import replay as run
-        from lakehouse.storage.warehouse import Warehouse as Opened
-
-        with Opened.open(warehouse, catalog) as opened:
-            report = run(
-                replay,
-                opened,
-                format=form,
-                time_zone=time_zone,
-                authority=authority,
-                mappings=mappings or (),
-                codes=[str(c) for c in codes or ()],
-                key_file=key_file,
-            )
-        if report.ingest_id is None:
-            output.note("No rejected record of these files passes now.")
-            _rows_added(report, as_json)
-            return
-        stored = output.counted(report.n_records - report.n_rejects, "record")
-        output.note(f"Stored [bold]{stored}[/bold].")
-        _rows_added(report, as_json)
-        return
-    _list_rejects(warehouse, catalog, warnings, as_json)
-
-
-_OPEN = """
-SELECT level, rule, location, count(DISTINCT (file_id, record_ordinal)) AS n,
-    count(DISTINCT file_id) AS n_files, any_value(message) AS message
-FROM open_rejects GROUP BY level, rule, location
-ORDER BY list_position(['file', 'record', 'row', 'warning'], level), n DESC, rule, location
-"""
-
-
-def _list_rejects(warehouse: str, catalog: str | None, warnings: bool, as_json: bool) -> None:
-    from lakehouse.query.lakehouse import Lakehouse
-
-    with Lakehouse(warehouse, catalog=catalog) as lake:
-        rows = lake.sql(_OPEN).fetchall()
-        unknown = lake.sql("SELECT file_id FROM open_rejects WHERE rule = 'file.not-recognised'")
-        ids = sorted(row[0] for row in unknown.fetchall())
-    shown = [r for r in rows if warnings or r[0] != "warning"]
-    columns = ("level", "rule", "location", "n", "files", "message")
-    output.table(columns, shown, as_json=as_json, empty="No rejects.")
-    lost = {level: sum(r[3] for r in rows if r[0] == level) for level in ("file", "record", "row")}
-    if any(lost.values()):
-        counts = ", ".join(output.counted(n, level) for level, n in lost.items() if n)
-        output.note(
-            f"Not stored: [bold]{counts}[/bold]. --replay PATH tries them again after a fix."
-        )
-    if ids:
-        output.note(
-            f"Of no known format: {_shortened(ids)}. lakehouse ingest names those whose path is "
-            "typed in full; --format NAME reads them."
-        )
-    n_warnings = sum(r[3] for r in rows if r[0] == "warning")
-    if n_warnings and not warnings:
-        output.note(
-            f"[dim]Also {output.counted(n_warnings, 'warning')}: --warnings lists them.[/dim]"
-        )
 
 
 @app.command(rich_help_panel=DATA, epilog=example("lakehouse formats"))

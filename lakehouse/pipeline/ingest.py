@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from lakehouse.pipeline.steps import (
     warehouse_secret,
 )
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
+from lakehouse.pipeline.unknown_files import UnknownFiles, check_list
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
@@ -80,6 +81,7 @@ def ingest(
     codes: Sequence[str] = (),
     key_file: str | Path | None = None,
     address: str | None = None,
+    list_unknown: str | os.PathLike[str] | None = None,
     show_progress: bool | None = None,
 ) -> IngestReport:
     """Store the records of some files, de-identified, in the tables of a warehouse.
@@ -100,6 +102,8 @@ def ingest(
         key_file: The secret; by default the file that ``LAKEHOUSE_KEY_FILE`` names, else the one
             that ``lakehouse init`` made for this warehouse.
         address: Address of a running Ray cluster.
+        list_unknown: File, of mode 0600, to write the paths of files to that gave no record; a
+            path may name a patient.
         show_progress: None shows a bar when standard error is a terminal.
 
     Returns:
@@ -124,25 +128,25 @@ def ingest(
             warehouse = stack.enter_context(Warehouse.open(warehouse))
         else:
             warehouse.upgrade()
+        check_list(list_unknown, warehouse.path)
         secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
         progress = stack.enter_context(bar(show_progress))
         found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        unknown = {
-            f.file_id: (f.requested_path, f.is_requested) for f in found.files if f.format is None
-        }
-        unrecognised = known_unrecognised(warehouse, unknown, format)
+        unknown = UnknownFiles(found.files)
+        unrecognised = known_unrecognised(warehouse, unknown.file_ids, format)
         new = claim_new(found.files, lambda ids: transaction.claim(ids - unrecognised))
         facts: dict[str, Any] = {
             "n_known": len(found.files) - len(new) - len(unrecognised),
             "n_hidden": found.n_hidden,
             "n_dangling": found.n_dangling,
             "recovered": recovered,
-            **_unrecognised(unknown, unrecognised),
+            **unknown.facts(unrecognised),
         }
         del found  # the files that are new are listed once more, and the work is long
         if not new:
+            unknown.write_list(list_unknown, unrecognised)
             return IngestReport(None, seconds=time.monotonic() - begun, **facts)
         options = ReadOptions(
             transaction.ingest_id,
@@ -163,15 +167,10 @@ def ingest(
         progress.begin(len(new), sum(f.content_size for f in new))
         result = load_engine(name).run(job, progress)
         unrecognised.update(r.file_id for r in result.reports if r.status == NOT_RECOGNISED)
-        facts |= _unrecognised(unknown, unrecognised)
+        facts |= unknown.facts(unrecognised)
         facts["rows"] = commit_result(
             result, transaction, warehouse, started_at, name, options.time_zone
         )
+        unknown.write_list(list_unknown, unrecognised)
         facts["seconds"] = time.monotonic() - begun
         return IngestReport(transaction.ingest_id, name, **facts, **summed(result.reports))
-
-
-def _unrecognised(unknown: Mapping[str, tuple[str, bool]], ids: Collection[str]) -> dict[str, Any]:
-    """Return what a report says of the files that gave no record; a known format is not theirs."""
-    places = {i: place for i, place in unknown.items() if i in ids}
-    return {"n_unrecognised": len(places), "unrecognised": places}

@@ -98,12 +98,15 @@ class IngestReport:
             stored.
         unrecognised: By its file id, the path that was typed, and whether it is the file's own
             (else the file lies at or below it).
+        unrecognised_kinds: How many of them look like what (``FHIR``, ``CSV`` ...), by content.
+        has_recognised: Whether a format reads any file of the input.
         n_unreadable: Files whose parsing could not be finished.
         n_hidden: Names beginning with a dot that were passed over.
         n_dangling: Links that lead nowhere, passed over.
         n_records: Source records found.
         n_rejects: Records among them that were rejected.
         n_warnings: Warnings, and rows dropped from stored records.
+        unmapped: How often each segment or element occurs that no mapping names, by public name.
         rows: Rows written, by table.
         bytes: Bytes of the files taken, as stored.
         seconds: Time it took.
@@ -116,12 +119,15 @@ class IngestReport:
     n_known: int = 0
     n_unrecognised: int = 0
     unrecognised: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
+    unrecognised_kinds: dict[str, int] = field(default_factory=dict)
+    has_recognised: bool = True
     n_unreadable: int = 0
     n_hidden: int = 0
     n_dangling: int = 0
     n_records: int = 0
     n_rejects: int = 0
     n_warnings: int = 0
+    unmapped: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = 0.0
@@ -131,12 +137,25 @@ class IngestReport:
 def summed(reports: Iterable[FileReport]) -> dict[str, Any]:
     """Return the figures of an ``IngestReport`` that are sums over files."""
     total: Counter[str] = Counter()
+    unmapped: Counter[str] = Counter()
     for report in reports:
         total["n_files"] += 1
         total["n_unreadable"] += report.status == UNREADABLE
         for name in ("n_records", "n_rejects", "n_warnings", "bytes"):
             total[name] += getattr(report, name)
-    return dict(total)
+        if report.status != NOT_RECOGNISED:
+            unmapped.update(report.dropped)
+    return {**total, "unmapped": by_number(unmapped)}
+
+
+def by_number(counts: Counter[str]) -> dict[str, int]:
+    """Return counts, the largest first, and by name where they are equal.
+
+    Examples:
+        >>> by_number(Counter(ZBE=1, NK1=3, NTE=1, DG1=0))
+        {'NK1': 3, 'NTE': 1, 'ZBE': 1}
+    """
+    return dict(sorted((+counts).items(), key=lambda item: (-item[1], item[0])))
 
 
 _REPORTS = pa.schema(

@@ -20,6 +20,7 @@ from lakehouse.sources.content import (
     storage_faults,
 )
 from lakehouse.sources.input_file import BROKEN, GZIP, PLAIN, TRUNCATED, InputFile
+from lakehouse.sources.kinds import kind_of
 
 
 def extension_of(name: str) -> str:
@@ -94,8 +95,10 @@ def identify(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
 def _identified(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     with opener.open(file) as content:
         stream = buffered(content, SNIFF_BYTES)
-        known = recognise(stream.peek(SNIFF_BYTES)[:SNIFF_BYTES], file.extension)
-        file = replace(file, format=known.name if known else None)
+        head = stream.peek(SNIFF_BYTES)[:SNIFF_BYTES]
+        known = recognise(head, file.extension)
+        kind = "" if known else kind_of(head)
+        file = replace(file, format=known.name if known else None, kind=kind)
         if isinstance(known, ManyFilesFormat) and (mark := _fingerprint(known, stream, file)):
             hasher = secret.hasher("file")
             hasher.update(f"{known.name}\0{file.content_size}\0".encode())

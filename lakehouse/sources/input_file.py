@@ -32,6 +32,7 @@ class InputFile:
         file_id: Keyed digest of the content (or of the format's fingerprint of it).
         path_id: Keyed digest of location and members.
         format: Name of the format that recognised the content, or None.
+        kind: Where none did, what the content looks like (``kinds``).
         fingerprinted: ``file_id`` stands on the format's fingerprint, not on the whole content.
     """
 
@@ -49,6 +50,7 @@ class InputFile:
     file_id: str = ""
     path_id: str = ""
     format: str | None = None
+    kind: str = ""
     fingerprinted: bool = False
 
     def __repr__(self) -> str:

@@ -118,6 +118,8 @@ def test_what_was_named_before_one_command_is_forgotten_at_the_next(
     [
         ("lakehouse --ware", "--warehouse"),
         ("lakehouse tables --js", "--json"),
+        ("lakehouse unm", "unmapped"),
+        ("lakehouse ingest --list", "--list-unknown"),
     ],
 )
 def test_a_shell_completes(typed: str, offered: str) -> None:

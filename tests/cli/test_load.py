@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -268,6 +269,82 @@ def test_a_file_of_no_known_format_is_named_and_can_be_taken(
     assert "Stored 1 record." in taken.err
     assert "No rejects." in lakehouse("rejects").err
     assert "4 files known already." in lakehouse("ingest", "feeds").err
+
+
+def test_unknown_files_are_told_by_kind_and_listed_where_that_is_asked_for(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    """Never a name or a piece of the content; a list tells more, to the person who asked for it."""
+    for n in range(3):
+        text = f'{{"resourceType": "Patient", "id": "DOE{n}"}}'
+        (feeds / f"DOE_JANE{n}.hl7").write_text(text)
+    (feeds / "DOE_JANE.dcm").write_text("id,name\n1,DOE\n")
+    ran = lakehouse("ingest", "feeds")
+    said = " ".join(ran.err.split())
+    assert "Of no known format: 4 files at or below feeds." in said
+    assert "By content, 3 look like FHIR, 1 like CSV." in said
+    assert "--list-unknown FILE writes which they are." in said
+    again = lakehouse("ingest", "feeds", "--list-unknown", "unknown [1].csv")
+    assert "Wrote 4 paths to unknown [1].csv, which only you can read." in again.err
+    assert "DOE" not in ran.out + ran.err + again.out + again.err
+    listed = (tmp_path / "unknown [1].csv").read_text()
+    assert f"CSV,{feeds}/DOE_JANE.dcm," in listed
+    assert (ran.code, again.code) == (0, 0)
+    one = lakehouse("ingest", "feeds/DOE_JANE.dcm")
+    assert "By content, 1 looks like CSV." in one.err
+
+
+def test_an_ingest_of_nothing_that_is_known_ends_with_3(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.pdf").write_bytes(b"%PDF-1.7")
+    for arguments, code in (
+        (["other"], 3),
+        (["other", "--json"], 3),
+        (["other", "--format", "hl7v2"], 3),
+        (["other", "feeds"], 0),
+        (["other", "feeds"], 0),
+        (["other"], 3),
+        (["feeds"], 0),
+    ):
+        assert lakehouse("ingest", *arguments).code == code, arguments
+
+
+def test_a_list_of_unknown_files_in_a_wrong_place_makes_no_warehouse(
+    lakehouse: Lakehouse, feeds: Path, tmp_path: Path
+) -> None:
+    for place in ("warehouse/unknown.csv", "nowhere/unknown.csv"):
+        ran = lakehouse("ingest", "feeds", "--list-unknown", place)
+        assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+        assert "unknown.csv" in ran.err
+    assert [p.name for p in tmp_path.iterdir()] == ["feeds"]
+
+
+def test_what_no_mapping_names_is_told_by_name_and_number(
+    lakehouse: Lakehouse, feeds: Path
+) -> None:
+    names = ["NK1"] * 3 + ["NTE", "ZBE", "ZBE", "DOE", "ZXA", "ZXB", "ZXC", "ZXD", "ZXE", "ZXF"]
+    text = ADMISSION.format(control="C8", number="100008")
+    (feeds / "8.hl7").write_text(text + "".join(f"{n}|1|SECRET\r" for n in names), newline="")
+    ran = lakehouse("ingest", "feeds")
+    said = " ".join(ran.err.split())
+    assert "Not mapped: NK1 3, ZBE 2, NTE 1," in said
+    assert "and 2 more. See lakehouse unmapped." in said
+    (feeds / "9.hl7").write_text(text.replace("C8", "C9") + "NK1|1\r" * 1234, newline="")
+    assert "Not mapped: NK1 1,234. See" in " ".join(lakehouse("ingest", "feeds").err.split())
+    told = lakehouse("unmapped")
+    assert told.out.splitlines()[:3] == ["format,name,n,files", "hl7v2,NK1,1237,2", "hl7v2,ZBE,2,1"]
+    assert "unknown segment,1,1" in told.out
+    assert "DOE" not in ran.err + told.out and "SECRET" not in ran.err + told.out
+    assert {row["name"]: row["n"] for row in json.loads(lakehouse("unmapped", "--json").out)}[
+        "ZXF"
+    ] == 1
+
+
+def test_where_all_is_mapped_that_is_said(filled: Lakehouse) -> None:
+    ran = filled("unmapped")
+    assert (ran.out, ran.err) == ("format,name,n,files\n", "All of it is mapped.\n")
 
 
 def test_formats(lakehouse: Lakehouse) -> None:

@@ -48,6 +48,7 @@ COMMANDS_WITH_ROWS = {
     ("tables", "patients"): "column,type,holds",
     ("views",): "topic,view,shows",
     ("rejects",): "level,rule,location,n,files,message",
+    ("unmapped",): "format,name,n,files",
     ("release",): "release,made,rows",
     ("release", "--diff", "one", "one"): "table,added,removed",
     ("cohort",): "cohort",

@@ -58,6 +58,9 @@ def test_both_engines_give_the_same_tables(
     assert by_ray.engine == "ray"
     for name in ("n_files", "n_known", "n_unrecognised", "n_unreadable", "n_records", "rows"):
         assert getattr(by_ray, name) == getattr(by_local, name), name
+    for name in ("unrecognised_kinds", "has_recognised", "unmapped"):
+        assert getattr(by_ray, name) == getattr(by_local, name), name
+    assert by_local.unrecognised_kinds
     assert by_ray.n_unreadable == 3
     here, there = rows_of(local), rows_of(remote)
     here.pop("ingests"), there.pop("ingests")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -9,6 +10,8 @@ import os
 import resource
 import subprocess
 import sys
+import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +32,11 @@ from lakehouse.storage.warehouse import Warehouse
 Rows = Callable[[Warehouse], dict[str, list[Any]]]
 
 SECRET_NAME = "DOE-7788"
+
+ADMISSION = (
+    "MSH|^~\\&|ADT|MERCY|LAKE|MERCY|20240115083000||ADT^A01|C1|P|2.5\r"
+    "PID|1||100001^^^MERCY^MR||Doe^Jane||19800101|F\r"
+)
 
 
 def lines(*body: str) -> bytes:
@@ -198,6 +206,112 @@ def test_what_no_format_knows_is_in_the_ledger(feed: Path, warehouse: Warehouse)
     report = lakehouse.ingest(feed, warehouse)
     assert (report.n_files, report.n_unrecognised, report.rows) == (2, 2, {})
     assert {f["status"] for f in table(warehouse, "ingest_files")} == {"not-recognised"}
+
+
+def unknown(feed: Path) -> None:
+    """Write six contents that no format knows: one of them twice, two in an archive."""
+    (feed / f"{SECRET_NAME}.txt").write_text('{"resourceType": "Patient"}')
+    (feed / "again.txt").write_text('{"resourceType": "Patient"}')
+    (feed / "table.dat").write_text("id,sex\n1,F\n2,M\n")
+    (feed / "letter").write_bytes(b"%PDF-1.7")
+    (feed / "packed.csv.gz").write_bytes(gzip.compress(b"id;sex\n3;F\n"))
+    with zipfile.ZipFile(feed / "outer.zip", "w") as outer:
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as archive:
+            archive.writestr(f"{SECRET_NAME}.xml", '<ClinicalDocument xmlns="urn:hl7-org:v3"/>')
+        outer.writestr("inner.zip", inner.getvalue())
+        outer.writestr("notes", "words")
+
+
+KINDS = {"CSV": 2, "FHIR": 1, "PDF": 1, "C-CDA": 1, "plain text": 1}
+
+
+def test_files_of_no_known_format_are_counted_by_what_they_look_like(
+    feed: Path, warehouse: Warehouse
+) -> None:
+    """The same whenever they are met, and no longer once a named format has read one."""
+    unknown(feed)
+    for _ in range(2):
+        report = lakehouse.ingest(feed, warehouse)
+        assert (report.unrecognised_kinds, report.has_recognised) == (KINDS, False)
+        assert SECRET_NAME not in repr(report)
+    (feed / "a.txt").write_bytes(lines(line(1)))
+    assert lakehouse.ingest(feed, warehouse).has_recognised
+    assert lakehouse.ingest(feed / "a.txt", warehouse).has_recognised, "known already"
+    (feed / "table.dat").write_bytes(lines(line(3)).removeprefix(b"LINES"))
+    taken = lakehouse.ingest(feed / "table.dat", warehouse, format="lines")
+    assert (taken.unrecognised_kinds, taken.has_recognised) == ({}, True)
+    assert lakehouse.ingest(feed / "table.dat", warehouse).has_recognised
+
+
+def test_an_archive_that_cannot_be_opened_is_nothing_recognised(
+    feed: Path, warehouse: Warehouse
+) -> None:
+    (feed / "a.gz").write_bytes(b"\x1f\x8b" + bytes(20))
+    for _ in range(2):
+        report = lakehouse.ingest(feed, warehouse)
+        assert (report.has_recognised, report.unrecognised_kinds) == (False, {})
+
+
+def test_the_list_of_unknown_files_names_each_and_only_its_owner_reads_it(
+    feed: Path, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    unknown(feed)
+    (feed / "a.txt").write_bytes(lines(line(1)))
+    (feed / os.fsdecode(b"caf\xe9")).write_text("words of it")
+    target = tmp_path / "unknown.csv"
+    target.write_text("old")
+    target.chmod(0o644)
+    report = lakehouse.ingest(feed, warehouse, list_unknown=target)
+    assert target.stat().st_mode & 0o777 == 0o600
+    with target.open(newline="", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["kind"], row["path"], row["member"]) for row in rows} == {
+        ("FHIR", f"{feed}/{SECRET_NAME}.txt", ""),
+        ("FHIR", f"{feed}/again.txt", ""),
+        ("CSV", f"{feed}/table.dat", ""),
+        ("CSV", f"{feed}/packed.csv.gz", ""),
+        ("PDF", f"{feed}/letter", ""),
+        ("C-CDA", f"{feed}/outer.zip", f"inner.zip!{SECRET_NAME}.xml"),
+        ("plain text", f"{feed}/outer.zip", "notes"),
+        ("plain text", os.fsdecode(f"{feed}/caf".encode() + b"\xe9"), ""),
+    }
+    assert {row["file_id"] for row in rows} == set(report.unrecognised)
+    assert not list(tmp_path.glob("tmp*"))
+    again = tmp_path / "again.csv"
+    lakehouse.ingest(feed, warehouse, list_unknown=again)
+    assert again.read_bytes() == target.read_bytes()
+
+
+def test_a_list_of_unknown_files_that_cannot_be_is_refused_before_anything_is_done(
+    feed: Path, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    unknown(feed)
+    inside = Path(warehouse.path) / "unknown.csv"
+    (tmp_path / "link").symlink_to(warehouse.path)
+    Path(warehouse.path, "out.csv").symlink_to(tmp_path / "out.csv")
+    for target, says in (
+        (inside, "inside the warehouse"),
+        (tmp_path / "link" / "unknown.csv", "inside the warehouse"),
+        (Path(warehouse.path, "out.csv"), "inside the warehouse"),
+        (tmp_path / "nowhere" / "unknown.csv", "no such file or directory"),
+        (feed, "is a directory"),
+    ):
+        with pytest.raises(UserError, match=says):
+            lakehouse.ingest(feed, warehouse, list_unknown=target)
+    assert not inside.exists()
+    assert table(warehouse, "ingest_files") == []
+
+
+def test_what_no_mapping_names_is_summed_by_name(feed: Path, warehouse: Warehouse) -> None:
+    """Over files that gave a record; the ledger holds the same."""
+    (feed / "a.hl7").write_text(ADMISSION + "NK1|1\rNK1|2\rZBE|1\r", newline="")
+    (feed / "b.hl7").write_text(ADMISSION.replace("C1", "C2") + "NK1|1\rDOE|1\r", newline="")
+    report = lakehouse.ingest(feed, warehouse)
+    assert report.unmapped == {"NK1": 3, "ZBE": 1, "unknown segment": 1}
+    ledger = [Counter(json.loads(row["dropped"])) for row in table(warehouse, "ingest_files")]
+    assert sum(ledger, Counter()) == report.unmapped
+    assert lakehouse.ingest(feed, warehouse).unmapped == {}, "nothing is read"
 
 
 def test_what_no_format_knew_is_taken_when_one_is_named(feed: Path, warehouse: Warehouse) -> None:

@@ -376,11 +376,17 @@ def test_a_message_of_more_segments_than_are_parsed_together(
     assert [r["ordinal"] for r in rows(data, "records")] == [0, 1, 3, 4]
 
 
-def test_unknown_segments_are_counted_not_named() -> None:
-    data = message(PID, "ZPD|secret", "QQQ|secret", "NTE|1||text")
+def test_unmapped_segments_are_counted_and_named_where_the_name_is_no_data() -> None:
+    """Of the standard, or a site's own of Z and two capitals or digits; any other may be a name."""
+    data = message(PID, "ZPD|secret", "ZB1|secret", "Zoe|secret", "DOE|secret", "NTE|1||text")
     (batch,) = batches(data)
-    assert batch.dropped_by_file["a" * 32] == {"Z-segment": 1, "unknown segment": 1, "NTE": 1}
-    assert rows(data, "records")[0]["n_unmapped"] == 3
+    assert batch.dropped_by_file["a" * 32] == {
+        "ZPD": 1,
+        "ZB1": 1,
+        "unknown segment": 1,
+        "NTE": 1,
+    }
+    assert rows(data, "records")[0]["n_unmapped"] == 4
 
 
 @pytest.mark.parametrize("head", [b"", b"MSH", b"MSHX|", b"<MSH|", b"PID|1", b"\x00MSH|", b"MSH A"])
@@ -417,7 +423,7 @@ def test_many_files_read_together_give_the_rows_of_each_alone() -> None:
     assert _facts(together) == _facts(alone)
     assert len(_facts(together)) == 19
     dropped = {k: c for b in together for k, c in b.dropped_by_file.items()}
-    assert dropped["a" * 32] == {"Z-segment": 1} and dropped["e" * 32] == {"NTE": 1}
+    assert dropped["a" * 32] == {"ZZ1": 1} and dropped["e" * 32] == {"NTE": 1}
 
 
 def _facts(found: list[RawBatch]) -> list[str]:
