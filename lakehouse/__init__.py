@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lakehouse.engines.ray.public import DICOMDatasource as DICOMDatasource
+    from lakehouse.engines.ray.public import HL7Datasource as HL7Datasource
     from lakehouse.engines.ray.public import LakehouseDatasink as LakehouseDatasink
     from lakehouse.errors import LakehouseError as LakehouseError
     from lakehouse.errors import UserError as UserError

@@ -29,7 +29,8 @@ class Format(Protocol):
         name: CLI name, extra and doc page (``"hl7v2"``).
         extensions: Usual file extensions with the dot, lower-case; a hint only.
         doc: What it reads, one sentence.
-        main_table: Table that ``HL7Datasource`` and its kin yield by default.
+        main_table: Table that ``HL7Datasource`` and its kin yield by default: ``records``, one row
+            for each message or object, unless another is what a person counts.
     """
 
     name: str

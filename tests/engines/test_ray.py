@@ -193,6 +193,15 @@ def test_a_datasource_yields_typed_rows_of_one_table(shared_data: Path, secret: 
     assert all(len(row["patient_id"]) == 32 for row in rows)
 
 
+def test_the_count_of_a_datasource_is_the_number_of_messages(
+    shared_data: Path, secret: Secret
+) -> None:
+    import ray
+
+    source = lakehouse.HL7Datasource(shared_data / "hl7v2" / "tutorial")
+    assert ray.data.read_datasource(source).count() == 300
+
+
 def test_a_datasource_has_a_main_table_and_rejects(
     tmp_path: Path, secret: Secret, plugin: ModuleType
 ) -> None:

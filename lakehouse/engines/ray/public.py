@@ -1,4 +1,4 @@
-"""The public Ray doors: medical files as a Ray datasource, a warehouse as a Ray datasink.
+"""For a person's own Ray program: medical files as a datasource, a warehouse as a datasink.
 
 They stand by themselves: ``ray.data.read_datasource`` and ``Dataset.write_datasink`` take them.
 """
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, make_clean_batch
-from lakehouse.definitions.tables import load_tables
+from lakehouse.definitions.tables import add_site_tables, load_tables, read_site_tables
 from lakehouse.engines.ray.datasink import PackedDatasink
 from lakehouse.engines.ray.datasource import FilesDatasource
 from lakehouse.errors import UserError, did_you_mean
@@ -23,9 +23,10 @@ from lakehouse.formats import Format, formats, public_name
 from lakehouse.pipeline.blocks import BlockProvenance
 from lakehouse.pipeline.create import PROFILE
 from lakehouse.pipeline.engine import EngineResult, ProcessConfig
+from lakehouse.pipeline.ingest import process
 from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.steps import (
-    check_time_zone,
+    check_options,
     claim_new,
     commit_result,
     new_ingest_id,
@@ -33,6 +34,7 @@ from lakehouse.pipeline.steps import (
 )
 from lakehouse.pipeline.tombstones import read_tombstones, without_erased
 from lakehouse.privacy.keys.secret import KEY_FILE, Secret
+from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.discover import Paths, discover
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.metadata.settings import check
@@ -44,7 +46,9 @@ from lakehouse.storage.warehouse import Warehouse
 class FormatDatasource(FilesDatasource):
     """Medical files as de-identified rows, for ``ray.data.read_datasource``.
 
-    One class for each format found: ``HL7Datasource``, ``DICOMDatasource`` ...
+    Each format has one: ``HL7Datasource``, ``DICOMDatasource``, and one for every format that is
+    found by its entry point. It takes the files itself, so ``read_datasource`` needs no ``paths``;
+    what is wrong with an argument is said here, before a task starts.
 
     Examples:
         ::
@@ -57,8 +61,9 @@ class FormatDatasource(FilesDatasource):
 
     Args:
         paths: Files, folders, globs or URIs.
-        table: Table whose rows are wanted (``rejects`` too); by default the format's main one.
-            None yields packed blocks of every table, which ``LakehouseDatasink`` takes.
+        table: Table whose rows are wanted (``rejects`` too); by default the format's main one,
+            ``records`` unless a format says otherwise: as many rows as there are messages or
+            objects. None yields packed blocks of every table, which ``LakehouseDatasink`` takes.
         warehouse: Take its profile, key and authority, and pass over what it holds already and
             the patients that were erased from it.
         profile: De-identification profile; by default the warehouse's, else ``safe_harbor``.
@@ -77,7 +82,7 @@ class FormatDatasource(FilesDatasource):
 
     def __init__(
         self,
-        paths: Paths,
+        paths: Paths = (),
         table: str | None = _DEFAULT,
         *,
         warehouse: str | os.PathLike[str] | None = None,
@@ -88,9 +93,18 @@ class FormatDatasource(FilesDatasource):
         mappings: Sequence[str] = (),
         codes: Sequence[str] = (),
     ) -> None:
+        name = f"{public_name(self.format.name)}Datasource"
+        if not isinstance(paths, (str, os.PathLike)) and not paths:
+            raise UserError(
+                f"{name} takes the files to read itself.",
+                f"Write: ray.data.read_datasource({name}(paths))",
+            )
+        add_site_tables(read_site_tables(mappings))
         table = self.format.main_table if table == self._DEFAULT else table
         if table is not None and table not in load_tables():
             raise UserError(f"There is no table named {table}.", did_you_mean(table, load_tables()))
+        check_options(format=self.format.name, time_zone=time_zone)
+        load_policy(profile or PROFILE)
         erased: frozenset[str] = frozenset()
         if warehouse is None:
             named = os.fspath(key_file or os.environ.get(KEY_FILE, ""))
@@ -108,15 +122,17 @@ class FormatDatasource(FilesDatasource):
                 known |= known_unrecognised(opened, unknown, self.format.name)
                 files = claim_new(found, lambda ids: ids - known)
                 erased = read_tombstones(opened)
-        terms = ReadOptions(
+        options = ReadOptions(
             new_ingest_id(datetime.now(UTC)),
-            check_time_zone(time_zone),
+            time_zone,
             authority or "",
             tuple(mappings),
             self.format.name,
         )
-        job = ProcessConfig(terms, key_path, profile or PROFILE, tuple(codes), erased)
-        super().__init__(files, job, secret, table=table)
+        config = ProcessConfig(options, key_path, profile or PROFILE, tuple(codes), erased)
+        if codes:
+            list(process((), config))  # of nothing: a folder at fault is known before a task starts
+        super().__init__(files, config, secret, table=table)
 
     def get_name(self) -> str:
         """Return the name of the read in Ray's own reports."""
@@ -130,12 +146,29 @@ def datasource(name: str) -> type[FormatDatasource]:
     Raises:
         AttributeError: No format has that name.
     """
-    for known in formats().values():
-        if name == f"{public_name(known.name)}Datasource":
-            return type(
-                name, (FormatDatasource,), {"format": known, "__doc__": FormatDatasource.__doc__}
-            )
-    raise AttributeError(f"There is no format of that name: {name}")
+    classes = {f"{public_name(known.name)}Datasource": known for known in formats().values()}
+    if name not in classes:
+        near = did_you_mean(name, classes) or f"There are: {', '.join(classes)}."
+        raise AttributeError(f"There is no {name}. {near}", name=name)
+    known, (_, *rest) = classes[name], (FormatDatasource.__doc__ or "").splitlines()
+    first = f"{known.doc.rstrip('.')}: de-identified rows for ``ray.data.read_datasource``."
+    members = {"format": known, "__doc__": "\n".join([first, *rest])}
+    return type(name, (FormatDatasource,), members)
+
+
+if TYPE_CHECKING:
+
+    class HL7Datasource(FormatDatasource):
+        """HL7 v2 messages as de-identified rows: ``HL7Datasource(paths, table="records")``.
+
+        The arguments are those of ``FormatDatasource``.
+        """
+
+    class DICOMDatasource(FormatDatasource):
+        """DICOM objects as de-identified rows: ``DICOMDatasource(paths, table="records")``.
+
+        The arguments are those of ``FormatDatasource``.
+        """
 
 
 class LakehouseDatasink(PackedDatasink):

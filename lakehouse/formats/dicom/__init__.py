@@ -21,7 +21,7 @@ class DICOMFormat:
     name = "dicom"
     extensions = (".dcm", ".dicom", ".ima", ".json", ".ndjson")
     doc = "DICOM objects of any transfer syntax, DICOM JSON and flat metadata JSON; never pixels."
-    main_table = "imaging_instances"
+    main_table = "records"
 
     def sniff(self, head: bytes) -> bool:
         """Return whether a file beginning with these bytes is of this format."""

@@ -25,7 +25,7 @@ class HL7v2:
     name = "hl7v2"
     extensions = (".hl7", ".er7", ".oru", ".adt", ".txt", ".dat", ".msg")
     doc = "HL7 version 2 messages (ER7), one or many in a file, with or without batch headers."
-    main_table = "observations"
+    main_table = "records"
 
     def sniff(self, head: bytes) -> bool:
         """Return whether the file begins with a message or a batch header."""
