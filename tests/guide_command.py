@@ -1,7 +1,7 @@
 """One command of a guide, run in a process that was forked with the imports already done.
 
-``test_guides`` hands over ``arguments``, ``folder``, ``environment`` and ``output`` (a file for
-what the command prints).
+``test_guides`` hands over ``arguments``, ``folder``, ``environment`` and ``output``, a file for
+what the command prints; beside it lies one for what it says on standard error.
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    arguments: list[str]
-    folder: str
-    environment: dict[str, str]
-    output: str
-
-os.chdir(folder)
+given = globals()
+os.chdir(given["folder"])
 os.environ.clear()
-os.environ.update(environment)
-with Path(output).open("wb") as printed, Path(f"{output}.errors").open("wb") as errors:
-    os.dup2(printed.fileno(), 1)
-    os.dup2(errors.fileno(), 2)
-with Path(os.devnull).open("rb") as nothing:
-    os.dup2(nothing.fileno(), 0)
+os.environ.update(given["environment"])
+with (
+    Path(os.devnull).open("rb") as nothing,
+    Path(given["output"]).open("wb") as printed,
+    Path(f"{given['output']}.errors").open("wb") as errors,
+):
+    for stream, file in enumerate((nothing, printed, errors)):
+        os.dup2(file.fileno(), stream)
 
 from lakehouse.cli import run  # noqa: E402 - only now does it see the surroundings it is given
 
-code = run(arguments)
+code = run(given["arguments"])
 sys.stdout.flush()
 sys.stderr.flush()
 sys.exit(code)

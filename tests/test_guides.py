@@ -136,15 +136,20 @@ class Reader:
     def read(self, guide: Path) -> None:
         """Run every block of a guide, from the same folder as every other guide."""
         home = self.folder
-        for block in blocks(guide):
-            if block.language in RUN and not block.reason:
-                try:
-                    printed = getattr(self, f"_{block.language}")(block)
-                except BaseException as error:
-                    raise AssertionError(f"{block.where}: {error!r}") from error
-                if block.expected is not None:
-                    assert is_same(printed, block.expected), f"{block.where} prints:\n{printed}"
-        self.folder = home
+        try:
+            for block in blocks(guide):
+                if block.language in RUN and not block.reason:
+                    self._run_block(block)
+        finally:
+            self.folder = home
+
+    def _run_block(self, block: Block) -> None:
+        try:
+            printed = getattr(self, f"_{block.language}")(block)
+        except Exception as error:
+            raise AssertionError(f"{block.where}: {error!r}") from error
+        if block.expected is not None:
+            assert is_same(printed, block.expected), f"{block.where} prints:\n{printed}"
 
     def _bash(self, block: Block) -> str:
         return "".join(self._run(command) for command in commands(block.body))
