@@ -43,7 +43,7 @@ def test_a_value_is_followed_to_its_table_with_its_docs() -> None:
 
 
 def test_a_count_comes_from_rows() -> None:
-    assert "patient_conditions.*" in {o.name for o in lineage("charlson.n_missing").walk()}
+    assert "encounters_current.*" in {o.name for o in lineage("length_of_stay.n_visits").walk()}
 
 
 def test_a_macro_has_a_lineage_too() -> None:

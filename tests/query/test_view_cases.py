@@ -108,7 +108,7 @@ def test_case(path: Path) -> None:
         path.parent.name,
         {name: without_null(rows) for name, rows in case.get("given", {}).items()},
         profile=case.get("profile", "limited"),
-        parameters=case.get("parameters", {}),
+        parameters={k: None if v == "<null>" else v for k, v in case.get("parameters", {}).items()},
     )
     rows = found.to_pylist()
     assert not (bold := guesses(path.parent.name, rows)), f"never guess: {bold}"

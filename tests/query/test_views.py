@@ -260,15 +260,19 @@ def test_a_view_reads_other_rows_through_all_views_between(tmp_path: Path) -> No
     assert rows.to_pylist() == [{"patient_id": "q", "n": 7}], "as the file has it"
 
 
-CHARLSON = "few for standing_conditions through patient_conditions, charlson_conditions"
+GROUPS = "few for standing_conditions through patient_conditions, comorbidity_codes"
 
 
 @pytest.mark.parametrize(
     ("reading", "source", "says"),
     [
         ("few for base through charlson", "patients", "reads base through no view"),
-        (CHARLSON, "charlson", "through patient_conditions, charlson_conditions, charlson"),
-        (f"{CHARLSON}, charlson_at", "charlson_at(now())", "through a macro"),
+        (GROUPS, "charlson_conditions", "patient_conditions, comorbidity_codes, charlson_cond"),
+        (
+            f"{GROUPS}, comorbidity_diagnoses, charlson_scores, charlson_at",
+            "charlson_at(now())",
+            "through a macro",
+        ),
     ],
 )
 def test_reading_other_rows_names_all_views_between(

@@ -1,7 +1,8 @@
 """The library in another engine's SQL: qualified by sqlglot first, then written in its dialect.
 
 Unqualified, a ``*`` or an alias used in the same SELECT would become wrong SQL elsewhere. Table
-macros have no counterpart and are left out, and so is what a dialect cannot say; both are told.
+macros have no counterpart: a view that calls one has its query in itself, and the macros are left
+out. So is what a dialect cannot say; both are told.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query.views import relations
+from lakehouse.query.views import DIALECT, View, load_views, relations
 from lakehouse.query.views.library import dependency_order, load_views
+from lakehouse.query.views.macros import written_out
 from lakehouse.query.views.view import DIALECT, View
 
 DIALECTS = ("trino", "spark", "snowflake", "postgres")
@@ -124,10 +126,11 @@ def _percentile(node: Any, dialect: str) -> Any:
 @cache
 def _qualified(name: str, roots: tuple[str, ...], folders: tuple[Path, ...]) -> Any:
     """Return a view's query with every column and table qualified and every type known."""
-    view, schema = load_views(folders)[name], relations.columns(roots, folders)
+    views, schema = load_views(folders), relations.columns(roots, folders)
+    view = views[name]
     try:
         query = qualify(
-            view.query.copy(),
+            written_out(view, views),
             schema=schema,
             dialect=DIALECT,
             db=relations.MAIN,

@@ -20,6 +20,7 @@ from lakehouse.errors import QueryError, did_you_mean
 from lakehouse.query.views import relations
 from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.library import load_views
+from lakehouse.query.views.macros import with_arguments, written_out
 from lakehouse.query.views.view import CODES, DIALECT, View
 
 ROWS = "*"
@@ -122,7 +123,9 @@ class Follower:
         """Return the columns of other relations that one column of a view is made from."""
         tree = follow(
             column,
-            _with_parameters(view),
+            with_arguments(
+                written_out(view, self._views), view.parameters, [exp.null()] * len(view.parameters)
+            ),
             schema=self._schema,
             dialect=DIALECT,
             db=relations.MAIN,
@@ -137,17 +140,6 @@ class Follower:
             else:
                 found.update((r, ROWS) for r in _counted(node))
         return sorted(found)
-
-
-def _with_parameters(view: View) -> Any:
-    """Return a view's query; the parameters of a macro become nulls."""
-
-    def null(node: Any) -> Any:
-        is_parameter = isinstance(node, exp.Column) and not node.table
-        return exp.null() if is_parameter and node.name in view.parameters else node
-
-    query = view.query.copy()
-    return query.transform(null) if view.parameters else query
 
 
 def _counted(node: Any) -> set[str]:
