@@ -19,7 +19,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
-from lakehouse.query.views import DIALECT, View, load_views, relations
+from lakehouse.query.views import relations
 from lakehouse.query.views.library import dependency_order, load_views
 from lakehouse.query.views.macros import written_out
 from lakehouse.query.views.view import DIALECT, View
