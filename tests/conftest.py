@@ -25,6 +25,7 @@ from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.warehouse import Warehouse
 from tests.helpers.samples import public_samples
+from tests.helpers.warehouses import create_warehouse
 
 settings.register_profile("lakehouse", deadline=None)  # a busy machine is no failure
 settings.load_profile("lakehouse")
@@ -91,7 +92,7 @@ def new_warehouse(tmp_path: Path, secret: Secret) -> Iterator[Callable[..., Ware
         path = tmp_path / name
         policy = load_policy(profile)
         own = Settings(profile, secret.key_id, policy.sha256, **settings)
-        opened.append(Warehouse.open(path) if path.exists() else Warehouse.create(path, own))
+        opened.append(Warehouse.open(path) if path.exists() else create_warehouse(path, own))
         return opened[-1]
 
     yield make

@@ -18,6 +18,7 @@ from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
+from tests.helpers.warehouses import create_warehouse
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 Store = Callable[[Path, Rows], str]
@@ -81,7 +82,7 @@ ROWS: Rows = {
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with two patients and a thousand results; tests only read it."""
     path = tmp_path_factory.mktemp("query") / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     store_rows(path, ROWS)
     return path
 
@@ -90,7 +91,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def empty(tmp_path: Path) -> Path:
     """A warehouse of its own without rows."""
     path = tmp_path / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     return path
 
 

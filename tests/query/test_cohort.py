@@ -14,6 +14,7 @@ from lakehouse.errors import QueryError
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.warehouse import Warehouse
+from tests.helpers.warehouses import create_warehouse
 
 from .conftest import settings, store_rows
 
@@ -153,7 +154,7 @@ ROWS = {
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("cohort") / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     store_rows(path, ROWS)
     return path
 
@@ -282,7 +283,7 @@ def test_what_cannot_be_asked(lake: Lakehouse, asked: dict[str, Any], says: str)
 
 def test_a_saved_cohort_gives_the_same_rows_later(tmp_path: Path) -> None:
     path = tmp_path / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     store_rows(path, ROWS)
     with lakehouse.open(path) as lake:
         asked = lake.cohort("t2dm").where(
@@ -317,7 +318,7 @@ def test_a_saved_cohort_gives_the_same_rows_later(tmp_path: Path) -> None:
 
 def test_maintenance_keeps_the_snapshots_of_a_saved_cohort(tmp_path: Path) -> None:
     path = tmp_path / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     store_rows(path, ROWS)
     with lakehouse.open(path) as lake:
         asked = lake.cohort("t2dm").where(condition="E11", lab=("hba1c", ">=", 6.5))
@@ -352,7 +353,7 @@ def test_maintenance_keeps_the_snapshots_of_a_saved_cohort(tmp_path: Path) -> No
 
 def test_changed_code_sets_change_no_saved_cohort(tmp_path: Path) -> None:
     path, codes = tmp_path / "warehouse", tmp_path / "codes"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     store_rows(path, ROWS)
     codes.mkdir()
     own = codes / "analytes.csv"

@@ -19,7 +19,7 @@ from lakehouse.errors import QueryError
 from lakehouse.query.disclosure.suppress import Layout, cells_to_hide
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views.library import load_views
-from lakehouse.storage.warehouse import Warehouse
+from tests.helpers.warehouses import create_warehouse
 
 from .conftest import settings, store_rows
 
@@ -41,7 +41,7 @@ PEOPLE = {
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Patients by state and sex as in PEOPLE, each stated twice."""
     path: Path = tmp_path_factory.mktemp("cells") / "warehouse"
-    Warehouse.create(path, settings()).close()
+    create_warehouse(path, settings()).close()
     rows = [
         {"record_id": f"{s}{x}{i}{twice}", "ordinal": 0, "patient_id": f"{s}{x}{i}",
          "state": s, "sex": x, "age_years": 50 + i % 30 * (1 + (s == "IA"))}

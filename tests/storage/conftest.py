@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.storage.warehouse import Warehouse
+from tests.helpers.warehouses import create_warehouse
 
 from .cases import SETTINGS
 
@@ -15,5 +16,5 @@ from .cases import SETTINGS
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
     """An empty warehouse."""
-    with Warehouse.create(tmp_path / "warehouse", SETTINGS) as made:
+    with create_warehouse(tmp_path / "warehouse", SETTINGS) as made:
         yield made
