@@ -49,12 +49,14 @@ def launched(arguments: list[str], folder: Path, **options: object) -> subproces
 
 def on_a_terminal(arguments: list[str], folder: Path, columns: int) -> str:
     """Return what a command prints on a terminal of some width."""
+    # A worker of xdist has a width of its own in its environment.
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-m", "lakehouse.cli", *arguments],
         cwd=folder,
-        env={**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), "TERM": "xterm"},
+        env=environment | {"XDG_CONFIG_HOME": str(folder / "config"), "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
