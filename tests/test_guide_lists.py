@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import runpy
 from pathlib import Path
@@ -101,13 +102,47 @@ def test_every_python_call_is_public(guide: str, name: str) -> None:
     assert callable(getattr(lakehouse, name))
 
 
-COMMAND = r"(?:^|`|\$ |-m |/)lakehouse(?:\.cli)? ([a-z]+)(?= |`|$)"
+COMMAND = re.compile(
+    r"(?:^|`|\$ |-m |/|&& |  )lakehouse(?:\.cli)? ((?:export )?[a-z]+)(?= |`|$)([^`\n]*)",
+    re.MULTILINE,
+)
 
 
-@pytest.mark.parametrize("command", sorted({c for _, c in found(COMMAND, re.MULTILINE)}))
-def test_every_command_exists(command: str) -> None:
-    from typer.testing import CliRunner
+def options() -> list[tuple[str, str]]:
+    """Return every command of a guide with each option that it is given there."""
+    told = {
+        (command, option)
+        for text in TEXTS.values()
+        for command, rest in COMMAND.findall(re.sub(r"\\\n\s+", "", text))
+        for option in ["--help", *re.findall(r"(?<= )--[a-z][a-z-]+", rest.partition("#")[0])]
+    }
+    return sorted(told)
+
+
+@pytest.mark.parametrize(("command", "option"), options())
+def test_every_command_has_the_options_that_a_guide_gives_it(command: str, option: str) -> None:
+    import typer
 
     from lakehouse.cli import app
 
-    assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+    known = typer.main.get_command(app)
+    for word in command.split():
+        known = known.commands[word]
+    assert option == "--help" or option in {o for p in known.params for o in p.opts}
+
+
+def test_the_units_of_systemd_are_whole() -> None:
+    text = TEXTS["scripts/README.md"]
+    units = [read_unit(body) for body in re.findall(r"^```ini\n(.*?)^```$", text, re.M | re.S)]
+    assert ["Service" in unit for unit in units] == [True, False]
+    service, timer = units
+    assert all(unit["Unit"]["Description"] for unit in units)
+    assert service["Service"]["User"] == "lakehouse" and service["Service"]["Type"] == "oneshot"
+    assert timer["Timer"]["OnCalendar"] and timer["Install"]["WantedBy"] == "timers.target"
+
+
+def read_unit(text: str) -> configparser.ConfigParser:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(text)
+    return unit
