@@ -22,10 +22,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from small_objects import an_object, exported, save
 
 from lakehouse.batch import Source
+from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
 from lakehouse.export import Options, export_dicom
-from lakehouse.export.profile import data_rows
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
@@ -44,7 +44,7 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
 
 def canaries(level: Dataset, depth: int) -> None:
     """Put a token into every element of the table that can hold one, at several depths."""
-    for row in data_rows(resource("catalog/dicom") / "confidentiality.csv"):
+    for row in read_rows(resource("catalog/dicom") / "confidentiality.csv"):
         if "x" in row["tag"] or row["tag"] == "private" or row["tag"].startswith(("0000", "0002")):
             continue
         tag = int(row["tag"], 16)
@@ -139,7 +139,7 @@ def test_what_is_retained_survives_and_nothing_else(
 ) -> None:
     options = Options(**{option: True, "modified_dates": option != "full_dates"})
     assert export_dicom(corpus, tmp_path / "out", secret, options=options).n_exported == 2
-    table = data_rows(resource("catalog/dicom") / "confidentiality.csv")
+    table = read_rows(resource("catalog/dicom") / "confidentiality.csv")
     kept = {row["tag"] for row in table if row[option] == "K"}
     left: set[str] = set()
     left_dates: set[str] = set()

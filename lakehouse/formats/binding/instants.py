@@ -24,7 +24,8 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 def instants(local: pa.Array, east: pa.Array | None, zones: str | Sequence[str]) -> pa.Array:
     """Return instants from microseconds since 1970 on the sender's clock; null stays null.
 
-    Of a local time that the clock shows twice, it is the earlier instant.
+    A local time that the clock shows twice is the earlier instant, and one that it leaves out is
+    the last instant before the gap.
 
     Args:
         local: Microseconds since 1970 on the sender's clock.
@@ -63,7 +64,7 @@ def _in_zone(local: pa.Array, zone: str) -> pa.Array:
 
 
 def instant(local: int, east: int | None, zone: str) -> int:
-    """Return microseconds since 1970 UTC of one local time.
+    """Return microseconds since 1970 UTC of one local time, as ``instants`` reads it.
 
     Args:
         local: Microseconds since 1970 on the sender's clock.
@@ -74,7 +75,11 @@ def instant(local: int, east: int | None, zone: str) -> int:
         >>> instant(0, 60, "UTC"), instant(0, None, "America/New_York")
         (-3600000000, 18000000000)
     """
-    if east is None:
-        east_of = ZoneInfo(zone).utcoffset(_EPOCH + dt.timedelta(microseconds=local))
-        return local - (east_of or dt.timedelta()) // _MICROSECOND
-    return local - east * _MINUTE
+    if east is not None:
+        return local - east * _MINUTE
+    stated = (_EPOCH + dt.timedelta(microseconds=local)).replace(tzinfo=ZoneInfo(zone))
+    before, after = stated.utcoffset(), stated.replace(fold=1).utcoffset()
+    if before is None or after is None or before < after:  # the clock leaves this time out
+        (found,) = instants(pa.array([local]), None, zone).cast(pa.int64()).to_pylist()
+        return int(found)
+    return local - before // _MICROSECOND

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.formats.binding.instants import UTC, instants
 from lakehouse.formats.hl7v2.datatypes.text import explicit_null
 from lakehouse.formats.hl7v2.encoding.buffers import Bools, Bytes, Ints, stretches
 from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens
@@ -83,9 +83,10 @@ def times(tokens: Tokens, ranges: Ranges, time_zone: str) -> Times:
     seconds = days * 86_400 + hour * 3_600 + minute * 60 + np.minimum(second, 59)
     partial = good & (count < DAY)
     exact = good & ~partial
-    instants = _instants(seconds * 1_000_000 + micros, exact, offset, has_offset, time_zone)
+    local = pa.array(seconds * 1_000_000 + micros, pa.int64(), mask=~exact)
+    east = pa.array(offset, pa.int64(), mask=~has_offset) if has_offset.any() else None
     return Times(
-        instants=instants,
+        instants=instants(local, east, time_zone),
         dates=pa.array(days.astype(np.int32), pa.date32(), mask=~good),
         hours=pa.array(hour.astype(np.int32), mask=~(exact & (count >= 10))),
         faulty=present & ~good,
@@ -124,7 +125,7 @@ def _leading(word: npt.NDArray[np.uint64]) -> Ints:
 def _no_times(n: int) -> Times:
     none = np.zeros(n, dtype=bool)
     return Times(
-        pa.nulls(n, pa.timestamp("us", tz="UTC")),
+        pa.nulls(n, UTC),
         pa.nulls(n, pa.date32()),
         pa.nulls(n, pa.int32()),
         none,
@@ -184,21 +185,3 @@ def _tail(
     has_offset[rows] = signed
     fine[rows] = signed | (at == end)
     return micros, offset, has_offset, fine
-
-
-def _instants(
-    micros: npt.NDArray[np.int64],
-    exact: Bools,
-    offset: npt.NDArray[np.int64],
-    has_offset: Bools,
-    time_zone: str,
-) -> pa.Array:
-    """Return UTC instants from wall-clock microseconds."""
-    utc = pa.timestamp("us", tz="UTC")
-    shifted = micros - offset * 60_000_000
-    if time_zone == "UTC" or has_offset[exact].all():
-        return pa.array(shifted, pa.int64(), mask=~exact).cast(utc)
-    naive = pa.array(micros, pa.int64(), mask=~exact | has_offset).cast(pa.timestamp("us"))
-    local = pc.assume_timezone(naive, time_zone, ambiguous="earliest", nonexistent="earliest")
-    absolute = pa.array(shifted, pa.int64(), mask=~exact | ~has_offset).cast(utc)
-    return pc.coalesce(absolute, local.cast(utc))
