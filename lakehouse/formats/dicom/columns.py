@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.batch import BIRTH_DATE, RawBatch, Reject
+from lakehouse.formats.binding.codings import LOCAL
 from lakehouse.formats.binding.instants import DAY, instants
 from lakehouse.formats.dicom.encoding import values as stored
 from lakehouse.formats.dicom.encoding.values import text
@@ -170,7 +171,7 @@ def _public_systems(
         none if schemes is None else schemes.to_pylist(),
         strict=True,
     )
-    found = [c and (s if is_public(d or "", c) else "local") for s, c, d in whole]
+    found = [c and (s if is_public(d or "", c) else LOCAL) for s, c, d in whole]
     return pa.array(found, pa.string())
 
 
@@ -237,7 +238,7 @@ def _converter(conversion: Conversion) -> tuple[Convert, pa.DataType]:
             return lambda vr, value: listed.get(text(vr, value, part)), kind
         case "names":
             table = names(options["names"])
-            otherwise = "local" if options["names"] == "coding_schemes" else None
+            otherwise = LOCAL if options["names"] == "coding_schemes" else None
             return lambda vr, value: table.get(text(vr, value, part) or "", otherwise), pa.string()
         case "number":
             return lambda vr, value: stored.number(vr, value, part), pa.float64()

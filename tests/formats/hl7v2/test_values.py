@@ -386,3 +386,16 @@ def test_patient_classes_are_a_closed_list(sent: str, stored: str, noted: bool) 
     data = message(PID, f"PV1|1|{sent}")
     assert rows(data, "encounters")[0]["class"] == stored
     assert ((0, "hl7v2.pv1.class", "warning") in rejects(data)) == noted
+
+
+def test_a_public_coding_of_a_result_comes_before_the_senders_own() -> None:
+    """The same list of public systems as DICOM's: MDC and ATC are of it, HL7's tables are not."""
+    data = message(
+        PID,
+        "OBX|1|NM|HR^Pulse^L^147842^MDC_ECG_HEART_RATE^MDC||80",
+        "OBX|2|CWE|X^x^L||M^Male^L^M^Male^HL70001",
+    )
+    pulse, sex = rows(data, "observations")
+    assert (pulse["code"], pulse["code_system"]) == ("147842", "mdc")
+    assert (pulse["alt_code"], pulse["alt_code_system"]) == ("HR", "local")
+    assert (sex["value_code"], sex["value_code_system"]) == ("M", "local")

@@ -8,15 +8,20 @@ from typing import Any, TypeVar
 
 from lakehouse.batch import BIRTH_DATE
 from lakehouse.definitions.tables import load_tables
+from lakehouse.formats.binding.codings import LOCAL
 from lakehouse.formats.binding.instants import instant
 from lakehouse.formats.dicom.encoding import values
 from lakehouse.formats.dicom.mapping import PATIENT
 from lakehouse.formats.dicom.record import Item, Record
-from lakehouse.formats.dicom.vocabulary.concepts import has_own_texts, is_public, meaning
+from lakehouse.formats.dicom.vocabulary.concepts import (
+    has_own_texts,
+    is_public,
+    meaning,
+    system_of_scheme,
+)
 from lakehouse.formats.dicom.vocabulary.dictionary import (
     dictionary_vr,
     keyword_tag,
-    names,
     tag_name,
 )
 from lakehouse.formats.dicom.vocabulary.safe_values import is_allowed, value_rule
@@ -112,8 +117,8 @@ class SequenceItem:
         if code is None:
             return None, None, None
         if not is_public(designator or "", code):
-            return None, "local", None
-        system = names("coding_schemes").get(designator or "", "local")
+            return None, LOCAL, None
+        system = system_of_scheme(designator or "")
         ours = meaning(designator or "", code)
         if ours is not None or has_own_texts(designator or ""):
             return code, system, ours

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from lakehouse.definitions.code_systems import shape_of
+from lakehouse.formats.binding.codings import LOCAL, has_public_form
 from lakehouse.formats.dicom.vocabulary.dictionary import names
 from lakehouse.formats.dicom.vocabulary.terms import is_known_text
 
@@ -57,6 +57,16 @@ def has_own_texts(designator: str) -> bool:
     return designator in _OF_THE_STANDARD
 
 
+def system_of_scheme(designator: str) -> str:
+    """Return our name of the code system of a coding scheme designator (PS3.16 table 8-1).
+
+    Examples:
+        >>> system_of_scheme("LN"), system_of_scheme("99ACME")
+        ('loinc', 'local')
+    """
+    return names("coding_schemes").get(designator, LOCAL)
+
+
 @lru_cache(maxsize=1 << 14)
 def is_public(designator: str, code: str) -> bool:
     """Return whether a code is one of the standard's own, or has the shape of its public scheme.
@@ -70,12 +80,11 @@ def is_public(designator: str, code: str) -> bool:
     """
     if meaning(designator, code) is not None:
         return True
-    system = names("coding_schemes").get(designator, "local")
+    system = system_of_scheme(designator)
     if system == "ucum":
         notes = _NOTE.findall(code)
         bare = _NOTE.sub("", code)
         return all(map(is_known_text, notes)) and (not bare or _UNIT.fullmatch(bare) is not None)
     if system == "dcm":  # its words are modalities, which are listed; only numbers grow
         return re.fullmatch(r"\d{5,6}", code) is not None
-    shape = shape_of(system)
-    return shape is not None and re.fullmatch(shape, code) is not None
+    return has_public_form(system, code)

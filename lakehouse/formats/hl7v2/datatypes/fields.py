@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.arrays import map_distinct
+from lakehouse.formats.binding.codings import Coded, Coding, choose_coding, system_of
 from lakehouse.formats.hl7v2.datatypes.paths import Path
 from lakehouse.formats.hl7v2.datatypes.text import (
     explicit_null,
@@ -30,37 +31,8 @@ from lakehouse.formats.hl7v2.encoding.tokens import Ranges, Tokens, tag_code
 from lakehouse.formats.mapping.code_sets import code_set
 from lakehouse.identifiers import qualified
 
-PUBLIC_SYSTEMS = frozenset(
-    {
-        "loinc",
-        "snomed",
-        "icd10cm",
-        "icd10",
-        "icd10pcs",
-        "icd9cm",
-        "icd9pcs",
-        "rxnorm",
-        "ndc",
-        "cvx",
-        "mvx",
-        "cpt",
-        "hcpcs",
-        "ucum",
-        "unii",
-    }
-)
 _OFFICIAL = re.compile(r"hl7_\d{4}")
 _MOST_REPETITIONS = 32  # a PID-3 with more is a sender's loop; the first ones are looked at
-
-
-class Coded(NamedTuple):
-    """A CE, CWE or CNE: the chosen coding, and the other one."""
-
-    code: pa.Array
-    system: pa.Array
-    display: pa.Array
-    alt_code: pa.Array
-    alt_system: pa.Array
 
 
 @dataclass(frozen=True)
@@ -197,30 +169,8 @@ class Fields:
             None,
             *(strings(t, t.subcomponent(t.component(whole, n), 1))[0] for n in range(1, 7)),
         ]
-        systems = code_set("hl7_0396")
-        own, other = _system(part[3], systems), _system(part[6], systems)
-        if part[4].null_count == len(part[4]):
-            return Coded(part[1], own, part[2], part[4], other)
-        public = pa.array(sorted(PUBLIC_SYSTEMS))
-        swap = pc.and_(
-            pc.is_valid(part[4]),
-            pc.or_(
-                pc.is_null(part[1]),
-                pc.and_(pc.is_in(other, public), pc.invert(pc.is_in(own, public))),
-            ),
-        )
-        return Coded(
-            *(
-                pc.if_else(swap, b, a)
-                for a, b in (
-                    (part[1], part[4]),
-                    (own, other),
-                    (part[2], part[5]),
-                    (part[4], part[1]),
-                    (other, own),
-                )
-            )
-        )
+        own, other = (map_distinct(part[n], system_of) for n in (3, 6))
+        return choose_coding(Coding(part[1], own, part[2]), Coding(part[4], other, part[5]))
 
     def identifier(self, path: Path, kind: str) -> pa.Array:
         """Return identifiers in raw (qualified) form: CX, EI, EIP, XCN, HD or a bare ``id``."""
@@ -319,18 +269,3 @@ def _lost(before: pa.Array, after: pa.Array) -> Bools:
     lost = pc.and_(pc.is_valid(before), pc.is_null(after))
     result: Bools = lost.to_numpy(zero_copy_only=False)
     return result
-
-
-def _system(column: pa.Array, known: dict[str, str]) -> pa.Array:
-    """Return our name of a coding system (HL7 table 0396); names we do not know become other."""
-
-    def name(text: str) -> str:
-        upper = text.upper()
-        if upper in known:
-            return known[upper]
-        if upper.startswith(("HL7", "L-", "99")):
-            digits = upper[3:].lstrip("-")
-            return f"hl7-{digits}" if digits.isdigit() and len(digits) == 4 else "local"
-        return "other"
-
-    return map_distinct(column, name, pa.string())
