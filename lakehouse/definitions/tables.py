@@ -182,7 +182,7 @@ def _table(name: str, spec: Mapping[str, Any], where: str) -> Table:
 
 
 @cache
-def _shipped() -> dict[str, Table]:
+def _shipped_tables() -> dict[str, Table]:
     return {p.stem: read_table(p) for p in sorted(resource("catalog/tables").glob("*.toml"))}
 
 
@@ -197,7 +197,7 @@ def load_tables() -> dict[str, Table]:
         'patient'
     """
     site = {name: _table(name, spec, f"site table {name}") for name, spec in _SITE.items()}
-    return _shipped() | site
+    return _shipped_tables() | site
 
 
 def read_site_tables(folders: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
@@ -218,7 +218,7 @@ def read_site_tables(folders: Iterable[str | Path]) -> dict[str, dict[str, Any]]
             spec = read_toml(path)
             if "definition" in spec:
                 name = str(spec.get("table", ""))
-                if not name.isidentifier() or name in _shipped():
+                if not name.isidentifier() or name in _shipped_tables():
                     raise DefinitionError(
                         f"{short_name(path)}: a site's own table needs a name of its own."
                     )

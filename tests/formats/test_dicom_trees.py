@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.dicom import FORMAT
-from lakehouse.formats.dicom.content.dose import converted
+from lakehouse.formats.dicom.content.dose import convert_unit
 from lakehouse.formats.dicom.vocabulary.concepts import is_public
 from lakehouse.synth.writers.dicom.dose import DOSE_REPORT, content
 from lakehouse.synth.writers.dicom.encode import part10
@@ -194,7 +194,7 @@ def test_a_dose_report_gives_events_and_totals() -> None:
     ],
 )
 def test_units_of_dose(value: Any, unit: str, wanted: str, result: Any) -> None:
-    assert converted(value, unit, wanted) == result
+    assert convert_unit(value, unit, wanted) == result
 
 
 def coded(value: str, designator: str = "DCM", text: str = "x") -> list[Dataset]:

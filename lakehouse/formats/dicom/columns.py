@@ -71,9 +71,9 @@ class Columns:
             try:
                 result = converted[element]
             except KeyError:
-                result = converted[element] = _converted(convert, element)
+                result = converted[element] = _convert(convert, element)
             except TypeError:  # the items of a JSON sequence have no hash
-                result = _converted(convert, element)
+                result = _convert(convert, element)
             if result is _BAD:
                 self.bad.add((row, last_tag(path)))
             elif result is _UNKNOWN:
@@ -92,7 +92,7 @@ class Columns:
             case "moment":
                 return self._instants(mapping, values)
             case "hour":
-                return _coalesced(values["hour"], values.get("at"))
+                return _coalesce(values["hour"], values.get("at"))
             case "birth":
                 return _birth(values["birth"], bool(mapping.options.get("year")))
             case "age":
@@ -145,14 +145,14 @@ class Columns:
                 local = pc.add(local, clock)
         if stamps is not None:
             stamped, own = pc.struct_field(stamps, 0), pc.struct_field(stamps, 1)
-            local = _coalesced(stamped, local)
-            east = pc.if_else(pc.is_valid(stamped), _coalesced(own, east), east)
+            local = _coalesce(stamped, local)
+            east = pc.if_else(pc.is_valid(stamped), _coalesce(own, east), east)
         if local is None:
             return None
         return instants(local, east, [r.source.time_zone for r in self.records])
 
 
-def _coalesced(first: pa.Array | None, second: pa.Array | None) -> pa.Array | None:
+def _coalesce(first: pa.Array | None, second: pa.Array | None) -> pa.Array | None:
     if first is None or second is None:
         return second if first is None else first
     return pc.coalesce(first, second)
@@ -182,7 +182,7 @@ def _birth(days: pa.Array | None, is_year: bool) -> pa.Array | None:
     return pc.year(dates) if is_year else dates
 
 
-def _converted(convert: Convert, element: tuple[bytes, Any]) -> Any:
+def _convert(convert: Convert, element: tuple[bytes, Any]) -> Any:
     try:
         return convert(*element)
     except ValueError:
@@ -232,7 +232,7 @@ def _converter(conversion: Conversion) -> tuple[Convert, pa.DataType]:
         case "length":
             return lambda vr, value: len(text(vr, value) or "") or None, pa.int32()
         case "join":
-            return lambda vr, value: _joined(rule, stored.parts(vr, value)), pa.string()
+            return lambda vr, value: _join_values(rule, stored.parts(vr, value)), pa.string()
         case "values":
             listed = options["values"]
             return lambda vr, value: listed.get(text(vr, value, part)), kind
@@ -245,15 +245,15 @@ def _converter(conversion: Conversion) -> tuple[Convert, pa.DataType]:
         case "int":
             return lambda vr, value: stored.integer(vr, value, part, kind.bit_width), kind
         case "code" if rule is not None:
-            return lambda vr, value: _allowed(rule, text(vr, value, part)), pa.string()
+            return lambda vr, value: _checked_value(rule, text(vr, value, part)), pa.string()
     return lambda vr, value: text(vr, value, part), pa.string()
 
 
-def _allowed(rule: str, value: str | None) -> Any:
+def _checked_value(rule: str, value: str | None) -> Any:
     return value if value is None or is_allowed(rule, value) else _UNKNOWN
 
 
-def _joined(rule: str | None, values: Sequence[Any]) -> Any:
+def _join_values(rule: str | None, values: Sequence[Any]) -> Any:
     """Return all values with a backslash between, empty where one could not be a code."""
     texts = [str(value) for value in values]
     allowed = [value if is_allowed(rule, value) else "" for value in texts]

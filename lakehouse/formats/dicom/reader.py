@@ -89,7 +89,7 @@ class _Batch:
                 )
             )
 
-    def finished(self) -> RawBatch:
+    def to_raw_batch(self) -> RawBatch:
         if self.records:
             add_tables(self.records, self.raw)
             self.raw.tables |= self.trees.tables()
@@ -111,10 +111,10 @@ def read_many(files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
             except Unreadable as fault:
                 batch.reject(source, ordinal, fault)
             if batch.full():
-                yield batch.finished()
+                yield batch.to_raw_batch()
                 batch = _Batch()
     if batch.raw.n_records:
-        yield batch.finished()
+        yield batch.to_raw_batch()
 
 
 def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | Unreadable]]:
@@ -122,7 +122,7 @@ def _records(stream: BinaryIO, source: Source) -> Iterator[tuple[int, Record | U
     if stream.seekable():
         stream.seek(0)
     else:
-        stream = cast(BinaryIO, _Rejoined(head, stream))
+        stream = cast(BinaryIO, _PrefixedStream(head, stream))
     if looks_like_json(head) and not looks_like_dicom(head):
         yield from read_json(stream, source)
         return
@@ -158,7 +158,7 @@ def fingerprint(stream: BinaryIO) -> bytes | None:
     if header.end is None:
         return None
     if recorder is not None:
-        return recorder.seen(header.end)
+        return recorder.first_bytes(header.end)
     stream.seek(0)
     return stream.read(header.end)
 
@@ -177,12 +177,12 @@ class _Recorder(io.RawIOBase):
             self._seen += data
         return data
 
-    def seen(self, end: int) -> bytes | None:
+    def first_bytes(self, end: int) -> bytes | None:
         """Return the first bytes, or None when there were too many to remember."""
         return bytes(self._seen[:end]) if end <= len(self._seen) else None
 
 
-class _Rejoined(io.RawIOBase):
+class _PrefixedStream(io.RawIOBase):
     """A sequential stream with the beginning that was read from it put back."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:

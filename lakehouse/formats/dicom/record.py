@@ -66,16 +66,18 @@ class Record:
         """Yield the items of a sequence at top level, decoded down to their leaves on demand."""
         found = self.values.get(tag)
         if found is not None:
-            yield from self.nested(found)
+            yield from self.sequence_items(found)
 
-    def nested(self, element: tuple[bytes, Any], first_only: bool = False) -> Iterator[Item]:
+    def sequence_items(
+        self, element: tuple[bytes, Any], first_only: bool = False
+    ) -> Iterator[Item]:
         """Yield the items of a sequence element of this record."""
         vr, value = element
         if vr != b"SQ" or isinstance(value, str):
             return
         if isinstance(value, bytes):
             for elements, _ in items(value, self.implicit, self.big, first_only):
-                yield decoded(dict(elements), self.character_set)
+                yield decode_text(dict(elements), self.character_set)
         else:
             yield from value[:1] if first_only else value
 
@@ -83,14 +85,14 @@ class Record:
         """Return the element at a path of first items, or None."""
         for tag in tags[:-1]:
             element = item.get(tag)
-            item = next(self.nested(element, first_only=True), {}) if element else {}
+            item = next(self.sequence_items(element, first_only=True), {}) if element else {}
         return item.get(tags[-1])
 
     def flatten(self) -> None:
         """Look up every path that a mapping names; what is found joins ``values``."""
         values = self.top
         groups = [
-            next(self.nested(values[t], first_only=True), {})
+            next(self.sequence_items(values[t], first_only=True), {})
             for t in (SHARED_GROUPS, FIRST_FRAME)
             if t in values
         ]
@@ -108,7 +110,7 @@ def empty(value: Value) -> bool:
     return len(value) == 0
 
 
-def decoded(values: dict[Any, tuple[bytes, Any]], character_set: tuple[str, ...]) -> Any:
+def decode_text(values: dict[Any, tuple[bytes, Any]], character_set: tuple[str, ...]) -> Any:
     """Decode in place the text that is not ASCII; the rest stays as bytes."""
     if character_set:
         for tag, (vr, value) in values.items():
@@ -133,7 +135,7 @@ def from_header(header: Header, source: Source) -> Record:
     record = Record(
         source,
         0,
-        decoded(values, terms),
+        decode_text(values, terms),
         header.implicit,
         header.big,
         terms,

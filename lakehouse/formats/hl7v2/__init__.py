@@ -41,7 +41,7 @@ class HL7v2:
 
     def parse_many(self, files: Iterable[tuple[BinaryIO, Source]]) -> Iterator[RawBatch]:
         """Yield raw batches of about 8 MiB of messages each, of one file or of many."""
-        held: list[Part] = []
+        pending: list[Part] = []
         size = n_messages = 0
         for stream, source in files:
             for part in _parts(stream, source):
@@ -49,15 +49,15 @@ class HL7v2:
                     yield part
                     continue
                 if size + len(part.chunk.data) > 2 * CHUNK:  # one of them is a large message
-                    yield from _parsed(held)
-                    held, size, n_messages = [], 0, 0
-                held.append(part)
+                    yield from _parse(pending)
+                    pending, size, n_messages = [], 0, 0
+                pending.append(part)
                 size += len(part.chunk.data)
                 n_messages += len(part.chunk.starts)
                 if size >= CHUNK or n_messages >= MOST_MESSAGES:
-                    yield from _parsed(held)
-                    held, size, n_messages = [], 0, 0
-        yield from _parsed(held)
+                    yield from _parse(pending)
+                    pending, size, n_messages = [], 0, 0
+        yield from _parse(pending)
 
 
 def _parts(stream: BinaryIO, source: Source) -> Iterator[Part | RawBatch]:
@@ -90,7 +90,7 @@ def _reject(chunk: Chunk, why: tuple[str, str], ordinal: int, source: Source) ->
     return RawBatch({}, [reject], n_records=1, by_file=Counter({source.file_id: 1}))
 
 
-def _parsed(parts: list[Part]) -> Iterator[RawBatch]:
+def _parse(parts: list[Part]) -> Iterator[RawBatch]:
     """Yield the batches of some chunks; a chunk that defeats the parser is a reject of its own.
 
     Such a chunk is a fault of this software, not of the sender; its neighbours are stored and
@@ -105,7 +105,7 @@ def _parsed(parts: list[Part]) -> Iterator[RawBatch]:
     except Exception:
         if len(parts) > 1:
             for part in parts:
-                yield from _parsed([part])
+                yield from _parse([part])
             return
         (part,) = parts
         n = len(part.chunk.starts)

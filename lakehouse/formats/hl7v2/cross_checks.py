@@ -13,7 +13,7 @@ from lakehouse.formats.hl7v2.encoding.tokens import tag_code
 _DAY = 86_400_000_000  # microseconds
 
 
-def across(fields: Fields) -> list[Finding]:
+def check_across_segments(fields: Fields) -> list[Finding]:
     """Return what is wrong between the places of each message."""
     return [*_event_after_message(fields), *_repeated_flags(fields)]
 
@@ -25,8 +25,8 @@ def _event_after_message(fields: Fields) -> list[Finding]:
         return []
     messages = fields.tokens.message[events]
     recorded = fields.times(Path("EVN", 2)).instants.cast(pa.int64())
-    made = fields.times(Path("MSH", 7)).instants.cast(pa.int64()).take(pa.array(messages))
-    late = pc.fill_null(pc.greater(pc.subtract(recorded, made), _DAY), False)
+    sent = fields.times(Path("MSH", 7)).instants.cast(pa.int64()).take(pa.array(messages))
+    late = pc.fill_null(pc.greater(pc.subtract(recorded, sent), _DAY), False)
     where = late.to_numpy(zero_copy_only=False)
     text = "Recorded more than a day after the message was made."
     return _any("hl7v2.evn.after-message", "EVN-2", text, messages[where])

@@ -67,7 +67,7 @@ class RowBuilder:
         for entry in self.mapping.columns:
             columns |= self._fill(entry)
             if self.tokens.has_null and "cleared" in self.mapping.table.columns and entry.paths:
-                mask = self._cleared(entry)
+                mask = self._explicit_nulls(entry)
                 if mask.any():
                     cleared[entry.column] = mask
         if cleared:
@@ -140,12 +140,12 @@ class RowBuilder:
             return map_distinct(pc.coalesce(both, text), _message_type, pa.string())
         return text
 
-    def _cleared(self, mapping: ColumnMapping[Path]) -> Bools:
+    def _explicit_nulls(self, mapping: ColumnMapping[Path]) -> Bools:
         """Return the rows where the preferred place holds the explicit null."""
         path = mapping.paths[0].in_own_segment
         if not len(self.fields.segments(path.segment)):
             return np.zeros(len(self.anchors), dtype=bool)
-        mask = self.fields.cleared(Path(path.segment, path.field, 1))
+        mask = self.fields.explicit_nulls(Path(path.segment, path.field, 1))
         if not mask.any():
             return np.zeros(len(self.anchors), dtype=bool)
         of_rows = self._take(mapping.paths[0], pa.array(mask))

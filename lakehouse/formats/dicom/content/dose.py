@@ -94,15 +94,15 @@ def _factors() -> dict[tuple[str, str], float]:
     return {(_bare(unit), wanted): factor for (unit, wanted), factor in FACTORS.items()}
 
 
-def converted(value: float | None, unit: str | None, wanted: str) -> float | None:
+def convert_unit(value: float | None, unit: str | None, wanted: str) -> float | None:
     """Return a value in the unit of its column; null when the unit cannot be converted.
 
     Examples:
-        >>> converted(2.5, "dGy.cm2", "Gy.m2")
+        >>> convert_unit(2.5, "dGy.cm2", "Gy.m2")
         2.5e-05
-        >>> converted(2.5, "dGycm2", "Gy.m2"), converted(7, "\u00b5Gy\u00b7m\u00b2", "Gy.m2")
+        >>> convert_unit(2.5, "dGycm2", "Gy.m2"), convert_unit(7, "\u00b5Gy\u00b7m\u00b2", "Gy.m2")
         (2.5e-05, 7e-06)
-        >>> converted(1.0, "furlong", "mm") is None
+        >>> convert_unit(1.0, "furlong", "mm") is None
         True
     """
     bare = _bare(unit or "")
@@ -157,7 +157,7 @@ def _fill(row: Row, code: str | None, item: Row) -> None:
         return
     if code in NUMBERS and item["value_type"] == "NUM":
         column, unit = NUMBERS[code]
-        put(column, converted(item.get("value_number"), item.get("unit"), unit))
+        put(column, convert_unit(item.get("value_number"), item.get("unit"), unit))
     elif code == _EVENTS and item.get("value_number") is not None:
         put("n_events", int(item["value_number"]))
     elif code in ("113769", "113503"):

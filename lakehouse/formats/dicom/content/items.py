@@ -102,7 +102,7 @@ class SequenceItem:
         """Yield the items of a sequence."""
         element = self.item.get(tag(keyword))
         if element is not None:
-            for item in self.record.nested(element):
+            for item in self.record.sequence_items(element):
                 yield SequenceItem(self.record, item)
 
     def first(self, keyword: str) -> SequenceItem:
@@ -168,7 +168,7 @@ def common(root: SequenceItem, table: str) -> Row:
         "frame_of_reference_uid": root.text("FrameOfReferenceUID"),
     }
     columns = load_tables()[table].columns
-    kept = {name: value for name, value in row.items() if name in columns}
+    row = {name: value for name, value in row.items() if name in columns}
     if "age_years" in columns:
-        kept[BIRTH_DATE] = root.days("PatientBirthDate")
-    return kept
+        row[BIRTH_DATE] = root.days("PatientBirthDate")
+    return row

@@ -28,9 +28,9 @@ def rows(root: SequenceItem) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _document(root: SequenceItem, items: list[Row]) -> Row:
-    kept = common(root, "documents")
+    row = common(root, "documents")
     title = items[0]
-    kept |= {
+    row |= {
         "document_id": root.id("SOPInstanceUID"),
         "order_id": root.id("AccessionNumber"),
         "code": title["concept_code"],
@@ -42,7 +42,7 @@ def _document(root: SequenceItem, items: list[Row]) -> Row:
         "stated_at": title["stated_at"],
         "n_sections": len(items),
     }
-    return kept
+    return row
 
 
 def _content(root: SequenceItem) -> Iterator[Row]:

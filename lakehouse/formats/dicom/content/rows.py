@@ -47,13 +47,13 @@ class TreeRows:
 
 def _table(name: str, rows: list[Row]) -> pa.Table:
     present = {column for row in rows for column in row}
-    made: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {}
     for field in load_tables()[name].schema:
         if field.name in present:
             column = [row.get(field.name) for row in rows]
             stored = pa.int64() if pa.types.is_timestamp(field.type) else field.type
-            made[field.name] = pa.array(column, stored).cast(field.type)
+            columns[field.name] = pa.array(column, stored).cast(field.type)
     if BIRTH_DATE in present:
         days = [row.get(BIRTH_DATE) for row in rows]
-        made[BIRTH_DATE] = pa.array(days, pa.int32()).cast(pa.date32())
-    return pa.table(made)
+        columns[BIRTH_DATE] = pa.array(days, pa.int32()).cast(pa.date32())
+    return pa.table(columns)

@@ -57,7 +57,7 @@ class Level:
     pixels_end: int | None = None
 
 
-def _truncated(tag: int) -> Unreadable:
+def _truncation(tag: int) -> Unreadable:
     return Unreadable("dicom.truncated", "The file ends inside an element.", tag_name(tag))
 
 
@@ -95,7 +95,7 @@ def walk(
             have = base + len(buf)
             if pos + 8 > have:
                 if pos < have and any(buf[pos - base :]):  # padding with zeros is no element
-                    raise _truncated(0)
+                    raise _truncation(0)
                 break
         at = pos - base
         if implicit:
@@ -107,7 +107,7 @@ def walk(
             start = pos + 8
             if vr in LONG:
                 if at + 12 > len(buf):
-                    raise _truncated(group << 16 | number)
+                    raise _truncation(group << 16 | number)
                 (length,) = length_at(buf, at + 8)
                 start = pos + 12
             elif vr in BLANK:
@@ -136,7 +136,7 @@ def walk(
         else:
             stop = value_end = start + length
             if limit is not None and stop > limit:
-                raise _truncated(tag)
+                raise _truncation(tag)
             if length > _WALKED_FROM and (vr == b"SQ" or (not vr and is_sequence(tag))):
                 window.keep = start if wanted is None or tag in wanted else None
                 measure(window, start, implicit or not vr, big, stop)
@@ -153,10 +153,10 @@ def walk(
                 buf, base = window.fill(start, size)
                 have = base + len(buf)
                 if value_end > have:
-                    raise _truncated(tag)
+                    raise _truncation(tag)
             value = buf[start - base : value_end - base]
             if big and vr in _WIDTH:
-                value = swapped(value, _WIDTH[vr])
+                value = swap_bytes(value, _WIDTH[vr])
             elements[tag] = (vr, value)
             window.keep = None
         pos = stop
@@ -165,11 +165,11 @@ def walk(
     return level
 
 
-def swapped(value: bytes, width: int) -> bytes:
+def swap_bytes(value: bytes, width: int) -> bytes:
     r"""Return big-endian numbers as little-endian ones.
 
     Examples:
-        >>> swapped(b"\x01\x02\x03\x04", 2)
+        >>> swap_bytes(b"\x01\x02\x03\x04", 2)
         b'\x02\x01\x04\x03'
     """
     whole = len(value) // width * width
@@ -204,7 +204,7 @@ def measure(window: Window, pos: int, implicit: bool, big: bool, end: int | None
             buf, base = window.fill(pos, 14)
         at = pos - base
         if at + 8 > len(buf):
-            raise _truncated(0)
+            raise _truncation(0)
         group, number, length = plain(buf, at)
         tag = group << 16 | number
         start = pos + 8
@@ -225,7 +225,7 @@ def measure(window: Window, pos: int, implicit: bool, big: bool, end: int | None
             _, _, vr, short = explicit(buf, at)
             if vr in LONG:
                 if at + 12 > len(buf):
-                    raise _truncated(tag)
+                    raise _truncation(tag)
                 (length,) = length_at(buf, at + 8)
                 start = pos + 12
             elif vr in SHORT or vr in BLANK or (65 <= vr[0] <= 90 and 65 <= vr[1] <= 90):
@@ -241,7 +241,7 @@ def measure(window: Window, pos: int, implicit: bool, big: bool, end: int | None
         else:
             pos = start + length
         if window.size is not None and start + (0 if length == UNDEFINED else length) > window.size:
-            raise _truncated(tag)
+            raise _truncation(tag)
         if len(stack) > 2 * MAX_DEPTH:
             raise Unreadable("dicom.nesting", "Sequences are nested too deep.", tag_name(tag))
 
@@ -275,7 +275,7 @@ def items(
         inner = _item_is_implicit(value, pos, implicit)
         end = None if length == UNDEFINED else pos + length
         if end is not None and end > len(value):
-            raise _truncated(ITEM)
+            raise _truncation(ITEM)
         level = walk(window, pos, inner, big, None, end)
         yield level.elements, inner
         if first_only:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
 from lakehouse.formats.dicom.encoding.elements import LONG, SHORT, Elements, Level, walk
-from lakehouse.formats.dicom.encoding.window import Inflated, Unreadable, Window
+from lakehouse.formats.dicom.encoding.window import InflatedStream, Unreadable, Window
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -114,7 +114,7 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
     explicit_found = first[4:6] in SHORT or first[4:6] in LONG
     end: int | None = None
     if syntax == DEFLATED:
-        inflated = Inflated(stream, window.buf[pos - window.base :])
+        inflated = InflatedStream(stream, window.buf[pos - window.base :])
         window = Window(cast(BinaryIO, inflated), None)
         window.fill(pos := 0, 12)
         implicit = big = False
@@ -146,7 +146,7 @@ def inflated_size(data: bytes, most: int) -> int:
     meta, pos = _read_group(window, _behind_preamble(data), 0x0002, {})
     if _syntax(meta) != DEFLATED:
         return 0
-    inflated = Inflated(io.BytesIO(data[pos:]), b"")
+    inflated = InflatedStream(io.BytesIO(data[pos:]), b"")
     size = 0
     while size < most and (piece := inflated.read(min(most - size, 1 << 20))):
         size += len(piece)

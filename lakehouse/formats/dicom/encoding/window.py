@@ -114,7 +114,7 @@ class Window:
                 raise Unreadable("dicom.length", "Too much lies before the pixel data.")
 
 
-class Inflated(io.RawIOBase):
+class InflatedStream(io.RawIOBase):
     """The data set of a deflated object, inflated as it is read."""
 
     def __init__(self, stream: BinaryIO, start: bytes) -> None:

@@ -22,7 +22,7 @@ _OF_THE_STANDARD = frozenset(["DCM", "SCT", "UCUM", *_SNOMED_RT, *_LANGUAGES])
 
 
 @cache
-def _listed(designator: str) -> dict[str, str]:
+def _texts_of_scheme(designator: str) -> dict[str, str]:
     # pydicom documents the names of its concepts, not the tables behind them
     from pydicom.sr._concepts_dict import concepts
 
@@ -49,7 +49,7 @@ def meaning(designator: str, code: str) -> str | None:
     """
     if designator in _SNOMED_RT:
         designator, code = "SCT", _snomed_ids().get(code, "")
-    return _listed(designator).get(code)
+    return _texts_of_scheme(designator).get(code)
 
 
 def has_own_texts(designator: str) -> bool:

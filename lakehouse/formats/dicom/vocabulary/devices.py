@@ -36,7 +36,7 @@ _PRODUCT_DIGITS = 6
 _site: set[tuple[str, str]] = set()
 
 
-def _read(path: Path) -> frozenset[tuple[str, str]]:
+def _read_words(path: Path) -> frozenset[tuple[str, str]]:
     listed = set()
     for row in read_rows(path):
         word, kind = row.get("word") or "", (row.get("kind") or "").strip()
@@ -61,18 +61,18 @@ def add_site_devices(folders: tuple[str, ...]) -> None:
     """
     for folder in folders:
         if (path := Path(folder) / LIST).is_file():
-            _site.update(_read(path))
+            _site.update(_read_words(path))
     is_maker.cache_clear()
     is_model.cache_clear()
 
 
 @cache
-def _shipped() -> frozenset[tuple[str, str]]:
-    return _read(Path(str(resource("catalog/dicom") / LIST)))
+def _shipped_words() -> frozenset[tuple[str, str]]:
+    return _read_words(Path(str(resource("catalog/dicom") / LIST)))
 
 
-def _listed(word: str, kind: str) -> bool:
-    return (word, kind) in _shipped() or (word, kind) in _site
+def _is_listed(word: str, kind: str) -> bool:
+    return (word, kind) in _shipped_words() or (word, kind) in _site
 
 
 def _words(text: str) -> list[str]:
@@ -109,7 +109,7 @@ def is_maker(text: str) -> bool:
     """
     words = _words(text)
     return any(
-        _listed(" ".join(words[:n]), MAKER) and all(_listed(w, FIRM) for w in words[n:])
+        _is_listed(" ".join(words[:n]), MAKER) and all(_is_listed(w, FIRM) for w in words[n:])
         for n in range(len(words), 0, -1)
     )
 
@@ -130,7 +130,7 @@ def is_model(text: str) -> bool:
 
 
 def _is_word_of_a_model(word: str) -> bool:
-    if _SHAPE.fullmatch(word) or any(_listed(word, kind) for kind in _KINDS):
+    if _SHAPE.fullmatch(word) or any(_is_listed(word, kind) for kind in _KINDS):
         return True
     letters = word.strip("0123456789")
-    return (len(letters) > 1 and _listed(letters, MODEL)) or is_known_text(word)
+    return (len(letters) > 1 and _is_listed(letters, MODEL)) or is_known_text(word)

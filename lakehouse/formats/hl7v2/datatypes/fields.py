@@ -91,7 +91,7 @@ class Fields:
         result: tuple[pa.Array, Bools] = self.once("text", path.first_component, make)
         return result
 
-    def cleared(self, path: Path) -> Bools:
+    def explicit_nulls(self, path: Path) -> Bools:
         """Return which segments hold the explicit null at a path; its text is not copied out."""
 
         def make() -> Bools:

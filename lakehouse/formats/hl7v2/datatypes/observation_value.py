@@ -86,8 +86,8 @@ def _numeric(fields: Fields, path: Path, kinds: pa.Array, whole: Ranges) -> dict
     if is_sn.any():
         parts = [strings(t, _where(t.component(whole, n), is_sn))[0] for n in (1, 2, 3, 4)]
         number = pc.coalesce(number, _number(parts[1]))
-        bound = pc.coalesce(bound, _closed(parts[0], ("<", "<=", ">", ">=")))
-        separator = _closed(parts[2], _SEPARATORS)
+        bound = pc.coalesce(bound, _one_of(parts[0], ("<", "<=", ">", ">=")))
+        separator = _one_of(parts[2], _SEPARATORS)
         high = _number(parts[3])
         fields.note(
             "hl7v2.obx.sn-invalid", path, _SN_FAULT, _unread_sn(parts, number, high) & is_sn
@@ -111,7 +111,7 @@ def _unread_sn(parts: list[pa.Array], number: pa.Array, high: pa.Array) -> Bools
         for part, read in ((parts[1], number), (parts[3], high))
     ]
     lost.append(pc.and_(pc.is_valid(parts[0]), pc.invert(pc.is_in(parts[0], comparators))))
-    lost.append(pc.and_(pc.is_valid(parts[2]), pc.is_null(_closed(parts[2], _SEPARATORS))))
+    lost.append(pc.and_(pc.is_valid(parts[2]), pc.is_null(_one_of(parts[2], _SEPARATORS))))
     unread: Bools = reduce(pc.or_, lost).to_numpy(zero_copy_only=False)
     return unread
 
@@ -120,7 +120,7 @@ def _number(column: pa.Array) -> pa.Array:
     return map_distinct(column, lambda v: (number_parts(v) or (None, None))[1], pa.float64())
 
 
-def _closed(column: pa.Array, allowed: tuple[str, ...]) -> pa.Array:
+def _one_of(column: pa.Array, allowed: tuple[str, ...]) -> pa.Array:
     return map_distinct(column, lambda v: v if v in allowed else None, pa.string())
 
 

@@ -27,7 +27,7 @@ def stretches(buffer: Bytes, start: npt.NDArray[np.integer], width: int) -> Byte
     return pieces
 
 
-def counted(here: Bools, where: npt.NDArray[np.intp]) -> Ints:
+def running_count(here: Bools, where: npt.NDArray[np.intp]) -> Ints:
     """Return how many of some places lie at or before each; none costs no more than its memory."""
     if not len(where):
         return np.zeros(len(here), np.int32)

@@ -41,7 +41,7 @@ _CODECS |= {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 12), 13, 14
 _LETTERS = re.compile(r"(cp|iso8859-|iso2022_|koi8|mac-|euc_|gb|big5|shift_jis|johab|tis|ascii).*")
 
 
-class Decoded(NamedTuple):
+class DecodedText(NamedTuple):
     """One message in UTF-8.
 
     Attributes:
@@ -84,7 +84,7 @@ def declared_sets(message: bytes) -> list[str]:
     return [name.strip() for name in re.split(r"[^\w /.:()+-]", text)]
 
 
-def to_utf8(message: bytes) -> Decoded | None:
+def to_utf8(message: bytes) -> DecodedText | None:
     r"""Return one message in UTF-8 with the name of its character set; None if undecodable.
 
     Examples:
@@ -97,7 +97,7 @@ def to_utf8(message: bytes) -> Decoded | None:
     # the first repetition is the message's own set, the others are switched to by escapes
     japanese = max((c for c in sets if c and c.startswith("iso2022")), default=None)
     if japanese and b"\x1b" in message:
-        return _decoded(message, japanese, named)
+        return _decode(message, japanese, named)
     own = sets[0] if names[0] else None
     try:
         message.decode("utf-8")
@@ -105,8 +105,8 @@ def to_utf8(message: bytes) -> Decoded | None:
         if (own == "utf-8" and "UTF" in names[0].upper()) or _has_surrogates(message):
             return None
         # undeclared, or declared as ASCII and not so: what Windows senders send
-        return _decoded(message, own if own not in (None, "utf-8", "ascii") else "cp1252", named)
-    return Decoded(message, "utf-8", named)
+        return _decode(message, own if own not in (None, "utf-8", "ascii") else "cp1252", named)
+    return DecodedText(message, "utf-8", named)
 
 
 def _has_surrogates(message: bytes) -> bool:
@@ -121,13 +121,13 @@ def _has_surrogates(message: bytes) -> bool:
 _ONLY_IN_WINDOWS = re.compile(rb"[\x80-\x9f]")
 
 
-def _decoded(message: bytes, codec: str, named: bool) -> Decoded | None:
+def _decode(message: bytes, codec: str, named: bool) -> DecodedText | None:
     if codec == "iso8859-1" and _ONLY_IN_WINDOWS.search(message):
         codec = "cp1252"  # control characters in one, quotes and dashes in the other
     try:
-        return Decoded(message.decode(codec).encode("utf-8"), codec, named)
+        return DecodedText(message.decode(codec).encode("utf-8"), codec, named)
     except UnicodeDecodeError:
         if codec != "cp1252":
             return None
     # five bytes have no letter in Windows-1252; ISO 8859-1 has control characters there
-    return Decoded(message.decode("latin-1").encode("utf-8"), "iso8859-1", named)
+    return DecodedText(message.decode("latin-1").encode("utf-8"), "iso8859-1", named)

@@ -31,7 +31,7 @@ class Documents:
         self.open = False
         self._edge = 0  # every field before this is as short as it will be
 
-    def cut(self, data: bytearray, end: int, *, ended: bool) -> int:
+    def shorten(self, data: bytearray, end: int, *, ended: bool) -> int:
         """Cut the inside out of over-long fields of ``data`` up to ``end``; whole characters only.
 
         Args:
@@ -46,11 +46,11 @@ class Documents:
         separator = data[3] if data[:3] == b"MSH" else ord("|")
         ends_field = np.zeros(256, dtype=np.uint8)
         ends_field[[separator, ord("\r"), ord("\n")]] = 1
-        found = np.flatnonzero(np.frombuffer(fields.translate(ends_field.tobytes()), dtype=bool))
-        edges = np.concatenate(([0], found[found > 0], [len(fields)]))
+        places = np.flatnonzero(np.frombuffer(fields.translate(ends_field.tobytes()), dtype=bool))
+        edges = np.concatenate(([0], places[places > 0], [len(fields)]))
         long = np.diff(edges) >= 2 * LONGEST_KEPT
         long[0] |= self.open
-        kept: list[bytes] = []
+        pieces: list[bytes] = []
         done, length, edge = 0, self._edge, self._edge
         for i in np.flatnonzero(long).tolist():
             first, last = int(edges[i]), int(edges[i + 1])
@@ -59,13 +59,13 @@ class Documents:
             head = fields[first + 1 : min(first + LONGEST_KEPT, last)]
             whole = _WHOLE_CHARACTERS.match(head)
             inside = first + 1 + (whole.end() if whole else 0)
-            kept.append(fields[done:inside])
+            pieces.append(fields[done:inside])
             length += inside - done
             done = max(_before_header(fields, last), inside)
             self.gaps.append((length, done - inside))
-        kept.append(fields[done:])
-        data[self._edge : end] = b"".join(kept)
-        end = length + len(kept[-1])
+        pieces.append(fields[done:])
+        data[self._edge : end] = b"".join(pieces)
+        end = length + len(pieces[-1])
         self.open = bool(long[-1]) and not ended
         self._edge = edge if self.open else end - int(edges[-1] - edges[-2])
         return end

@@ -161,12 +161,12 @@ def chunks(stream: BinaryIO, size: int = CHUNK, *, cut: bool = False) -> Iterato
     are never stored); if it is too large even so, a chunk without data stands for it. So it does
     for the last message of a file that is known to be ``cut``: half an identifier names another.
     """
-    held = Held()
+    pending = PendingBytes()
     for block in _blocks(stream, min(_BLOCK, size)):
-        held.data += block
-        if len(held.data) >= size:
-            yield from held.whole_messages()
-    yield from _without_last(list(held.rest())) if cut else held.rest()
+        pending.data += block
+        if len(pending.data) >= size:
+            yield from pending.whole_messages()
+    yield from _without_last(list(pending.rest())) if cut else pending.rest()
 
 
 def _without_last(pieces: list[Chunk]) -> Iterator[Chunk]:
@@ -182,7 +182,7 @@ def _without_last(pieces: list[Chunk]) -> Iterator[Chunk]:
         yield Chunk(b"", np.zeros(1, dtype=np.int64), offset, left_out=CUT_OFF)
 
 
-class Held:
+class PendingBytes:
     """What was read and is not yet given on, from the beginning of a message onwards.
 
     Attributes:
@@ -202,7 +202,7 @@ class Held:
             end = self._next_start()
             yield from self._large(end or len(self.data), ended=bool(end))
         elif cut := self._last_start():
-            yield from self._given(cut)
+            yield from self._take(cut)
             return
         else:
             end = 0
@@ -214,12 +214,12 @@ class Held:
         if self._seen:
             yield from self._large(self._next_start() or len(self.data), ended=True)
         if self.data.strip():
-            yield from self._given(len(self.data))
+            yield from self._take(len(self.data))
 
     def _large(self, end: int, *, ended: bool) -> Iterator[Chunk]:
         """Cut the message that ``data`` begins with until it is small enough, or give it up."""
         if not self._skipping and (self._documents.open or end > LARGEST):
-            end = self._documents.cut(self.data, end, ended=ended)
+            end = self._documents.shorten(self.data, end, ended=ended)
             if end > LARGEST:
                 self._skipping = True
                 if _begins(self.data, 0):  # and not what stands before the first message
@@ -228,9 +228,9 @@ class Held:
             self._drop(end if ended else end - _TAIL)
             self._skipping = not ended
         elif ended:
-            yield from self._given(end)
+            yield from self._take(end)
 
-    def _given(self, end: int) -> Iterator[Chunk]:
+    def _take(self, end: int) -> Iterator[Chunk]:
         """Yield the messages up to a place, which leave ``data``."""
         chunk = _chunk(bytes(self.data[:end]), self._offset, self._documents.gaps)
         self._drop(end)

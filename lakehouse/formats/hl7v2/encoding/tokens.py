@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.formats.hl7v2.encoding.buffers import Bools, Bytes, Ints, counted, stretches
+from lakehouse.formats.hl7v2.encoding.buffers import Bools, Bytes, Ints, running_count, stretches
 
 PADDING = 64
 """Bytes after the data that a look-ahead may touch without leaving the buffer."""
@@ -79,7 +79,7 @@ class Ranges:
         return self.js is self.je
 
     @cached_property
-    def undivided(self) -> bool:
+    def is_undivided(self) -> bool:
         """Whether no row has a delimiter inside: all is the first part at every level below."""
         return bool((self.je - self.js <= 1).all())
 
@@ -242,14 +242,14 @@ class Tokens:
             where = np.flatnonzero(here)
             places = np.full(len(where) + _REACH, _FAR, dtype=np.int32)
             places[: len(where)] = where
-            self._rank[level] = (counted(here, where), places)
+            self._rank[level] = (running_count(here, where), places)
         return self._rank[level]
 
     def _part(self, ranges: Ranges, level: int, n: int) -> Ranges:
         """Return the n-th part (from 1) of each range at one level."""
         if ranges.nowhere:
             return ranges
-        if ranges.undivided:
+        if ranges.is_undivided:
             return ranges if n == 1 else Ranges(ranges.js, ranges.js)
         rank, places = self._level(level)
         if len(places) == _REACH:  # no such delimiter in the buffer
