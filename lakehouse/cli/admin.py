@@ -242,7 +242,7 @@ def release(
             changes = releases.diff_releases(opened, *diff)
             output.table(
                 ("table", "added", "removed"),
-                [(c.table, c.added, c.removed) for c in changes if c.added or c.removed],
+                [(c.table, c.n_added, c.n_removed) for c in changes if c.n_added or c.n_removed],
                 as_json=as_json,
                 empty="Nothing changed between them.",
             )

@@ -10,7 +10,7 @@ from lakehouse.errors import WarehouseError
 from lakehouse.privacy.keys.keyring import find_or_create_key
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.io.files import is_local, normalise
-from lakehouse.storage.metadata.settings import Catalog, Settings, check
+from lakehouse.storage.metadata.settings import Catalog, Settings, check_settings
 from lakehouse.storage.warehouse import Warehouse
 
 PROFILE = "safe_harbor"
@@ -72,7 +72,7 @@ def init(
     policy = load_policy(profile or PROFILE)
     if Warehouse.exists(path, catalog):
         with Warehouse.open(path, catalog) as there:
-            check(there.settings, profile=profile)
+            check_settings(there.settings, profile=profile)
             raise WarehouseError(
                 f"There is a warehouse in {path} already (profile {there.settings.profile}).",
                 "Choose another folder, or use it.",

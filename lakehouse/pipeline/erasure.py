@@ -28,14 +28,14 @@ from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.row_erasure import (
-    Erased,
-    Unwanted,
-    erase,
+    RowsToErase,
+    TableErasure,
+    erase_rows,
     plan_location,
     require_idle,
 )
 from lakehouse.storage.metadata.settings import Catalog
-from lakehouse.storage.transactions.ledger import completed
+from lakehouse.storage.transactions.ledger import completed_ingests
 from lakehouse.storage.transactions.stored_rows import rows_of_patients
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
@@ -71,7 +71,7 @@ class _Plan:
     records: tuple[tuple[str, int], ...]
     rows: dict[str, int]
 
-    def unwanted(self) -> Unwanted:
+    def unwanted(self) -> RowsToErase:
         """Return the rows to remove."""
         return {
             **{c: set(self.patients) for c in PATIENT_COLUMNS},
@@ -119,7 +119,7 @@ def forget(
         recover(opened)
         left = _unfinished(opened)
         if left is not None:
-            report = _concluded(opened, left, erase(opened, left.unwanted()))
+            report = _concluded(opened, left, erase_rows(opened, left.unwanted()))
             if patient_id in left.patients:
                 return replace(report, resumed=True)
         return replace(_erased(opened, str(patient_id)), resumed=left is not None)
@@ -138,20 +138,20 @@ def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
     failpoint("forget-tombstone")
     plans: list[_Plan] = []
 
-    def planned() -> Unwanted:
+    def planned() -> RowsToErase:
         # An ingest that read the tombstones too early has ended by now, and what it stored counts.
         plans.append(_planned(warehouse, patients))
         failpoint("forget-planned")
         return plans[0].unwanted()
 
-    done = erase(warehouse, planned)
+    done = erase_rows(warehouse, planned)
     return _concluded(warehouse, plans[0], done)
 
 
-def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[Erased]) -> ForgetReport:
+def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[TableErasure]) -> ForgetReport:
     """Note in the ledger what went, and let go of the plan."""
     failpoint("forget-erased")
-    if not completed(warehouse, [plan.ingest_id]):
+    if not completed_ingests(warehouse, [plan.ingest_id]):
         with IngestTransaction(warehouse, plan.ingest_id) as transaction:
             transaction.commit((), {"ingests": _entry(warehouse, plan)})
     failpoint("forget-noted")
@@ -161,8 +161,8 @@ def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[Erased]) -> For
     return ForgetReport(
         len(plan.patients),
         {n: c for n, c in plan.rows.items() if c},
-        sum(e.rewritten for e in done),
-        sum(e.deleted for e in done),
+        sum(e.n_rewritten for e in done),
+        sum(e.n_deleted for e in done),
     )
 
 

@@ -48,7 +48,7 @@ from lakehouse.sources.input_file import BROKEN
 from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.transactions.ledger import known_files
-from lakehouse.storage.transactions.stored_rows import stored_rows
+from lakehouse.storage.transactions.stored_rows import rows_of_files
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
@@ -144,7 +144,7 @@ def replay(
 def unsettled(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:
     """Return which of these files are in the ledger and left something that was not stored."""
     known = known_files(warehouse, file_ids, [DONE, UNREADABLE, NOT_RECOGNISED])
-    noted = stored_rows(warehouse, "rejects", [*_PLACE, "level"], known)
+    noted = rows_of_files(warehouse, "rejects", [*_PLACE, "level"], known)
     lost = _unanswered(noted, noted.filter(pc.equal(noted["level"], SETTLED)))
     return set(lost["file_id"].to_pylist()) | (known - known_files(warehouse, known, [DONE]))
 
@@ -192,7 +192,7 @@ class _Absent:
         Of a file that was not read to its end, only what lies before the last record read counts.
         """
         through = {r.file_id for r in reports if r.status == DONE and r.file_id in self._reached}
-        stored = stored_rows(self._warehouse, "rejects", [*_PLACE, "level"], self._file_ids)
+        stored = rows_of_files(self._warehouse, "rejects", [*_PLACE, "level"], self._file_ids)
         noted = stored.filter(pc.equal(stored["level"], SETTLED)).select(_PLACE)
         met = pa.concat_tables([_comparable(t) for t in (noted, *self._met)])
         gone = _unanswered(stored, met).to_pylist()
@@ -254,7 +254,7 @@ class _Absent:
     def _keys(self, name: str) -> pa.Table:
         if name not in self._stored:
             grain = load_tables()[name].grain
-            rows = stored_rows(self._warehouse, name, grain, self._file_ids)
+            rows = rows_of_files(self._warehouse, name, grain, self._file_ids)
             self._stored[name] = _comparable(rows)
         return self._stored[name]
 

@@ -24,7 +24,7 @@ from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.input_file import InputFile
 from lakehouse.sources.packed_list import PackedList
 from lakehouse.storage.io.files import is_local
-from lakehouse.storage.metadata.settings import check
+from lakehouse.storage.metadata.settings import check_settings
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
@@ -103,7 +103,7 @@ def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple
         keyring.require_outside_warehouse(path, warehouse.path)
     secret = Secret.load(path)
     policy = load_policy(warehouse.settings.profile)
-    check(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
+    check_settings(warehouse.settings, key_id=secret.key_id, policy_sha256=policy.sha256)
     return secret, path
 
 

@@ -31,7 +31,7 @@ from lakehouse.sources.content import file_system, is_uri, storage_faults
 from lakehouse.sources.identify import contents_of, extension_of
 from lakehouse.sources.input_file import InputFile
 from lakehouse.sources.packed_list import PackedList
-from lakehouse.storage.metadata.settings import NAME as WAREHOUSE
+from lakehouse.storage.metadata.settings import SETTINGS_FILE as WAREHOUSE
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """One path, glob or URI, or several."""

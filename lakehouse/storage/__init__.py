@@ -1,7 +1,7 @@
-"""Iceberg: the only wing that knows pyiceberg.
+"""Iceberg storage of a warehouse; no other package imports pyiceberg.
 
-A warehouse is made and reached by ``Warehouse``; workers write files with ``write_tables``;
-``IngestTransaction`` makes them visible, exactly once; ``recover`` completes what a killed
+``Warehouse`` creates and opens a warehouse, and workers write data files with ``write_tables``.
+``IngestTransaction`` makes those files visible exactly once. ``recover`` completes what a killed
 process began.
 """
 

@@ -1,4 +1,4 @@
-"""A warehouse: its folder, its settings, its catalog and its tables."""
+"""The ``Warehouse`` class: creates and opens a warehouse and gives access to its tables."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from lakehouse.definitions.tables import Table, load_tables, site_tables
 from lakehouse.errors import UserError, WarehouseError, did_you_mean
 from lakehouse.storage.io.data_files import FIELD_ID, TableSpec, WriteSpec
 from lakehouse.storage.io.files import Files, is_local, join, normalise
-from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.io.locks import hold_lock
 from lakehouse.storage.metadata import schemas, snapshots, version_hints
 from lakehouse.storage.metadata.catalogs import connect
-from lakehouse.storage.metadata.settings import NAME, Catalog, Settings, refuse_secrets
+from lakehouse.storage.metadata.settings import SETTINGS_FILE, Catalog, Settings, refuse_secrets
 
 _LEDGER = "ingests"
-"""A table that every warehouse has."""
+"""Table by which ``open`` recognises the warehouse's own catalog: every warehouse has it."""
 
 _TABLES = "tables"
 _STATE = "state"
@@ -42,13 +42,13 @@ _STATE = "state"
 class Warehouse:
     """Iceberg tables of one profile and one key, in a folder or an object store.
 
-    Make one with ``create``, reach one with ``open``.
+    ``create`` makes one, ``open`` opens one.
 
     Attributes:
         path: Folder or URI.
-        settings: What it was made with.
+        settings: Settings that it was created with.
         catalog: The pyiceberg catalog.
-        files: Access to its storage.
+        files: Access to the storage.
     """
 
     def __init__(self, path: str, settings: Settings, catalog: IcebergCatalog) -> None:
@@ -62,84 +62,86 @@ class Warehouse:
     def create(
         cls, path: str | os.PathLike[str], settings: Settings, catalog: Catalog | None = None
     ) -> Warehouse:
-        """Make a warehouse with every table of ``catalog/tables``, all empty.
+        """Create a warehouse with every table of ``catalog/tables``, all empty.
 
         Args:
-            path: Folder or URI; made when missing.
+            path: Folder or URI; a missing folder is created.
             settings: Profile, key id, policy and the rest.
             catalog: A pyiceberg catalog by name or properties; None for the embedded one.
 
         Raises:
-            WarehouseError: There is one already, or the place or catalog cannot be used.
+            WarehouseError: The folder holds a warehouse already, or the folder or catalog cannot
+                be used.
         """
         root = normalise(path)
-        chosen = catalog if catalog is not None else settings.catalog
-        refuse_secrets(chosen)
+        effective_catalog = catalog if catalog is not None else settings.catalog
+        refuse_secrets(effective_catalog)
         if settings.buckets < 0:
             raise WarehouseError("The number of buckets is negative.", "Leave it out, or give 16.")
         settings = replace(
             settings,
-            catalog=chosen,
+            catalog=effective_catalog,
             location=root,
             created_at=settings.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
             software=settings.software or version("clinical-lakehouse"),
             definitions=schemas.fingerprint(load_tables()),
             site_tables=site_tables(),
         )
-        connected = connect(root, chosen)
-        warehouse = cls(root, settings, connected)
-        if warehouse.files.exists(join(root, NAME)):
+        iceberg_catalog = connect(root, effective_catalog)
+        warehouse = cls(root, settings, iceberg_catalog)
+        if warehouse.files.exists(join(root, SETTINGS_FILE)):
             raise WarehouseError(
                 f"There is a warehouse in {root} already.", "Choose another folder, or use it."
             )
         try:
-            with exclusive(warehouse.state, "commit"):
+            with hold_lock(warehouse.state, "commit"):
                 warehouse._create_tables(load_tables())
-                # Written last: a warehouse exists when all of it does.
-                warehouse.files.replace(join(root, NAME), settings.to_json())
+                # Last, so that a warehouse exists only when all of it does.
+                warehouse.files.replace(join(root, SETTINGS_FILE), settings.to_json())
         except OSError as error:
-            raise _refused(root) from error
+            raise _not_writable(root) from error
         return warehouse
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], catalog: Catalog | None = None) -> Warehouse:
         """Open a warehouse; needs no secret.
 
-        Tables and columns that a newer version of the software defines are added.
+        Opening adds tables and columns that a newer version of the software defines.
 
         Args:
             path: Folder or URI.
             catalog: Overrides the catalog that the warehouse names.
 
         Raises:
-            WarehouseError: There is none, or its catalog cannot be reached or holds other tables.
+            WarehouseError: The folder holds no warehouse, or its catalog cannot be reached or
+                holds other tables.
         """
         root = normalise(path)
-        content = _settings(root, catalog)
+        content = _read_settings(root, catalog)
         if content is None:
             raise WarehouseError(
                 f"There is no warehouse in {root}.",
                 f"Make one: lakehouse init {root}",
             )
         settings = Settings.from_json(content, root)
-        made_in = settings.location or root
-        if made_in != root and not _same(made_in, root):
+        creation_path = settings.location or root
+        if creation_path != root and not _is_same_folder(creation_path, root):
             raise WarehouseError(
-                f"The warehouse in {root} was made in {made_in} and cannot be moved.",
-                f"Move it back, or put a link to it at {made_in}.",
+                f"The warehouse in {root} was made in {creation_path} and cannot be moved.",
+                f"Move it back, or put a link to it at {creation_path}.",
             )
-        # By the name that the tables know, also when it was reached by a link.
-        chosen = catalog if catalog is not None else settings.catalog
-        warehouse = cls(made_in, settings, connect(made_in, chosen))
-        if chosen != settings.catalog:
-            warehouse._own(warehouse.iceberg(_LEDGER), load_tables()[_LEDGER])
+        # Tables hold absolute locations, so a link to the warehouse gives way to its own path.
+        effective_catalog = catalog if catalog is not None else settings.catalog
+        warehouse = cls(creation_path, settings, connect(creation_path, effective_catalog))
+        if effective_catalog != settings.catalog:
+            warehouse._require_own(warehouse.iceberg(_LEDGER), load_tables()[_LEDGER])
         warehouse.upgrade()
         return warehouse
 
     @staticmethod
     def exists(path: str | os.PathLike[str], catalog: Catalog | None = None) -> bool:
-        """Return whether there is a warehouse at a folder or URI."""
-        return _settings(normalise(path), catalog) is not None
+        """Return whether a folder or URI holds a warehouse."""
+        return _read_settings(normalise(path), catalog) is not None
 
     def __enter__(self) -> Warehouse:
         return self
@@ -166,7 +168,7 @@ class Warehouse:
 
     @property
     def attempts(self) -> str:
-        """Folder of the attempts at work."""
+        """Folder with the leases, claims and journals of attempts."""
         return join(self.state, "attempts")
 
     def tables(self) -> list[str]:
@@ -174,54 +176,56 @@ class Warehouse:
         try:
             return sorted(name for _, name in self.catalog.list_tables(self.settings.namespace))
         except NoSuchNamespaceError:
-            raise self._not_held() from None
+            raise self._wrong_catalog() from None
 
     def location(self, table: str) -> str:
         """Return the folder of a table, for DuckDB's ``iceberg_scan``."""
-        return join(self.path, _TABLES, self._known(table))
+        return join(self.path, _TABLES, self._require_table(table))
 
     def iceberg(self, table: str) -> IcebergTable:
         """Return the Iceberg table as it is now.
 
         Raises:
-            UserError: There is no such table.
+            UserError: The warehouse has no table of that name.
             WarehouseError: The catalog does not hold the tables of this warehouse.
         """
         try:
             return self.catalog.load_table((self.settings.namespace, table))
         except (NoSuchTableError, NoSuchNamespaceError):
             if table in load_tables():
-                raise self._not_held() from None
+                raise self._wrong_catalog() from None
             raise UserError(
                 f"There is no table named {table}.", did_you_mean(table, self.tables())
             ) from None
 
     def write_spec(self) -> WriteSpec:
         """Return what workers need to write data files."""
-        # Remembered: another process may add columns meanwhile, never change one.
+        # The cached one stays valid: another process may add columns, but never change one.
         if self._spec is None:
-            known = load_tables()
-            tables = {n: self._table_spec(known[n]) for n in self.tables() if n in known}
+            definitions = load_tables()
+            tables = {
+                n: self._table_spec(definitions[n]) for n in self.tables() if n in definitions
+            }
             self._spec = WriteSpec(tables, self.attempts, self.files)
         return self._spec
 
     def refresh_hints(self, tables: Iterable[str] | None = None) -> list[str]:
-        """Make the version hints say what the catalog says.
+        """Make the version hints name the metadata files that the catalog names.
 
         Args:
-            tables: Only these; None for all.
+            tables: Tables to look at; None for all.
 
         Returns:
             The tables whose hint was stale.
         """
         names = self.tables() if tables is None else list(tables)
-        return [n for n in names if version_hints.refresh(self.files, self.iceberg(n))]
+        return [n for n in names if version_hints.refresh_hint(self.files, self.iceberg(n))]
 
     def snapshots(self, table: str) -> pa.Table:
         """Return the snapshots of a table, oldest first; the last one is the current.
 
         A release that erasure has rewritten has a snapshot beside the table's own line of
-        history; such come before all others.
+        history; such snapshots come before all others.
 
         Returns:
             ``snapshot_id``, ``committed_at``, ``operation``, ``rows`` (in the table then),
@@ -229,36 +233,38 @@ class Warehouse:
         """
         return snapshots.snapshot_table(self.iceberg(table))
 
-    def _not_held(self) -> WarehouseError:
+    def _wrong_catalog(self) -> WarehouseError:
         return WarehouseError(
             f"The catalog at hand does not hold the tables of the warehouse in {self.path}.",
             "Leave --catalog out, or name the catalog that the warehouse was made with.",
         )
 
-    def _known(self, table: str) -> str:
-        known = load_tables()
-        if table not in known and table not in self.tables():
-            raise UserError(f"There is no table named {table}.", did_you_mean(table, known))
+    def _require_table(self, table: str) -> str:
+        definitions = load_tables()
+        if table not in definitions and table not in self.tables():
+            raise UserError(f"There is no table named {table}.", did_you_mean(table, definitions))
         return table
 
     def _table_spec(self, table: Table) -> TableSpec:
         iceberg = self.iceberg(table.name)
         schema = schema_to_pyarrow(iceberg.schema())
         arrow = pa.schema(
-            pa.field(f.name, _small(f.type), metadata={FIELD_ID: f.metadata[FIELD_ID]})
+            pa.field(
+                f.name, _without_large_string(f.type), metadata={FIELD_ID: f.metadata[FIELD_ID]}
+            )
             for f in schema
         )
-        partitioned = iceberg.spec().fields
+        partition_fields = iceberg.spec().fields
         return TableSpec(
             table.name,
             iceberg.location(),
             arrow,
             table.sort,
-            frozenset(schemas.bounded(table)),
+            frozenset(schemas.bounded_columns(table)),
             iceberg.spec().spec_id,
-            partitioned[0].transform.num_buckets if partitioned else 0,
-            iceberg.schema().find_column_name(partitioned[0].source_id) or ""
-            if partitioned
+            partition_fields[0].transform.num_buckets if partition_fields else 0,
+            iceberg.schema().find_column_name(partition_fields[0].source_id) or ""
+            if partition_fields
             else "",
         )
 
@@ -267,10 +273,10 @@ class Warehouse:
             self.catalog.create_namespace(self.settings.namespace)
         present = set(self.tables())
         for table in tables.values():
-            there = table.name in present
-            made = self.iceberg(table.name) if there else self._create_table(table)
-            self._own(made, table)
-            version_hints.refresh(self.files, made)
+            exists = table.name in present
+            iceberg = self.iceberg(table.name) if exists else self._create_table(table)
+            self._require_own(iceberg, table)
+            version_hints.refresh_hint(self.files, iceberg)
 
     def _create_table(self, table: Table) -> IcebergTable:
         name = (self.settings.namespace, table.name)
@@ -279,18 +285,18 @@ class Warehouse:
                 name,
                 schemas.iceberg_schema(table),
                 location=join(self.path, _TABLES, table.name),
-                partition_spec=schemas.partition(table, self.settings.buckets),
-                properties=schemas.properties(table, self.settings),
+                partition_spec=schemas.partition_spec(table, self.settings.buckets),
+                properties=schemas.table_properties(table, self.settings),
             )
         except TableAlreadyExistsError:
             return self.catalog.load_table(name)
 
-    def _own(self, made: IcebergTable, table: Table) -> None:
-        """Refuse a table that another warehouse, or another profile, put under this name."""
-        wanted = schemas.properties(table, self.settings)
-        promised = [k for k in wanted if k.startswith("lakehouse.")]
-        here = normalise(made.location()) == join(self.path, _TABLES, table.name)
-        if not here or any(made.properties.get(k) != wanted[k] for k in promised):
+    def _require_own(self, iceberg: IcebergTable, table: Table) -> None:
+        """Refuse a table of this name that belongs to another warehouse, profile or key."""
+        expected = schemas.table_properties(table, self.settings)
+        promises = [k for k in expected if k.startswith("lakehouse.")]
+        is_here = normalise(iceberg.location()) == join(self.path, _TABLES, table.name)
+        if not is_here or any(iceberg.properties.get(k) != expected[k] for k in promises):
             raise WarehouseError(
                 f"The catalog holds a table {self.settings.namespace}.{table.name} of another "
                 "warehouse, profile or key.",
@@ -298,62 +304,62 @@ class Warehouse:
             )
 
     def upgrade(self) -> None:
-        """Add the tables and columns that the definitions have gained since."""
-        known = load_tables()
-        wanted = schemas.fingerprint(known)
-        if self.settings.definitions == wanted:
+        """Add the tables and columns that the definitions have gained since creation."""
+        definitions = load_tables()
+        fingerprint = schemas.fingerprint(definitions)
+        if self.settings.definitions == fingerprint:
             return
         try:
-            with exclusive(self.state, "commit"):
+            with hold_lock(self.state, "commit"):
                 self._spec = None
-                self._create_tables(known)
-                for table in known.values():
+                self._create_tables(definitions)
+                for table in definitions.values():
                     self._add_columns(table)
                 self.settings = replace(
-                    self.settings, definitions=wanted, site_tables=site_tables()
+                    self.settings, definitions=fingerprint, site_tables=site_tables()
                 )
-                self.files.replace(join(self.path, NAME), self.settings.to_json())
+                self.files.replace(join(self.path, SETTINGS_FILE), self.settings.to_json())
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            # Someone who may only read sees the tables as they are.
+            # A person who may only read sees the tables as they are.
 
     def _add_columns(self, table: Table) -> None:
         for _ in range(5):
             iceberg = self.iceberg(table.name)
             present = {f.name: f for f in iceberg.schema().fields}
-            missing = [c for c in table.columns.values() if c.name not in present]
-            changed = [
+            new_columns = [c for c in table.columns.values() if c.name not in present]
+            new_docs = [
                 c
                 for c in table.columns.values()
                 if c.name in present and present[c.name].doc != c.doc
             ]
-            if not missing and not changed:
+            if not new_columns and not new_docs:
                 return
             try:
                 with iceberg.transaction() as transaction:
                     with transaction.update_schema() as update:
-                        for c in missing:
+                        for c in new_columns:
                             update.add_column(c.name, schemas.iceberg_type(c), doc=c.doc)
-                        for c in changed:
+                        for c in new_docs:
                             update.update_column(c.name, doc=c.doc)
-                    transaction.set_properties(schemas.properties(table, self.settings))
+                    transaction.set_properties(schemas.table_properties(table, self.settings))
             except CommitFailedException:
-                continue  # another process did the same, or an ingest landed: look again
-            version_hints.refresh(self.files, iceberg)
+                continue  # another process did the same, or an ingest committed: look again
+            version_hints.refresh_hint(self.files, iceberg)
             return
 
 
-def _settings(root: str, catalog: Catalog | None) -> bytes | None:
-    """Return the content of ``lakehouse.json``, or None when there is no warehouse."""
+def _read_settings(root: str, catalog: Catalog | None) -> bytes | None:
+    """Return the content of ``lakehouse.json``, or None when it does not exist."""
     files = Files()
     if catalog is not None and not is_local(root):
         # The catalog's properties say how its object store is reached.
-        known = connect(root, catalog)
-        files = Files({k: str(v) for k, v in known.properties.items()})
-        known.close()
+        iceberg_catalog = connect(root, catalog)
+        files = Files({k: str(v) for k, v in iceberg_catalog.properties.items()})
+        iceberg_catalog.close()
     try:
-        return files.read(join(root, NAME))
+        return files.read(join(root, SETTINGS_FILE))
     except OSError as error:
         raise WarehouseError(
             f"The storage of the warehouse {root} cannot be reached.",
@@ -362,16 +368,16 @@ def _settings(root: str, catalog: Catalog | None) -> bytes | None:
         ) from error
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same_folder(one: str, other: str) -> bool:
     return is_local(one) and is_local(other) and os.path.realpath(one) == os.path.realpath(other)
 
 
-def _small(type_: pa.DataType) -> pa.DataType:
+def _without_large_string(type_: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_large_string(type_) else type_
 
 
-def _refused(root: str) -> WarehouseError:
+def _not_writable(root: str) -> WarehouseError:
     return WarehouseError(
         f"The folder {root} cannot be written, or its disk is full.",
-        "Mend its rights or free space, or choose another folder.",
+        "Fix its permissions, free space, or choose another folder.",
     )

@@ -12,7 +12,7 @@ from lakehouse.errors import UserError
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.storage.maintenance.inspection import inspect_table
 from lakehouse.storage.metadata.settings import Catalog
-from lakehouse.storage.metadata.settings import check as same_policy
+from lakehouse.storage.metadata.settings import check_settings as same_policy
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.integrity import checks
 from lakehouse.verification.report import Check, VerifyReport

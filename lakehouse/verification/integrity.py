@@ -9,9 +9,9 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.privacy.keys.secret import MAX_FILE_BYTES, key_id_of
 from lakehouse.storage.maintenance.inspection import (
     TableState,
-    own_name,
-    relative,
-    unfinished,
+    is_own_name,
+    relative_path,
+    unfinished_work,
     unknown_files,
 )
 from lakehouse.storage.transactions.stored_rows import ledger_rows
@@ -42,8 +42,8 @@ def _counted(number: int, what: str) -> str:
 
 def _shown(warehouse: Warehouse, table: str, locations: Iterable[str]) -> list[str]:
     """Return the paths of files; one whose name somebody else chose is not named."""
-    paths = [relative(warehouse, location) for location in locations]
-    return [p if own_name(p) else f"a file of {table}" for p in paths]
+    paths = [relative_path(warehouse, location) for location in locations]
+    return [p if is_own_name(p) else f"a file of {table}" for p in paths]
 
 
 @_check
@@ -53,7 +53,7 @@ def _readable(warehouse: Warehouse, states: States, _: Reading) -> Check:
         if location.endswith("/metadata")
         else f"{_shown(warehouse, s.name, [location])[0]} cannot be read"
         for s in states
-        for location in s.damaged
+        for location in s.damaged_files
     ]
     says = "Every table can be read, from its metadata to its manifests."
     return Check("tables-readable", "integrity", says, len(states), tuple(found))
@@ -61,7 +61,7 @@ def _readable(warehouse: Warehouse, states: States, _: Reading) -> Check:
 
 @_check
 def _present(warehouse: Warehouse, states: States, _: Reading) -> Check:
-    found = [f"{p} is missing" for s in states for p in _shown(warehouse, s.name, s.missing)]
+    found = [f"{p} is missing" for s in states for p in _shown(warehouse, s.name, s.missing_files)]
     says = "Every file that a table refers to is there."
     n_files = sum(len(s.data_files) for s in states)
     return Check("files-present", "integrity", says, n_files, tuple(found))
@@ -161,7 +161,7 @@ def _ledger(warehouse: Warehouse, states: States, reading: Reading) -> Check:
 
 @_check
 def _finished(warehouse: Warehouse, _: States, __: Reading) -> Check:
-    left = unfinished(warehouse)
+    left = unfinished_work(warehouse)
     found = []
     if left.interrupted:
         found.append(

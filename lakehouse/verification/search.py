@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lakehouse.errors import InputError
-from lakehouse.storage.maintenance.inspection import contents, own_name
+from lakehouse.storage.maintenance.inspection import file_contents, is_own_name
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.decode import NUMBERS, VALUES, Undecodable, decoded
 from lakehouse.verification.report import Check
@@ -64,8 +64,8 @@ def search(
 
 
 def _inside(warehouse: Warehouse) -> Iterator[Named]:
-    for number, (path, data) in enumerate(contents(warehouse), 1):
-        yield path if own_name(path) else f"file {number}, not the warehouse's own", path, data
+    for number, (path, data) in enumerate(file_contents(warehouse), 1):
+        yield path if is_own_name(path) else f"file {number}, not the warehouse's own", path, data
 
 
 def _below(place: Place) -> Iterator[Named]:

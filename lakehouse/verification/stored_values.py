@@ -11,7 +11,12 @@ import pyarrow.parquet as pq
 
 from lakehouse.definitions.tables import Table, load_tables
 from lakehouse.pipeline.tombstones import erased, read_tombstones
-from lakehouse.storage.maintenance.inspection import ManifestFacts, TableState, own_name, relative
+from lakehouse.storage.maintenance.inspection import (
+    ManifestFacts,
+    TableState,
+    is_own_name,
+    relative_path,
+)
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.parquet_pages import bloom_filters
 from lakehouse.verification.rules import Checker
@@ -65,8 +70,8 @@ class Reading:
         rows = 0
         if data is not None:
             self.n_files += 1
-            name = relative(self._warehouse, location)
-            shown = name if own_name(name) else f"a file of {state.name}"
+            name = relative_path(self._warehouse, location)
+            shown = name if is_own_name(name) else f"a file of {state.name}"
             try:
                 rows = pq.read_metadata(io.BytesIO(data)).num_rows
                 if (rows, len(data)) != (stated.rows, stated.size):
@@ -81,7 +86,7 @@ class Reading:
                     self._erased(definition, data)
             except _DAMAGE:
                 self.unlike.append(f"{shown} cannot be read")
-        if stated.current:
+        if stated.is_current:
             self.astray[state.name] += rows - stated.rows
 
     def _erased(self, definition: Table, data: bytes) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lakehouse.storage.commits.references import references
+from lakehouse.storage.commits.references import referenced_files
 from lakehouse.storage.warehouse import Warehouse
 from tests.helpers.processes import fork, set_environment
 
@@ -78,7 +78,7 @@ def leftovers(warehouse: Warehouse) -> list[str]:
     for name in warehouse.tables():
         table = warehouse.iceberg(name)
         stray |= {e.location for e in warehouse.files.list(table.location())}
-        stray -= references(table).all()
+        stray -= referenced_files(table).all()
     stray |= {e.location for e in warehouse.files.list(warehouse.attempts)}
     return sorted(stray)
 

@@ -18,7 +18,7 @@ from lakehouse.errors import CommitError, UserError
 from lakehouse.pipeline.blocks import unpack
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
-from lakehouse.storage.maintenance.inspection import contents
+from lakehouse.storage.maintenance.inspection import file_contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.decode import decoded
@@ -65,7 +65,7 @@ def holding(home: Path, text: str) -> list[str]:
     with Warehouse.open(home / "warehouse") as warehouse:
         return [
             name
-            for name, data in contents(warehouse)
+            for name, data in file_contents(warehouse)
             if text in name or any(text.encode() in piece for _, piece in decoded(data))
         ]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from lakehouse.storage.commits.references import references
+from lakehouse.storage.commits.references import referenced_files
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.metadata.settings import Settings
 from lakehouse.storage.transactions.transaction import IngestTransaction
@@ -83,5 +83,5 @@ def unreferenced(warehouse: Warehouse) -> set[str]:
     for name in warehouse.tables():
         table = warehouse.iceberg(name)
         stray |= {e.location for e in warehouse.files.list(table.location())}
-        stray -= references(table).all()
+        stray -= referenced_files(table).all()
     return stray

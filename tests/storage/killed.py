@@ -10,7 +10,7 @@ from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.maintenance.recovery import recover
 from lakehouse.storage.maintenance.releases import create_release, list_releases
-from lakehouse.storage.maintenance.row_erasure import erase
+from lakehouse.storage.maintenance.row_erasure import erase_rows
 from lakehouse.storage.transactions.ledger import known_files
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
@@ -55,7 +55,7 @@ def _main(path: str, command: str, environment: dict[str, str]) -> None:
             for _ in range(4):
                 maintain(warehouse, keep=1)
         elif command == "erase":
-            erase(warehouse, {"patient_id": [patient(1)]})
+            erase_rows(warehouse, {"patient_id": [patient(1)]})
         elif command == "release":
             recover(warehouse)
             if not list_releases(warehouse):

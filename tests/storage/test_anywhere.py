@@ -35,8 +35,8 @@ def check(warehouse: Warehouse) -> None:
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
     for table in warehouse.tables():
-        held = version_hints.current(warehouse.files, warehouse.location(table))
-        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.read_stem(warehouse.files, warehouse.location(table))
+        assert held == version_hints.metadata_stem(warehouse.iceberg(table).metadata_location)
 
 
 def test_a_warehouse_is_reached_by_its_place_alone(made: Warehouse, somewhere: Any) -> None:

@@ -33,8 +33,8 @@ def test_ingests_of_several_processes_all_land(warehouse: Warehouse) -> None:
     assert len(ids) == len(set(ids)) == 2 * 4 * 3
     assert warehouse.iceberg("ingests").scan().to_arrow().num_rows == 8
     for table in warehouse.tables():
-        held = version_hints.current(warehouse.files, warehouse.location(table))
-        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.read_stem(warehouse.files, warehouse.location(table))
+        assert held == version_hints.metadata_stem(warehouse.iceberg(table).metadata_location)
     assert warehouse.files.list(warehouse.attempts) == []
 
 
@@ -98,7 +98,7 @@ def test_a_catalog_that_stays_away_is_told_and_the_next_run_completes(
     def gone(*_: Any) -> Any:
         raise OperationalError("COMMIT", {}, OSError("secret address"))
 
-    monkeypatch.setattr(retry, "FAILURES", 1)
+    monkeypatch.setattr(retry, "MAX_FAILURES", 1)
     with monkeypatch.context() as broken:
         broken.setattr(warehouse.catalog, "commit_table", gone)
         with pytest.raises(CommitError) as told:
@@ -147,24 +147,24 @@ def test_a_process_elsewhere_lives_as_long_as_its_heart_beats(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = leases.Lease(warehouse.files, warehouse.attempts, "ingest")
-    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
-    monkeypatch.setattr(leases, "machine", lambda: "another machine")
-    assert leases.alive(warehouse.files, warehouse.attempts, attempt)
+    (attempt,) = leases.list_attempts(warehouse.files, warehouse.attempts)
+    monkeypatch.setattr(leases, "machine_id", lambda: "another machine")
+    assert leases.is_alive(warehouse.files, warehouse.attempts, attempt)
     location = Path(join(warehouse.attempts, f"{attempt.id}.lease"))
     long_ago = location.stat().st_mtime - leases.DEAD_AFTER_SECONDS - 1
     os.utime(location, (long_ago, long_ago))
-    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
-    assert not leases.alive(warehouse.files, warehouse.attempts, attempt)
+    (attempt,) = leases.list_attempts(warehouse.files, warehouse.attempts)
+    assert not leases.is_alive(warehouse.files, warehouse.attempts, attempt)
     lease.beat()
-    (attempt,) = leases.attempts(warehouse.files, warehouse.attempts)
-    assert leases.alive(warehouse.files, warehouse.attempts, attempt)
+    (attempt,) = leases.list_attempts(warehouse.files, warehouse.attempts)
+    assert leases.is_alive(warehouse.files, warehouse.attempts, attempt)
     lease.release()
 
 
 def test_a_number_that_a_later_process_got_is_no_sign_of_life() -> None:
-    assert leases.started(os.getpid()) == leases.started(os.getpid())
-    assert leases.started(os.getpid()) != leases.started(1)
-    assert leases.started(2**22 + 1) is None
+    assert leases.start_time(os.getpid()) == leases.start_time(os.getpid())
+    assert leases.start_time(os.getpid()) != leases.start_time(1)
+    assert leases.start_time(2**22 + 1) is None
 
 
 def test_an_ingest_that_was_taken_for_dead_commits_nothing(warehouse: Warehouse) -> None:

@@ -49,8 +49,8 @@ def test_a_kill_and_a_second_run_equal_one_clean_run(
     assert unreferenced(warehouse) == set()
     assert warehouse.files.list(warehouse.attempts) == []
     for table in warehouse.tables():
-        held = version_hints.current(warehouse.files, warehouse.location(table))
-        assert held == version_hints.stem(warehouse.iceberg(table).metadata_location)
+        held = version_hints.read_stem(warehouse.files, warehouse.location(table))
+        assert held == version_hints.metadata_stem(warehouse.iceberg(table).metadata_location)
 
 
 @pytest.mark.slow
@@ -69,11 +69,13 @@ def test_a_second_kill_while_recovering_loses_nothing(
 
 def test_readers_see_nothing_of_a_commit_that_died_half_way(warehouse: Warehouse) -> None:
     before = {
-        t: version_hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()
+        t: version_hints.read_stem(warehouse.files, warehouse.location(t))
+        for t in warehouse.tables()
     }
     assert run(warehouse.path, crash_at="committed:observations") == -signal.SIGKILL
     after = {
-        t: version_hints.current(warehouse.files, warehouse.location(t)) for t in warehouse.tables()
+        t: version_hints.read_stem(warehouse.files, warehouse.location(t))
+        for t in warehouse.tables()
     }
     assert after == before
     assert recover(warehouse) == ["one"]

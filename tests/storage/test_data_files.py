@@ -177,9 +177,9 @@ def test_a_write_spec_travels_and_shows_nothing(warehouse: Warehouse) -> None:
 
 def test_a_journal_says_what_was_written(warehouse: Warehouse, written: list[WrittenFile]) -> None:
     entry = journal.Journal("one", "0-a", tuple(written))
-    journal.write(warehouse.files, warehouse.attempts, entry)
-    assert journal.read(warehouse.files, warehouse.attempts, "0-a") == entry
-    warehouse.files.delete(journal.location(warehouse.attempts, "0-a"))
+    journal.write_journal(warehouse.files, warehouse.attempts, entry)
+    assert journal.read_journal(warehouse.files, warehouse.attempts, "0-a") == entry
+    warehouse.files.delete(journal.journal_location(warehouse.attempts, "0-a"))
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))

@@ -110,8 +110,8 @@ def test_a_stale_hint_is_mended(warehouse: Warehouse) -> None:
     report = {t.table: t.hint_was_stale for t in maintain(warehouse).tables}
     assert report["patients"]
     assert not report["orders"]
-    current = version_hints.stem(warehouse.iceberg("patients").metadata_location)
-    assert version_hints.current(warehouse.files, location) == current
+    current = version_hints.metadata_stem(warehouse.iceberg("patients").metadata_location)
+    assert version_hints.read_stem(warehouse.files, location) == current
 
 
 def test_rows_of_one_bucket_stay_in_it(tmp_path: Path) -> None:

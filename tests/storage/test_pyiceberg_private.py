@@ -81,7 +81,7 @@ def test_the_id_of_a_commit_is_in_the_names_of_its_manifests(warehouse: Warehous
         written = write_tables(spec, {"patients": rows("one")["patients"]}, transaction.attempt, 0)
         named = commit_id(transaction.attempt)
         table = warehouse.iceberg("patients")
-        pyiceberg_private.append(table, written, {"a": "b"}, named)
+        pyiceberg_private.append_files(table, written, {"a": "b"}, named)
     snapshot = table.current_snapshot()
     assert snapshot is not None and snapshot.summary is not None
     assert snapshot.summary["a"] == "b"
@@ -136,7 +136,7 @@ def test_a_commit_to_a_table_that_moved_on_fails_and_cleans_up(warehouse: Wareho
             pa.table({"record_id": ["x"]}, pa.schema([pa.field("record_id", pa.string())]))
         )
         with pytest.raises(CommitFailedException):
-            pyiceberg_private.append(stale, written, {}, commit_id(transaction.attempt))
+            pyiceberg_private.append_files(stale, written, {}, commit_id(transaction.attempt))
     assert len(content(warehouse, "patients")) == 1
 
 

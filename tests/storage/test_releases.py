@@ -8,8 +8,8 @@ from lakehouse.storage.maintenance.releases import (
     create_release,
     diff_releases,
     drop_release,
+    find_release,
     list_releases,
-    release_named,
 )
 from lakehouse.storage.warehouse import Warehouse
 
@@ -37,11 +37,11 @@ def test_two_releases_are_compared_row_by_row_whatever_the_files(warehouse: Ware
     warehouse.iceberg("patients").delete("record_id = 'one-00000001'")
     ingest(warehouse, "three", 4)
     create_release(warehouse, "b")
-    changes = {c.table: (c.added, c.removed) for c in diff_releases(warehouse, "a", "b")}
+    changes = {c.table: (c.n_added, c.n_removed) for c in diff_releases(warehouse, "a", "b")}
     assert changes["patients"] == (4, 1)
     assert changes["observations"] == (4, 0)
     assert changes["orders"] == (0, 0)
-    back = {c.table: (c.added, c.removed) for c in diff_releases(warehouse, "b", "a")}
+    back = {c.table: (c.n_added, c.n_removed) for c in diff_releases(warehouse, "b", "a")}
     assert back["patients"] == (1, 4)
 
 
@@ -64,4 +64,4 @@ def test_a_name_is_used_once_and_a_wrong_one_is_told(warehouse: Warehouse) -> No
     with pytest.raises(UserError, match="already"):
         create_release(warehouse, "2026-q1")
     with pytest.raises(UserError, match="Did you mean 2026-q1"):
-        release_named(warehouse, "2026-q2")
+        find_release(warehouse, "2026-q2")

@@ -9,7 +9,7 @@ from lakehouse.errors import CommitError
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.maintenance.maintain import maintain
 from lakehouse.storage.maintenance.releases import create_release, list_releases
-from lakehouse.storage.maintenance.row_erasure import erase
+from lakehouse.storage.maintenance.row_erasure import erase_rows
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
@@ -38,7 +38,7 @@ def test_no_file_holds_an_erased_patient(warehouse: Warehouse) -> None:
     maintain(warehouse)
     others = [r for r in content(warehouse, "patients") if WHO not in r]
     assert holding(warehouse, WHO), "the search must be able to find it"
-    report = {e.table: e for e in erase(warehouse, {"patient_id": {WHO}})}
+    report = {e.table: e for e in erase_rows(warehouse, {"patient_id": {WHO}})}
     assert holding(warehouse, WHO) == []
     assert report["patients"].rows == report["observations"].rows == 3
     assert content(warehouse, "patients") == others
@@ -49,7 +49,7 @@ def test_a_release_goes_on_without_the_patient(warehouse: Warehouse) -> None:
     ingest(warehouse, "a", 4)
     create_release(warehouse, "first")
     ingest(warehouse, "b", 4)
-    erase(warehouse, {"patient_id": {WHO}})
+    erase_rows(warehouse, {"patient_id": {WHO}})
     (release,) = list_releases(warehouse)
     snapshot = release.snapshots["patients"]
     held = warehouse.iceberg("patients").scan(snapshot_id=snapshot).to_arrow()
@@ -64,7 +64,7 @@ def test_a_release_goes_on_without_the_patient(warehouse: Warehouse) -> None:
 def test_several_columns_together_name_a_row(warehouse: Warehouse) -> None:
     ingest(warehouse, "a", 3)
     key = ("record_id", "ordinal")
-    erase(warehouse, {key: {("a-00000001", 0), ("a-00000002", 7)}})
+    erase_rows(warehouse, {key: {("a-00000001", 0), ("a-00000002", 7)}})
     kept = warehouse.iceberg("patients").scan().to_arrow()["record_id"].to_pylist()
     assert sorted(kept) == ["a-00000000", "a-00000002"]
 
@@ -73,13 +73,13 @@ def test_a_value_that_nobody_has_changes_nothing(warehouse: Warehouse) -> None:
     ingest(warehouse, "a")
     ingest(warehouse, "b")
     before = {t: warehouse.iceberg(t).metadata_location for t in warehouse.tables()}
-    assert erase(warehouse, {"patient_id": {patient(99)}}) == []
+    assert erase_rows(warehouse, {"patient_id": {patient(99)}}) == []
     assert {t: warehouse.iceberg(t).metadata_location for t in warehouse.tables()} == before
 
 
 def test_erasing_everything_leaves_an_empty_table(warehouse: Warehouse) -> None:
     ingest(warehouse, "a", 2)
-    erase(warehouse, {"patient_id": {patient(1), patient(2)}})
+    erase_rows(warehouse, {"patient_id": {patient(1), patient(2)}})
     assert content(warehouse, "patients") == []
     ingest(warehouse, "b", 2)
     assert len(content(warehouse, "patients")) == 2
@@ -88,7 +88,7 @@ def test_erasing_everything_leaves_an_empty_table(warehouse: Warehouse) -> None:
 def test_erasure_waits_for_no_ingest_but_refuses(warehouse: Warehouse) -> None:
     ingest(warehouse, "a")
     with IngestTransaction(warehouse, "b"), pytest.raises(CommitError, match="is running"):
-        erase(warehouse, {"patient_id": {WHO}})
+        erase_rows(warehouse, {"patient_id": {WHO}})
     assert len(content(warehouse, "patients")) == 3
 
 
@@ -103,7 +103,7 @@ def test_an_ingest_that_begins_meanwhile_keeps_its_files(warehouse: Warehouse) -
         written.extend(write_tables(warehouse.write_spec(), rows("b"), begun[0].attempt, 0))
         return {"patient_id": {WHO}}
 
-    erase(warehouse, wanted)
+    erase_rows(warehouse, wanted)
     begun[0].commit(written, ledger("b"))
     assert len(content(warehouse, "patients")) == 2 + 3
     assert unreferenced(warehouse) == set()

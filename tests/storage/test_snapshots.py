@@ -19,7 +19,7 @@ from .cases import content, ingest, ledger, rows, unreferenced
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules with smaller numbers."""
     monkeypatch.setattr(snapshots, "MAX_SNAPSHOTS", 6)
-    monkeypatch.setattr(snapshots, "BATCH", 4)
+    monkeypatch.setattr(snapshots, "DROP_BATCH", 4)
 
 
 def few(name: str) -> dict[str, object]:
@@ -73,7 +73,7 @@ def test_the_traces_of_an_ingest_in_progress_stay(warehouse: Warehouse) -> None:
     """Its snapshot says that it has reached this table: without it, it would come twice."""
     with IngestTransaction(warehouse, "slow") as slow:
         written = write_tables(warehouse.write_spec(), few("slow"), slow.attempt, 0)
-        journal.write(
+        journal.write_journal(
             warehouse.files,
             warehouse.attempts,
             journal.Journal("slow", slow.attempt, tuple(written)),

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.commits.references import references
+from lakehouse.storage.commits.references import referenced_files
 from lakehouse.storage.io.data_files import write_tables
 from lakehouse.storage.io.files import join
 from lakehouse.storage.maintenance.recovery import recover
@@ -32,8 +32,8 @@ def test_hints_follow_every_commit(warehouse: Warehouse) -> None:
         ingest(warehouse, name)
         for table in warehouse.tables():
             iceberg = warehouse.iceberg(table)
-            held = version_hints.current(warehouse.files, warehouse.location(table))
-            assert held == version_hints.stem(iceberg.metadata_location)
+            held = version_hints.read_stem(warehouse.files, warehouse.location(table))
+            assert held == version_hints.metadata_stem(iceberg.metadata_location)
 
 
 def test_an_aborted_ingest_leaves_nothing(warehouse: Warehouse) -> None:
@@ -96,7 +96,7 @@ def test_all_that_a_table_refers_to_would_survive_a_power_cut(
     monkeypatch.setattr(os, "fsync", fsync)
     ingest(warehouse, "one")
     table = warehouse.iceberg("patients")
-    used = references(table)
+    used = referenced_files(table)
     new = used.lists | used.manifests | used.data | {table.metadata_location}
     assert new <= synced
     assert {os.path.dirname(f) for f in new} <= synced

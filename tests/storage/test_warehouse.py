@@ -11,7 +11,7 @@ import pytest
 from lakehouse.definitions.tables import Column, Table, load_tables
 from lakehouse.errors import UserError, WarehouseError
 from lakehouse.storage.metadata import schemas, snapshots, version_hints
-from lakehouse.storage.metadata.settings import Settings, check, refuse_secrets
+from lakehouse.storage.metadata.settings import Settings, check_settings, refuse_secrets
 from lakehouse.storage.warehouse import Warehouse
 
 from .cases import SETTINGS, content, ingest, unreferenced
@@ -29,9 +29,9 @@ def test_every_definition_is_a_table_with_its_docs_and_promises(warehouse: Wareh
         assert not made.sort_order().fields
         fields = {f.name: f.doc for f in made.schema().fields}
         assert fields == {c.name: c.doc for c in table.columns.values()}
-        assert version_hints.current(warehouse.files, made.location()) == version_hints.stem(
-            made.metadata_location
-        )
+        assert version_hints.read_stem(
+            warehouse.files, made.location()
+        ) == version_hints.metadata_stem(made.metadata_location)
 
 
 def test_the_settings_are_read_back_and_hold_no_secret(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_settings_of_a_later_version_are_told(warehouse: Warehouse) -> None:
     ],
 )
 def test_what_would_mix_two_promises_is_refused(asked: dict[str, str], told: str) -> None:
-    check(SETTINGS, profile="safe_harbor", key_id=SETTINGS.key_id, policy_sha256="ab" * 32)
+    check_settings(SETTINGS, profile="safe_harbor", key_id=SETTINGS.key_id, policy_sha256="ab" * 32)
     with pytest.raises(WarehouseError, match=told):
-        check(SETTINGS, **asked)
+        check_settings(SETTINGS, **asked)
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_a_new_column_and_a_new_table_are_added_on_opening(
         schema = opened.iceberg("patients").schema()
         assert schema.find_field("shoe_size").doc == "Size of the shoe."
         assert schema.find_field("sex").doc == "Said otherwise."
-        held = version_hints.current(opened.files, opened.location("patients"))
-        assert held == version_hints.stem(opened.iceberg("patients").metadata_location)
+        held = version_hints.read_stem(opened.files, opened.location("patients"))
+        assert held == version_hints.metadata_stem(opened.iceberg("patients").metadata_location)
         ingest(opened, "two")
         rows = opened.iceberg("patients").scan().to_arrow()
         assert rows.num_rows == 6

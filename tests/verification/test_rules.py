@@ -23,7 +23,7 @@ from lakehouse.errors import UserError
 from lakehouse.pipeline.tombstones import tombstone
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
-from lakehouse.storage.transactions.leases import machine
+from lakehouse.storage.transactions.leases import machine_id
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification import VerifyReport, verify
 from lakehouse.verification.rules import ANSWERS, RULES, Checker
@@ -268,7 +268,7 @@ def newest(site: Site) -> Path:
     return max(site.root.glob("tables/observations/metadata/0*.metadata.json"))
 
 
-LEASE = json.dumps({"kind": "ingest", "machine": machine(), "pid": 4194304, "started": "1"})
+LEASE = json.dumps({"kind": "ingest", "machine": machine_id(), "pid": 4194304, "started": "1"})
 
 VIOLATIONS: list[tuple[str, str, Plant]] = [
     ("tables-readable", "a manifest is cut", cut(MANIFEST)),

@@ -37,7 +37,7 @@ from lakehouse.privacy.keys.secret import KEY_FILE, Secret
 from lakehouse.privacy.rules.policy import load_policy
 from lakehouse.sources.discover import Paths, discover
 from lakehouse.storage.maintenance.recovery import recover
-from lakehouse.storage.metadata.settings import check
+from lakehouse.storage.metadata.settings import check_settings
 from lakehouse.storage.transactions.ledger import known_files, known_unrecognised
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
@@ -112,7 +112,7 @@ class FormatDatasource(FilesDatasource):
             files = claim_new(discover(paths, secret).files, set)
         else:
             with Warehouse.open(warehouse) as opened:
-                check(opened.settings, profile=profile)
+                check_settings(opened.settings, profile=profile)
                 secret, key_path = warehouse_secret(opened, key_file)
                 profile = opened.settings.profile
                 authority = opened.settings.authority if authority is None else authority
@@ -216,7 +216,7 @@ class LakehouseDatasink(PackedDatasink):
         self._tombstones = read_tombstones(self._warehouse)
 
     def _fitting(self, batch: CleanBatch, made: BlockProvenance) -> CleanBatch:
-        check(self._settings, key_id=made.key_id, policy_sha256=made.policy_sha256)
+        check_settings(self._settings, key_id=made.key_id, policy_sha256=made.policy_sha256)
         if "rejects" not in batch.tables:
             return without_erased(batch, self._tombstones)
         rejects = batch.tables["rejects"]

@@ -29,7 +29,7 @@ from lakehouse.query.views.library import dependency_order
 from lakehouse.query.views.syntax import parse, references
 from lakehouse.query.views.view import View
 from lakehouse.storage.io.files import Files, is_local, join
-from lakehouse.storage.metadata.settings import COHORTS
+from lakehouse.storage.metadata.settings import COHORTS_FOLDER
 
 if TYPE_CHECKING:
     from lakehouse.storage.warehouse import Warehouse
@@ -62,7 +62,7 @@ class Cohorts:
 
     def __init__(self, lake: Queryable, root: str) -> None:
         self._lake = lake
-        self._folder = join(root, COHORTS)
+        self._folder = join(root, COHORTS_FOLDER)
 
     @property
     def _files(self) -> Files:

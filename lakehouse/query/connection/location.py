@@ -17,8 +17,8 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
 from lakehouse.query.views.library import inlined, load_views
 from lakehouse.query.views.view import View
-from lakehouse.storage.io.files import Files, environment, is_local, join, normalise
-from lakehouse.storage.metadata.settings import NAME, Catalog, Settings
+from lakehouse.storage.io.files import Files, is_local, join, normalise, store_properties
+from lakehouse.storage.metadata.settings import SETTINGS_FILE, Catalog, Settings
 
 EMPTY = -1
 """In ``Place.pins``: the table had no rows at that time."""
@@ -80,7 +80,7 @@ def locate(
 
         with Warehouse.open(root, catalog) as warehouse:
             locations = {name: warehouse.location(name) for name in warehouse.tables()}
-            store = {**environment(), **warehouse.files.properties}
+            store = {**store_properties(), **warehouse.files.properties}
             profile = warehouse.settings.profile
             return WarehouseLocation(locations, profile, codes=codes, folders=folders, store=store)
     locations = {name: join(root, "tables", name) for name in load_tables()}
@@ -91,7 +91,7 @@ def _settings(root: str) -> Settings | None:
     """Return the settings of a warehouse on this disk; None when it has to be opened to know."""
     if not is_local(root):
         return None
-    content = Files().read(join(root, NAME))
+    content = Files().read(join(root, SETTINGS_FILE))
     if content is None:
         raise WarehouseError(
             f"There is no warehouse in {root}.", f"Make one: lakehouse init {root}"

@@ -1,1 +1,1 @@
-"""One table: commits with retry, compaction, scans of data files, clean-up."""
+"""Work on one table: commits with retry, compaction, scans of data files, clean-up."""

@@ -1,4 +1,4 @@
-"""What a table refers to, against what lies in its folder."""
+"""Lists the files that a table refers to; any other file in its folder is an orphan."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lakehouse.storage.metadata import version_hints
 
 @dataclass(frozen=True)
 class References:
-    """Every file that a table refers to, from any snapshot it still has.
+    """The files that a table refers to, from any snapshot in its history.
 
     Attributes:
-        metadata: The current metadata file, the logged earlier ones and the version hint.
+        metadata: The current metadata file, the earlier ones in its log and the version hint.
         lists: Manifest lists.
         manifests: Manifests.
         data: Data files.
@@ -29,28 +29,30 @@ class References:
     data: set[str] = field(default_factory=set)
 
     def all(self) -> set[str]:
-        """Return them all."""
+        """Return the files of every kind."""
         return self.metadata | self.lists | self.manifests | self.data
 
 
-def references(table: Table, snapshots: Iterable[Snapshot] | None = None) -> References:
+def referenced_files(table: Table, snapshots: Iterable[Snapshot] | None = None) -> References:
     """Return every file that a table refers to.
 
     Args:
         table: The table as loaded.
-        snapshots: Only what these refer to; None for all of them.
+        snapshots: Snapshots whose references count; None for all.
     """
-    found = References()
-    found.metadata.add(table.metadata_location)
-    found.metadata.update(e.metadata_file for e in table.metadata.metadata_log)
-    found.metadata.add(version_hints.hint_location(table.location()))
+    references = References()
+    references.metadata.add(table.metadata_location)
+    references.metadata.update(e.metadata_file for e in table.metadata.metadata_log)
+    references.metadata.add(version_hints.hint_location(table.location()))
     manifests: dict[str, ManifestFile] = {}
     for snapshot in table.metadata.snapshots if snapshots is None else snapshots:
-        found.lists.add(snapshot.manifest_list)
+        references.lists.add(snapshot.manifest_list)
         manifests.update({m.manifest_path: m for m in snapshot.manifests(table.io)})
-    found.manifests.update(manifests)
+    references.manifests.update(manifests)
     for manifest in manifests.values():
-        # An entry that was deleted in one snapshot is still the data of an earlier one, which
-        # then refers to it from a manifest of its own.
-        found.data.update(e.data_file.file_path for e in manifest.fetch_manifest_entry(table.io))
-    return found
+        # A file that one snapshot deletes is still data of an earlier one, which then lists it in
+        # a manifest of its own.
+        references.data.update(
+            e.data_file.file_path for e in manifest.fetch_manifest_entry(table.io)
+        )
+    return references

@@ -1,1 +1,1 @@
-"""Bytes: files on a disk or in an object store, data files, locks and durable writes."""
+"""Bytes on a disk or in an object store: files, data files, locks and durable writes."""

@@ -1,8 +1,8 @@
-"""pyiceberg's file access, with files that survive a power cut.
+"""A pyiceberg FileIO whose files survive a power cut.
 
-A catalog's database makes its pointer durable at every commit, but nobody does so for what it
-points at: after a power cut it may name a metadata file that is empty. pyiceberg takes a file
-access of one's own by the property ``py-io-impl``; this one syncs what it wrote to a disk.
+A catalog's database makes its pointer durable at every commit, but not the metadata file that it
+points at: after a power cut that file may be empty. pyiceberg takes another FileIO by the
+property ``py-io-impl``, and this one syncs the files that it wrote to a disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IMPLEMENTATION = f"{__name__}.DurableFileIO"
 
 
 class DurableFileIO(PyArrowFileIO):
-    """pyiceberg's access by pyarrow; files on a disk are synced when they are closed."""
+    """pyiceberg's FileIO over pyarrow that syncs a file on a disk when it closes it."""
 
     def new_output(self, location: str) -> PyArrowFile:
         """Return a file to write to."""
@@ -34,7 +34,7 @@ class _DurableFile(PyArrowFile):
 
 
 class _DurableStream:
-    """A stream that syncs its file when it is closed."""
+    """An output stream that syncs its file when it closes."""
 
     def __init__(self, stream: Any, path: str) -> None:
         self._stream = stream

@@ -1,8 +1,8 @@
-"""Named places at which a test can kill the process for real.
+"""Failpoints: named places at which a test kills the process for real.
 
-A promise of the kind "a kill at any point loses nothing" is worth what its tests do. They set
-``LAKEHOUSE_CRASH_AT`` to a name, run the command in a process of its own, and the process ends
-there by SIGKILL: no handler, no ``finally``, no flush. Without the variable nothing happens.
+The promise "a kill at any point loses nothing" is worth as much as its tests. They set
+``LAKEHOUSE_CRASH_AT`` to a name and run the command in a process of its own. SIGKILL ends it
+there: no handler, no ``finally``, no flush. Without the variable nothing happens.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import signal
 VARIABLE = "LAKEHOUSE_CRASH_AT"
 
 ONCE = "LAKEHOUSE_CRASH_ONCE"
-"""Names a file that does not exist yet: only the process that can make it dies, so that a worker
-which is started again in its place lives."""
+"""Variable with the path of a file that does not exist yet. Only the process that creates it
+dies, so that the worker which replaces it lives."""
 
 
 def failpoint(name: str) -> None:
-    """Kill the process if the test asked for it at this point.
+    """Kill the process if ``LAKEHOUSE_CRASH_AT`` names this point.
 
     Args:
         name: ``parsing``, ``writing:<table>``, ``files-written``, ``journal-written``,

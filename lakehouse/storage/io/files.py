@@ -1,8 +1,8 @@
-"""Files of a warehouse, on a disk or in an object store, by their full location.
+"""Access to the files of a warehouse, on a disk or in an object store, by their full location.
 
-A location is an absolute path or a URI (``s3://bucket/warehouse/...``). One class reads, lists,
-deletes and replaces; replacing is atomic in both worlds: by rename on a disk, by the object's
-single put in a store.
+A location is an absolute path or a URI (``s3://bucket/warehouse/...``). ``Files`` reads, lists,
+deletes and replaces. Replacing is atomic in both: by rename on a disk, by a single put in a
+store.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from lakehouse.errors import WarehouseError
 
 @dataclass(frozen=True)
 class Entry:
-    """One file found by a listing.
+    """One file of a listing.
 
     Attributes:
-        location: Full location, spelled as the folder that was listed.
+        location: Full location; begins with the folder as the caller spelled it.
         size: Bytes.
         modified: Seconds since the epoch, by the clock of the disk or store.
     """
@@ -50,7 +50,7 @@ def normalise(location: str | os.PathLike[str]) -> str:
     """Return an absolute path without a trailing slash, or the URI without one.
 
     Raises:
-        WarehouseError: It is empty; the folder at hand is named by a dot.
+        WarehouseError: The location is empty (a dot names the current folder).
 
     Examples:
         >>> normalise("s3://bucket/warehouse/")
@@ -73,21 +73,21 @@ def join(*parts: str) -> str:
     return "/".join(p.rstrip("/") if i == 0 else p.strip("/") for i, p in enumerate(parts))
 
 
-def environment() -> dict[str, str]:
-    """Return where AWS's own variables say that the object store is, as pyiceberg names it."""
+def store_properties() -> dict[str, str]:
+    """Return endpoint and region of AWS's environment variables as properties of pyiceberg."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    found = {"s3.endpoint": endpoint, "s3.region": region}
-    return {k: v for k, v in found.items() if v}
+    properties = {"s3.endpoint": endpoint, "s3.region": region}
+    return {k: v for k, v in properties.items() if v}
 
 
 @dataclass(frozen=True)
 class Files:
-    """Access to locations; travels to workers.
+    """Reads, writes, lists and deletes files by location; travels to workers.
 
     Attributes:
-        properties: Properties of pyiceberg's FileIO (``s3.endpoint`` ...); may hold credentials,
-            so they are never shown.
+        properties: Properties of pyiceberg's FileIO (``s3.endpoint`` ...). They may hold
+            credentials, so nothing prints them.
     """
 
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -96,11 +96,10 @@ class Files:
         """Return the file system of a location and the path inside it."""
         if is_local(location):
             return pafs.LocalFileSystem(), normalise(location)
-        # Imported here: a worker that writes to a disk does without pyiceberg, whose import
-        # costs a second.
+        # A worker that writes to a disk needs no pyiceberg, whose import takes a second.
         from pyiceberg.io.pyarrow import PyArrowFileIO
 
-        io = PyArrowFileIO({**environment(), **self.properties})
+        io = PyArrowFileIO({**store_properties(), **self.properties})
         try:
             scheme, netloc, path = io.parse_location(location, io.properties)
             return io.fs_by_scheme(scheme, netloc), path
@@ -111,7 +110,7 @@ class Files:
             ) from error
 
     def read(self, location: str) -> bytes | None:
-        """Return the content of a file, or None when there is none."""
+        """Return the content of a file, or None when the file does not exist."""
         if is_local(location):
             try:
                 return Path(normalise(location)).read_bytes()
@@ -128,10 +127,10 @@ class Files:
         """Write a file so that a reader sees the old content or the new, never a part.
 
         Args:
-            location: The file; its folder is made when missing.
+            location: The file; a missing folder is created.
             data: All of its new content.
-            durable: Return only when the replacement itself would survive a power cut; without
-                it the old content may come back, but never a broken file.
+            durable: Return only when the replacement survives a power cut. Otherwise the old
+                content may come back, but never a broken file.
         """
         if not is_local(location):
             filesystem, path = self.open(location)
@@ -154,14 +153,14 @@ class Files:
             sync(str(target))
 
     def exists(self, location: str) -> bool:
-        """Return whether there is a file at a location."""
+        """Return whether a file exists."""
         if is_local(location):
             return os.path.isfile(normalise(location))
         filesystem, path = self.open(location)
         return bool(filesystem.get_file_info(path).type == pafs.FileType.File)
 
     def delete(self, location: str) -> bool:
-        """Delete a file; return False when there was none."""
+        """Delete a file; return False when it did not exist."""
         if is_local(location):
             try:
                 os.unlink(normalise(location))
@@ -176,13 +175,13 @@ class Files:
         return True
 
     def delete_empty(self, folder: str) -> None:
-        """Delete a folder if nothing is in it; an object store has none to delete."""
+        """Delete a folder if it is empty; an object store has no folders to delete."""
         if is_local(folder):
             with suppress(OSError):
                 os.rmdir(normalise(folder))
 
     def list(self, folder: str, *, recursive: bool = True) -> list[Entry]:
-        """Return the files below a folder, sorted; none when the folder does not exist."""
+        """Return the files below a folder, sorted by location; an absent folder has none."""
         filesystem, path = self.open(folder)
         selector = pafs.FileSelector(path, allow_not_found=True, recursive=recursive)
         entries = [
@@ -194,7 +193,7 @@ class Files:
 
     @contextmanager
     def output(self, location: str) -> Iterator[pa.NativeFile]:
-        """Open a new file for writing, durable when it is closed; makes its folder if missing."""
+        """Open a new file for writing that is durable once closed; create its folder if missing."""
         filesystem, path = self.open(location)
         if is_local(location):
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -205,7 +204,7 @@ class Files:
 
 
 def sync(path: str) -> None:
-    """Make a new file of this disk survive a power cut: its content, then its name."""
+    """Make a new file on a disk survive a power cut: first its content, then its name."""
     for part in (path, os.path.dirname(path)):
         descriptor = os.open(part, os.O_RDONLY)
         try:

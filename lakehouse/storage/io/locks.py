@@ -1,8 +1,8 @@
-"""One process at a time, where the storage can say so.
+"""File locks that let one process at a time commit, where the storage has locks.
 
-On a disk a lock makes commits follow one another, so that a reader never sees half of one ingest
-because another one finished. Correctness does not hang on it: every commit is also a
-compare-and-swap in the catalog, which is all there is in an object store.
+On a disk a lock makes commits follow one another, so that no reader sees half of an ingest
+because another one finished. Correctness does not depend on it: every commit is also a
+compare-and-swap in the catalog, and an object store has nothing else.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lakehouse.storage.io.files import is_local, join, normalise
 
 
 @contextmanager
-def exclusive(folder: str, name: str) -> Iterator[None]:
+def hold_lock(folder: str, name: str) -> Iterator[None]:
     """Hold a lock of the warehouse; the system frees it when the process ends, however it ends.
 
     Args:
-        folder: Folder of the lock files; without effect in an object store.
-        name: What is locked: ``commit``, ``claims``.
+        folder: Folder of the lock files; in an object store there is no lock.
+        name: Name of the lock: ``commit`` or ``claims``.
     """
     if not is_local(folder):
         yield

@@ -1,4 +1,4 @@
-"""What a person is told when the disk, the store or the catalog fails."""
+"""Turns storage and catalog exceptions into a ``CommitError`` without paths or passwords."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 def storage_errors() -> Iterator[None]:
     """Turn failures of the storage and of the catalog into a ``CommitError`` that says what to do.
 
-    The original text is dropped: it holds paths, and for some catalogs the address with its
+    The original text is left out: it holds paths, and for some catalogs the address with its
     password.
 
     Examples:
@@ -28,19 +28,19 @@ def storage_errors() -> Iterator[None]:
     except OSError as error:
         raise CommitError(
             f"The warehouse's storage {_reason(error)}.",
-            "Nothing is lost: mend it and run the same command again.",
+            "Free space on it or restore access, then run the same command again: nothing is lost.",
         ) from None
     except Exception as error:
         if not type(error).__module__.startswith("sqlalchemy."):  # not imported: workers lack it
             raise
         raise CommitError(
             f"The warehouse's catalog failed ({type(error).__name__}).",
-            "Nothing is lost: check that it can be reached and written, and run it again.",
+            "Check that it can be reached and written, then run it again: nothing is lost.",
         ) from None
 
 
 def _reason(error: OSError) -> str:
-    # pyarrow puts the number of the error into the text.
+    # pyarrow may state the number of the error in its text alone.
     if error.errno in _FULL or "No space left" in str(error) or "too large" in str(error):
         return "is full"
     if error.errno in _READ_ONLY:

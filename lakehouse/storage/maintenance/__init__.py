@@ -1,1 +1,1 @@
-"""Upkeep of a warehouse: compaction, orphan files, erasure of rows, releases, recovery."""
+"""Maintenance of a warehouse: compaction, orphan files, erasure of rows, releases, recovery."""

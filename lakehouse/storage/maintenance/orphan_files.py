@@ -1,8 +1,8 @@
-"""Files that nothing refers to any more, and when they may go.
+"""Finds orphan files, which nothing refers to, and deletes them after a grace period.
 
-A file that compaction or expiry left may still be read by a query that began before. So a file is
-first noted, with the time at which it was found unused, and deleted when it has been noted for a
-grace period. Whatever a living attempt may just be writing is passed over.
+A query that began earlier may still read a file that compaction or expiry left. So maintenance
+first records an orphan with the time, and deletes it once the record is older than the grace
+period. It passes over every file that a living attempt may be writing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lakehouse.storage.commits.references import references
+from lakehouse.storage.commits.references import referenced_files
 from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import Entry, Files, join
 from lakehouse.storage.transactions import leases
@@ -24,11 +24,11 @@ CLOCKS_APART_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class OrphanFiles:
-    """Unused files of one table.
+    """Orphan files of one table.
 
     Attributes:
-        waiting: Noted, or found now.
-        due: Those among them that were noted for longer than the grace period.
+        waiting: All orphan files, on record or new.
+        due: Those among them that are on record for longer than the grace period.
     """
 
     waiting: tuple[Entry, ...]
@@ -36,12 +36,12 @@ class OrphanFiles:
 
 
 def orphans_location(warehouse: Warehouse) -> str:
-    """Return where unused files are noted."""
+    """Return the location of the record of orphan files."""
     return join(warehouse.state, "unused.json")
 
 
 def pending_orphans(warehouse: Warehouse) -> dict[str, float]:
-    """Return since when files are known to be unused, by location."""
+    """Return the time at which each recorded orphan file was found, by location."""
     content = warehouse.files.read(orphans_location(warehouse))
     return {str(k): float(v) for k, v in json.loads(content).items()} if content else {}
 
@@ -49,71 +49,71 @@ def pending_orphans(warehouse: Warehouse) -> dict[str, float]:
 def find_orphans(
     warehouse: Warehouse,
     table: str,
-    known: dict[str, float],
+    pending: dict[str, float],
     grace_seconds: float,
     own: str = "",
-    used: Collection[str] | None = None,
+    in_use: Collection[str] | None = None,
 ) -> OrphanFiles:
-    """Return the unused files of a table.
+    """Return the orphan files of a table.
 
     Args:
         warehouse: The warehouse.
-        table: The table.
-        known: What is noted already.
-        grace_seconds: How long a file must have been noted.
-        own: The attempt that asks.
-        used: Files to count as used; None for those that the table refers to.
+        table: Name of the table.
+        pending: Time of record of the orphan files on record, by location.
+        grace_seconds: How long an orphan must be on record to be due.
+        own: Id of the caller's attempt.
+        in_use: Files that count as in use; None for those that the table refers to.
     """
     iceberg = warehouse.iceberg(table)
-    # Listed before the living are asked: a file found by the list belongs to an attempt that
-    # was alive then, or to none.
-    listed = warehouse.files.list(iceberg.location())
+    # This order matters: a file of the listing belongs to an attempt that was alive then, or to
+    # none.
+    entries = warehouse.files.list(iceberg.location())
     busy, since = active_attempts(warehouse, own)
-    if used is None:
-        used = references(warehouse.iceberg(table)).all()
-    unused = [
+    if in_use is None:
+        in_use = referenced_files(warehouse.iceberg(table)).all()
+    orphans = [
         e
-        for e in listed
-        if e.location not in used
+        for e in entries
+        if e.location not in in_use
         and not any(f"/data/{attempt}/" in e.location for attempt in busy)
         and (since is None or e.modified < since)
     ]
     now = time.time()
-    due = [e for e in unused if now - known.get(e.location, now) >= grace_seconds]
-    return OrphanFiles(tuple(unused), tuple(due))
+    due = [e for e in orphans if now - pending.get(e.location, now) >= grace_seconds]
+    return OrphanFiles(tuple(orphans), tuple(due))
 
 
 def active_attempts(warehouse: Warehouse, without: str = "") -> tuple[set[str], float | None]:
-    """Return the attempts that may still write, and the time before which none of them did.
+    """Return the attempts that may still write, and a time before which none of them wrote.
 
     Args:
         warehouse: The warehouse.
-        without: An attempt to leave out: one's own.
+        without: Id of an attempt to leave out, the caller's own.
     """
     busy = {
         a.id
-        for a in leases.attempts(warehouse.files, warehouse.attempts)
+        for a in leases.list_attempts(warehouse.files, warehouse.attempts)
         if a.id != without
-        and (leases.JOURNAL in a.parts or leases.alive(warehouse.files, warehouse.attempts, a))
+        and (leases.JOURNAL in a.parts or leases.is_alive(warehouse.files, warehouse.attempts, a))
     }
-    began = [int(a.partition("-")[0], 16) / 1000 for a in busy]
-    return busy, min(began) - CLOCKS_APART_SECONDS if began else None
+    start_times = [int(a.partition("-")[0], 16) / 1000 for a in busy]
+    return busy, min(start_times) - CLOCKS_APART_SECONDS if start_times else None
 
 
 def record_orphans(warehouse: Warehouse, locations: list[str]) -> None:
-    """Note files as unused from now on, keeping the time of those noted before."""
+    """Record files as orphans from now on; those on record already keep their time."""
     before, now = pending_orphans(warehouse), time.time()
     after = {location: before.get(location, now) for location in sorted(locations)}
     if after != before:
         warehouse.files.replace(orphans_location(warehouse), json.dumps(after).encode())
 
 
-def delete(files: Files, entries: tuple[Entry, ...]) -> int:
-    """Delete files; return the bytes that this freed."""
-    freed = 0
+def delete_files(files: Files, entries: tuple[Entry, ...]) -> int:
+    """Delete files and their empty folders; return the bytes of the deleted files."""
+    n_bytes = 0
     for entry in entries:
         if files.delete(entry.location):
-            freed += entry.size
+            n_bytes += entry.size
         files.delete_empty(entry.location.rpartition("/")[0])
         failpoint("maintain-deleting")
-    return freed
+    return n_bytes

@@ -1,4 +1,4 @@
-"""Releases: one snapshot of every table under one name, kept for ever."""
+"""Creates, lists, drops and compares releases: one snapshot of every table, kept for ever."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from datetime import UTC, datetime
 
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.storage.io.failpoints import failpoint
-from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.io.locks import hold_lock
 from lakehouse.storage.maintenance import release_records
 from lakehouse.storage.maintenance.recovery import lease_attempt, recover
 from lakehouse.storage.maintenance.release_records import Release
 from lakehouse.storage.maintenance.release_records import list_releases as list_releases
-from lakehouse.storage.maintenance.snapshot_diff import differences
+from lakehouse.storage.maintenance.snapshot_diff import count_differences
 from lakehouse.storage.warehouse import Warehouse
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Change:
-    """What became of one table between two releases.
+class TableChange:
+    """How many rows of one table differ between two releases.
 
     Attributes:
         table: Name of the table.
-        added: Rows that only the later release has.
-        removed: Rows that only the earlier release has.
+        n_added: Rows that only the later release has.
+        n_removed: Rows that only the earlier release has.
     """
 
     table: str
-    added: int
-    removed: int
+    n_added: int
+    n_removed: int
 
 
 def create_release(warehouse: Warehouse, name: str) -> Release:
-    """Pin the current snapshot of every table.
+    """Create a release, which pins the current snapshot of every table.
 
     Args:
         warehouse: The warehouse.
         name: Letters, digits, dot, dash and underscore; ``2026-q1``.
 
     Raises:
-        UserError: The name is taken or has other characters.
+        UserError: A release of that name exists, or the name has other characters.
 
     Examples:
         ::
@@ -56,7 +56,7 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             "Take a name such as 2026-q1.",
         )
     recover(warehouse)
-    with lease_attempt(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
+    with lease_attempt(warehouse, "release") as attempt, hold_lock(warehouse.state, "commit"):
         if any(r.name == name for r in list_releases(warehouse)):
             raise UserError(f"There is a release {name} already.", "Take another name.")
         tables = [warehouse.iceberg(t) for t in warehouse.tables()]
@@ -67,53 +67,53 @@ def create_release(warehouse: Warehouse, name: str) -> Release:
             {n: s.snapshot_id if s else None for n, s in current.items()},
             {n: release_records.rows_in(s) for n, s in current.items()},
         )
-        release_records.write(warehouse, release)
+        release_records.write_record(warehouse, release)
         failpoint("release-recorded")
-        release_records.tag(warehouse, release, attempt)
+        release_records.tag_release(warehouse, release, attempt)
     return release
 
 
-def release_named(warehouse: Warehouse, name: str) -> Release:
-    """Return a release.
+def find_release(warehouse: Warehouse, name: str) -> Release:
+    """Return the release of a name.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: No release has that name.
     """
-    known = {r.name: r for r in list_releases(warehouse)}
-    if name not in known:
+    releases = {r.name: r for r in list_releases(warehouse)}
+    if name not in releases:
         raise UserError(
             f"There is no release named {name}.",
-            did_you_mean(name, known) or "`lakehouse release` lists them.",
+            did_you_mean(name, releases) or "Run `lakehouse release` to list them.",
         )
-    return known[name]
+    return releases[name]
 
 
 def drop_release(warehouse: Warehouse, name: str) -> None:
-    """Let go of a release; maintenance then expires what only it kept.
+    """Drop a release; maintenance then expires the snapshots that only it needed.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: No release has that name.
     """
-    release = release_named(warehouse, name)
-    with lease_attempt(warehouse, "release") as attempt, exclusive(warehouse.state, "commit"):
-        # The record goes first: what is left of the tags then pins too much, never too little.
-        warehouse.files.delete(release_records.location(warehouse, name))
+    release = find_release(warehouse, name)
+    with lease_attempt(warehouse, "release") as attempt, hold_lock(warehouse.state, "commit"):
+        # The record goes first: after a kill the remaining tags pin too much, never too little.
+        warehouse.files.delete(release_records.record_location(warehouse, name))
         for table in release.snapshots:
             release_records.move_tag(warehouse, table, name, None, attempt)
 
 
-def diff_releases(warehouse: Warehouse, earlier: str, later: str) -> list[Change]:
-    """Count, per table, the rows that one release has and the other has not.
+def diff_releases(warehouse: Warehouse, earlier: str, later: str) -> list[TableChange]:
+    """Count, per table, the rows that only one of two releases has.
 
-    Compared are the rows themselves, as a multiset, so that compaction changes nothing.
+    The comparison takes the rows as a multiset, so that compaction makes no difference.
 
     Raises:
-        UserError: There is no such release.
+        UserError: One of the releases does not exist.
     """
-    one, other = release_named(warehouse, earlier), release_named(warehouse, later)
+    one, other = find_release(warehouse, earlier), find_release(warehouse, later)
     changes = []
     for table in sorted(one.snapshots.keys() | other.snapshots.keys()):
         before, after = one.snapshots.get(table), other.snapshots.get(table)
-        added, removed = differences(warehouse, table, before, after)
-        changes.append(Change(table, added, removed))
+        n_added, n_removed = count_differences(warehouse, table, before, after)
+        changes.append(TableChange(table, n_added, n_removed))
     return changes

@@ -1,9 +1,9 @@
-"""Erasure: rows out of every snapshot, every release and every file on disk.
+"""Erases rows from every snapshot, every release and every file of a warehouse.
 
 Iceberg keeps the past: a row that a new snapshot no longer shows is still in the old data file.
-So every data file that holds such a row, in the present or in any release, is written anew
-without it; all other history is dropped; and what nothing refers to then is deleted at once, with
-no grace period. A query that runs meanwhile fails.
+So erasure rewrites every data file of the current snapshot or a release that holds such a row. It
+drops all other history and deletes at once, without a grace period, what nothing refers to. A
+query that runs meanwhile fails.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from lakehouse.errors import CommitError
 from lakehouse.storage.commits import file_scans, pyiceberg_private, retry
 from lakehouse.storage.commits.cleanup import commit_id
 from lakehouse.storage.commits.compaction import OPERATION
-from lakehouse.storage.commits.references import references
+from lakehouse.storage.commits.references import referenced_files
 from lakehouse.storage.io.data_files import WrittenFile, write_tables
 from lakehouse.storage.io.failpoints import failpoint
 from lakehouse.storage.io.files import Entry, is_local, join
-from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.io.locks import hold_lock
 from lakehouse.storage.maintenance import orphan_files, release_records
 from lakehouse.storage.maintenance.recovery import lease_attempt, recover
 from lakehouse.storage.metadata import version_hints
@@ -35,42 +35,42 @@ from lakehouse.storage.metadata.snapshots import ATTEMPT
 from lakehouse.storage.warehouse import Warehouse
 
 Key = str | tuple[str, ...]
-"""A column, or several columns whose values are looked at together."""
+"""A column, or several columns whose values count together."""
 
-Unwanted = Mapping[Key, Collection[object]]
-"""Values, or tuples of values, by key. A row goes when it matches any key that its table has."""
+RowsToErase = Mapping[Key, Collection[object]]
+"""Values, or tuples of values, by key. Erasure takes a row that matches any key of its table."""
 
 
 @dataclass(frozen=True)
-class Erased:
+class TableErasure:
     """What erasure did to one table.
 
     Attributes:
         table: Name of the table.
-        rows: Rows removed from the present.
-        rewritten: Data files written anew, or dropped because no row was left.
-        deleted: Files deleted from the storage.
+        rows: Rows removed from the current snapshot.
+        n_rewritten: Data files rewritten, or dropped because no row remained.
+        n_deleted: Files deleted from the storage.
     """
 
     table: str
     rows: int
-    rewritten: int
-    deleted: int
+    n_rewritten: int
+    n_deleted: int
 
 
-def erase(
+def erase_rows(
     warehouse: Warehouse,
-    unwanted: Unwanted | Callable[[], Unwanted],
+    unwanted: RowsToErase | Callable[[], RowsToErase],
     tables: Collection[str] | None = None,
-) -> list[Erased]:
+) -> list[TableErasure]:
     """Remove rows so that no file of the warehouse holds them any more.
 
     Args:
         warehouse: The warehouse; no ingest may be running.
-        unwanted: For instance ``{"patient_id": {...}, "old_patient_id": {...},
-            ("file_id", "record_ordinal"): {("ab...", 3)}}``; or what returns it, called when no
-            ingest is running and none can commit.
-        tables: Only these; None for all that have the columns.
+        unwanted: Rows to erase, such as ``{"patient_id": {...}, "old_patient_id": {...},
+            ("file_id", "record_ordinal"): {("ab...", 3)}}``. Or a function that returns them,
+            called when no ingest is running and none can commit.
+        tables: Names of tables; None for all that have the columns.
 
     Returns:
         One entry per table that had such rows, in any snapshot.
@@ -85,30 +85,32 @@ def erase(
             erase(warehouse, {"patient_id": {pseudonym}, "old_patient_id": {pseudonym}})
     """
     recover(warehouse)
-    with lease_attempt(warehouse, "erase") as attempt, exclusive(warehouse.state, "commit"):
+    with lease_attempt(warehouse, "erase") as attempt, hold_lock(warehouse.state, "commit"):
         names = warehouse.tables() if tables is None else sorted(tables)
-        # Listed before the living are asked: an ingest that begins from here on writes files that
-        # nothing refers to yet, and those are in no list.
-        listed = {name: warehouse.files.list(warehouse.location(name)) for name in names}
+        # This order matters: an ingest that begins later writes files that nothing refers to yet,
+        # and no listing from before holds those.
+        files_before = {name: warehouse.files.list(warehouse.location(name)) for name in names}
         require_idle(warehouse, attempt)
-        wanted = unwanted() if callable(unwanted) else unwanted
-        reports = [_erase(warehouse, name, wanted, attempt, listed[name]) for name in names]
+        rows = unwanted() if callable(unwanted) else unwanted
+        reports = [
+            _erase_from_table(warehouse, name, rows, attempt, files_before[name]) for name in names
+        ]
         failpoint("erase-before-releases")
         release_records.repair_tags(warehouse, attempt)
-    return [r for r in reports if r.rewritten or r.deleted]
+    return [r for r in reports if r.n_rewritten or r.n_deleted]
 
 
 def plan_location(warehouse: Warehouse) -> str:
-    """Return where the erasure of a patient keeps its plan until it is done."""
+    """Return the location of the plan that the erasure of a patient keeps until it is complete."""
     return join(warehouse.state, "forget.json")
 
 
 def require_idle(warehouse: Warehouse, attempt: str = "") -> None:
-    """Refuse to go on while others are at work.
+    """Raise an error while other attempts are at work in a warehouse.
 
     Args:
         warehouse: The warehouse.
-        attempt: One's own attempt.
+        attempt: Id of the caller's own attempt.
 
     Raises:
         CommitError: An ingest or maintenance is running.
@@ -120,39 +122,49 @@ def require_idle(warehouse: Warehouse, attempt: str = "") -> None:
         )
 
 
-def _erase(
-    warehouse: Warehouse, name: str, unwanted: Unwanted, attempt: str, listed: Sequence[Entry]
-) -> Erased:
+def _erase_from_table(
+    warehouse: Warehouse,
+    name: str,
+    unwanted: RowsToErase,
+    attempt: str,
+    files_before: Sequence[Entry],
+) -> TableErasure:
     table = warehouse.iceberg(name)
     columns = set(table.schema().column_names)
-    keys = {k: v for k, v in unwanted.items() if set(_names(k)) <= columns and v}
+    keys = {k: v for k, v in unwanted.items() if set(_key_columns(k)) <= columns and v}
     if not keys:
-        return Erased(name, 0, 0, 0)
-    work = _Work(warehouse, table, keys, attempt)
+        return TableErasure(name, 0, 0, 0)
+    rewrite = _TableRewrite(warehouse, table, keys, attempt)
     refs = {name: ref.snapshot_id for name, ref in table.metadata.refs.items()}
-    found = {s.snapshot_id: work.files(s.snapshot_id) for s in table.metadata.snapshots}
-    if any(found.values()):
-        changes = {ref: work.change(found[i]) for ref, i in refs.items() if found[i]}
+    tasks_by_snapshot = {
+        s.snapshot_id: rewrite.files(s.snapshot_id) for s in table.metadata.snapshots
+    }
+    if any(tasks_by_snapshot.values()):
+        changes = {
+            ref: rewrite.change(tasks_by_snapshot[i])
+            for ref, i in refs.items()
+            if tasks_by_snapshot[i]
+        }
         failpoint(f"erase-written:{name}")
-        table = _commit(warehouse, table, changes, attempt)
+        table = _commit_changes(warehouse, table, changes, attempt)
         failpoint(f"erase-committed:{name}")
-    # Also when nothing was found: a run that was killed here left files that nothing refers to.
-    deleted = _delete_unused(warehouse, table, listed)
-    present = found.get(refs.get(MAIN_BRANCH, -1), [])
-    gone = sum(work.matches[t.file.file_path] for t in present)
-    return Erased(name, gone, len(work.rewritten), deleted)
+    # This is due even when no row matches: a run that was killed here left unreferenced files.
+    deleted = _delete_unreferenced(warehouse, table, files_before)
+    present = tasks_by_snapshot.get(refs.get(MAIN_BRANCH, -1), [])
+    n_erased = sum(rewrite.matches[t.file.file_path] for t in present)
+    return TableErasure(name, n_erased, len(rewrite.rewritten), deleted)
 
 
-class _Work:
-    """The data files of one table that hold unwanted rows, and what takes their place.
+class _TableRewrite:
+    """The data files of one table that hold rows to erase, and the files that replace them.
 
     Attributes:
-        matches: Unwanted rows, by data file looked into.
-        rewritten: New files, by the data file they replace.
+        matches: Number of rows to erase, by data file.
+        rewritten: New files, by the data file that they replace.
     """
 
     def __init__(
-        self, warehouse: Warehouse, table: IcebergTable, keys: Unwanted, attempt: str
+        self, warehouse: Warehouse, table: IcebergTable, keys: RowsToErase, attempt: str
     ) -> None:
         self.matches: dict[str, int] = {}
         self.rewritten: dict[str, list[WrittenFile]] = {}
@@ -161,90 +173,98 @@ class _Work:
         self._keys = keys
         self._attempt = attempt
         terms = [
-            In(_names(k)[0], {v[0] if isinstance(v, tuple) else v for v in vs})
+            In(_key_columns(k)[0], {v[0] if isinstance(v, tuple) else v for v in vs})
             for k, vs in keys.items()
         ]
         self._filter: BooleanExpression = Or(AlwaysFalse(), *terms)
 
     def files(self, snapshot_id: int) -> list[FileScanTask]:
-        """Return the data files of a snapshot that hold unwanted rows."""
+        """Return the data files of a snapshot that hold rows to erase."""
         tasks = self._table.scan(row_filter=self._filter, snapshot_id=snapshot_id).plan_files()
-        held = []
+        tasks_to_rewrite = []
         for task in tasks:
             path = task.file.file_path
             if path not in self.matches:
-                rows = file_scans.read(self._table, [task])
-                self.matches[path] = pc.sum(matching(rows, self._keys)).as_py() or 0
+                rows = file_scans.read_rows(self._table, [task])
+                self.matches[path] = pc.sum(match_rows(rows, self._keys)).as_py() or 0
             if self.matches[path]:
-                held.append(task)
-        return held
+                tasks_to_rewrite.append(task)
+        return tasks_to_rewrite
 
     def change(self, tasks: Sequence[FileScanTask]) -> tuple[list[DataFile], list[WrittenFile]]:
-        """Return which files go and which come, writing the latter where it is not done yet."""
-        added = []
+        """Return the files to remove and those to add; write the latter unless already written."""
+        new_files = []
         for task in tasks:
             path = task.file.file_path
             if path not in self.rewritten:
-                rows = file_scans.read(self._table, [task])
-                kept = rows.filter(pc.invert(matching(rows, self._keys)))
+                rows = file_scans.read_rows(self._table, [task])
+                remaining = rows.filter(pc.invert(match_rows(rows, self._keys)))
                 self.rewritten[path] = write_tables(
                     self._warehouse.write_spec(),
-                    {self._table.name()[-1]: kept},
+                    {self._table.name()[-1]: remaining},
                     self._attempt,
                     len(self.rewritten),
                 )
-            added += self.rewritten[path]
-        return [t.file for t in tasks], added
+            new_files += self.rewritten[path]
+        return [t.file for t in tasks], new_files
 
 
-def matching(rows: pa.Table, keys: Unwanted) -> pa.ChunkedArray:
-    """Return for each row whether it matches any key."""
-    found = pa.chunked_array([pa.repeat(False, rows.num_rows)])
+def match_rows(rows: pa.Table, keys: RowsToErase) -> pa.ChunkedArray:
+    """Return a mask of the rows that match any key."""
+    matches = pa.chunked_array([pa.repeat(False, rows.num_rows)])
     for key, values in keys.items():
-        names = _names(key)
+        names = _key_columns(key)
         if len(names) == 1:
             column = rows[names[0]]
-            hit = pc.is_in(column, pa.array(list(values), column.type))
+            matches_key = pc.is_in(column, pa.array(list(values), column.type))
         else:
-            wanted = set(values)
-            together = zip(*(rows[n].to_pylist() for n in names), strict=True)
-            hit = pa.chunked_array([pa.array([t in wanted for t in together], pa.bool_())])
-        found = pc.or_(found, pc.fill_null(hit, False))
-    return found
+            tuples = set(values)
+            rows_as_tuples = zip(*(rows[n].to_pylist() for n in names), strict=True)
+            matches_key = pa.chunked_array(
+                [pa.array([t in tuples for t in rows_as_tuples], pa.bool_())]
+            )
+        matches = pc.or_(matches, pc.fill_null(matches_key, False))
+    return matches
 
 
-def _names(key: Key) -> tuple[str, ...]:
+def _key_columns(key: Key) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else key
 
 
-def _commit(
+def _commit_changes(
     warehouse: Warehouse,
     table: IcebergTable,
     changes: Mapping[str, tuple[Collection[DataFile], Sequence[WrittenFile]]],
     attempt: str,
 ) -> IcebergTable:
     name = table.name()[-1]
-    old = {s.snapshot_id for s in table.metadata.snapshots}
-    kept = {ref.snapshot_id for n, ref in table.metadata.refs.items() if n not in changes}
+    snapshots_before = {s.snapshot_id for s in table.metadata.snapshots}
+    unchanged = {ref.snapshot_id for n, ref in table.metadata.refs.items() if n not in changes}
     summary = {ATTEMPT: attempt, OPERATION: "erase"}
-    done = retry.commit(
+    committed = retry.commit_once(
         warehouse,
         name,
         attempt,
-        lambda now: pyiceberg_private.erase(now, changes, summary, lambda: commit_id(attempt)),
-        lambda now: not {s.snapshot_id for s in now.metadata.snapshots} & (old - kept),
+        lambda now: pyiceberg_private.replace_everywhere(
+            now, changes, summary, lambda: commit_id(attempt)
+        ),
+        lambda now: (
+            not {s.snapshot_id for s in now.metadata.snapshots} & (snapshots_before - unchanged)
+        ),
     )
-    version_hints.refresh(warehouse.files, done, locked=is_local(warehouse.path))
-    return done
+    version_hints.refresh_hint(warehouse.files, committed, locked=is_local(warehouse.path))
+    return committed
 
 
-def _delete_unused(warehouse: Warehouse, table: IcebergTable, listed: Sequence[Entry]) -> int:
-    """Delete what was there at the beginning and is of no use now."""
-    used = references(table).all()
-    unused = tuple(e for e in listed if e.location not in used)
-    orphan_files.delete(warehouse.files, unused)
-    gone = {e.location for e in unused}
+def _delete_unreferenced(
+    warehouse: Warehouse, table: IcebergTable, files_before: Sequence[Entry]
+) -> int:
+    """Delete the files from before the erasure that nothing refers to now; return their number."""
+    in_use = referenced_files(table).all()
+    unused = tuple(e for e in files_before if e.location not in in_use)
+    orphan_files.delete_files(warehouse.files, unused)
+    deleted = {e.location for e in unused}
     orphan_files.record_orphans(
-        warehouse, [n for n in orphan_files.pending_orphans(warehouse) if n not in gone]
+        warehouse, [n for n in orphan_files.pending_orphans(warehouse) if n not in deleted]
     )
     return len(unused)

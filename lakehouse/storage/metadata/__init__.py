@@ -1,1 +1,1 @@
-"""What is known of a warehouse: settings, catalogs, schemas, snapshots, version hints."""
+"""Metadata of a warehouse: settings, catalogs, schemas, snapshots, version hints."""

@@ -1,4 +1,4 @@
-"""Which pyiceberg catalog a warehouse uses, and its embedded default."""
+"""Connects to the pyiceberg catalog of a warehouse: the embedded default, or one of its own."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lakehouse.errors import WarehouseError, did_you_mean
 from lakehouse.storage.io.durable_io import IMPLEMENTATION
-from lakehouse.storage.io.files import environment, is_local, join
+from lakehouse.storage.io.files import is_local, join, store_properties
 from lakehouse.storage.metadata.settings import Catalog
 
 EMBEDDED = "catalog.db"
-"""The embedded catalog: one SQLite file at the root of the warehouse."""
+"""File name of the embedded catalog, a SQLite database at the root of the warehouse."""
 
-NAME = "lakehouse"
-"""Name under which a catalog given by properties keeps its rows."""
+CATALOG_NAME = "lakehouse"
+"""Name under which a catalog that the caller describes by properties keeps its rows."""
 
 _DURABLE = {"py-io-impl": IMPLEMENTATION}
 
 LOCK_SECONDS = 30
-"""How long SQLite waits for another process; its own default of 5 s fails under load."""
+"""How long SQLite waits for another process; its default of 5 s fails under load."""
 
 
 def embedded_uri(root: str) -> str:
@@ -44,14 +44,14 @@ def embedded_uri(root: str) -> str:
 
 
 def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
-    """Return the catalog of a warehouse.
+    """Return a connection to the catalog of a warehouse.
 
     Args:
-        root: The warehouse.
+        root: Folder or URI of the warehouse.
         catalog: None for the embedded one, a name in ``.pyiceberg.yaml``, or properties.
 
     Raises:
-        WarehouseError: It cannot be reached, or a remote warehouse names none.
+        WarehouseError: The catalog cannot be reached, or a remote warehouse names none.
     """
     if catalog is None and not is_local(root):
         raise WarehouseError(
@@ -59,54 +59,55 @@ def connect(root: str, catalog: Catalog | None) -> IcebergCatalog:
             "Pass --catalog NAME, with NAME described in .pyiceberg.yaml.",
         )
     if catalog is None:
-        return _embedded(root)
-    properties = _described(catalog) if isinstance(catalog, str) else catalog
+        return _embedded_catalog(root)
+    properties = _configured_properties(catalog) if isinstance(catalog, str) else catalog
     try:
         loaded = load_catalog(
-            catalog if isinstance(catalog, str) else NAME,
+            catalog if isinstance(catalog, str) else CATALOG_NAME,
             **{str(k): str(v) for k, v in properties.items()},
         )
         durable = _DURABLE if is_local(root) else {}
-        loaded.properties = {**environment(), **durable, **loaded.properties}
+        loaded.properties = {**store_properties(), **durable, **loaded.properties}
         return loaded
     except (NoSuchPropertyException, NotInstalledError, ValueError) as error:
         raise WarehouseError(
-            f"The catalog {_shown(catalog)} is not described well enough for pyiceberg.",
+            f"The catalog {_printable_name(catalog)} is not described well enough for pyiceberg.",
             "Check its entry in .pyiceberg.yaml and that its driver is installed.",
         ) from error
     except (SQLAlchemyError, OSError) as error:
         raise WarehouseError(
-            f"The catalog {_shown(catalog)} cannot be reached.",
+            f"The catalog {_printable_name(catalog)} cannot be reached.",
             "Check its address, and that its server runs.",
         ) from error
 
 
-def _embedded(root: str) -> IcebergCatalog:
+def _embedded_catalog(root: str) -> IcebergCatalog:
     try:
         Path(root).mkdir(parents=True, exist_ok=True)
-        return load_catalog(NAME, type="sql", uri=embedded_uri(root), **_DURABLE)
+        return load_catalog(CATALOG_NAME, type="sql", uri=embedded_uri(root), **_DURABLE)
     except OSError as error:
         raise WarehouseError(
-            f"{root} is not a folder that can be written.", "Choose another, or mend its rights."
+            f"{root} is not a folder that can be written.",
+            "Choose another, or fix its permissions.",
         ) from error
     except SQLAlchemyError as error:
         raise WarehouseError(
             f"The catalog {join(root, EMBEDDED)} cannot be read and written.",
-            "Mend the rights of the folder, free space on its disk, or restore the file.",
+            "Fix the permissions of the folder, free space on its disk, or restore the file.",
         ) from error
 
 
-def _described(name: str) -> Mapping[str, Any]:
-    """Return the properties of a catalog as the configuration has them now.
+def _configured_properties(name: str) -> Mapping[str, Any]:
+    """Return the properties of a catalog as the configuration states them now.
 
-    pyiceberg itself reads its configuration once, when it is imported.
+    pyiceberg itself reads its configuration only once, on import.
 
     Raises:
         WarehouseError: The configuration names no such catalog.
     """
-    known = Config()
+    config = Config()
     try:
-        properties: Mapping[str, Any] | None = known.get_catalog_config(name)
+        properties: Mapping[str, Any] | None = config.get_catalog_config(name)
     except ValueError:
         raise WarehouseError(
             f"The catalog {name} is no list of properties in .pyiceberg.yaml.",
@@ -115,13 +116,13 @@ def _described(name: str) -> Mapping[str, Any]:
     if properties is None:
         raise WarehouseError(
             f"There is no catalog named {name} in .pyiceberg.yaml.",
-            did_you_mean(name, known.get_known_catalogs())
-            or "The file is looked for in PYICEBERG_HOME, the home and the current folder; "
-            f"PYICEBERG_CATALOG__{name.upper()}__URI and the like describe a catalog as well.",
+            did_you_mean(name, config.get_known_catalogs())
+            or "Put it into that file in PYICEBERG_HOME, the home or the current folder, or set "
+            f"PYICEBERG_CATALOG__{name.upper()}__URI and the like.",
         )
     return properties
 
 
-def _shown(catalog: Catalog | None) -> str:
+def _printable_name(catalog: Catalog | None) -> str:
     # Never the address: it may hold a password.
     return catalog if isinstance(catalog, str) else "of the warehouse"

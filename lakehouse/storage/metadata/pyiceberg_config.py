@@ -1,4 +1,4 @@
-"""The configuration of pyiceberg, which reads it while it is imported and stumbles over a fault."""
+"""Checks pyiceberg's configuration before its import, which would fail on a fault in it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _VARIABLES = "PYICEBERG_"
 
 
 def check_configuration() -> None:
-    """Refuse a configuration that pyiceberg cannot read, before pyiceberg is imported.
+    """Refuse a configuration that pyiceberg cannot read, before anything imports pyiceberg.
 
     Raises:
-        WarehouseError: The file is no YAML of pyiceberg's kind, or a variable contradicts it.
+        WarehouseError: The file is not YAML as pyiceberg expects, or a variable contradicts it.
     """
     files = [path for folder in _folders() if os.path.isfile(path := os.path.join(folder, FILE))]
     if not files and not any(name.upper().startswith(_VARIABLES) for name in os.environ):
@@ -30,14 +30,14 @@ def check_configuration() -> None:
         place = f"{files[0]}{where}" if files else f"a variable {_VARIABLES}..."
         raise WarehouseError(
             f"pyiceberg cannot read its configuration ({place}).",
-            "Mend it: block style YAML, `catalog:` with a name and properties below it, and no "
+            "Fix it: block style YAML, `catalog:` with a name and properties below it, and no "
             f"variable {_VARIABLES}CATALOG__... that contradicts it.",
         ) from None
 
 
 def _folders() -> list[str]:
-    """Return the folders in which pyiceberg looks for its file, in its order."""
-    found = [os.environ.get("PYICEBERG_HOME") or "", os.path.expanduser("~")]
-    with suppress(FileNotFoundError):  # a folder that was removed meanwhile
-        found.append(os.getcwd())
-    return [folder for folder in found if folder]
+    """Return the folders in which pyiceberg looks for its configuration, in its order."""
+    folders = [os.environ.get("PYICEBERG_HOME") or "", os.path.expanduser("~")]
+    with suppress(FileNotFoundError):  # another process removed the folder
+        folders.append(os.getcwd())
+    return [folder for folder in folders if folder]

@@ -1,4 +1,4 @@
-"""From a table's definition to what Iceberg is told: schema, properties, partition."""
+"""Turns a table's definition into its Iceberg schema, properties and partition spec."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ PARTITION_SOURCE = "patient_id"
 PARTITION_NAME = "patient_bucket"
 
 BOUNDED = frozenset({"none", "code", "patient", "date", "age"})
-"""PHI classes whose columns keep a smallest and largest value per file.
+"""PHI classes whose columns state a smallest and largest value per file.
 
-What is stored is de-identified already, so a bound reveals nothing that the data does not. Still
-a bound is a second copy of a value, in manifests that outlive the data file until they expire,
-and only pays where queries prune by it: patients, times, codes and counters. Every other class
-(numbers of visits and orders, places, people, texts) keeps none, neither in manifests nor in
-Parquet footers.
+Stored values are de-identified, so a bound reveals nothing that the data does not. But a bound is
+a second copy of a value, in manifests that outlive the data file until they expire. It pays only
+where queries prune by it: patients, times, codes and counters. The other classes (numbers of
+visits and orders, places, people, texts) have no bounds in manifests or Parquet footers.
 """
 
 _TYPES: dict[pa.DataType, IcebergType] = {
@@ -54,7 +53,7 @@ def iceberg_type(column: Column) -> IcebergType:
 
 
 def iceberg_schema(table: Table) -> Schema:
-    """Return the Iceberg schema of a definition, each column with its doc."""
+    """Return the Iceberg schema of a table's definition, each column with its doc."""
     return Schema(
         *(
             NestedField(i, c.name, iceberg_type(c), required=False, doc=c.doc)
@@ -63,15 +62,15 @@ def iceberg_schema(table: Table) -> Schema:
     )
 
 
-def bounded(table: Table) -> list[str]:
-    """Return the columns that keep a smallest and largest value per file."""
+def bounded_columns(table: Table) -> list[str]:
+    """Return the columns whose smallest and largest value each file states."""
     return [c.name for c in table.columns.values() if c.phi in BOUNDED]
 
 
-def partition(table: Table, buckets: int) -> PartitionSpec:
-    """Return the partition of a table: buckets by patient, or none.
+def partition_spec(table: Table, buckets: int) -> PartitionSpec:
+    """Return the partition spec of a table: buckets by patient, or none.
 
-    No table is partitioned by time: under ``safe_harbor`` the shifted lines span centuries.
+    No table has a partition by time: dates shifted under ``safe_harbor`` span centuries.
     """
     if not buckets or table.bookkeeping or PARTITION_SOURCE not in table.columns:
         return UNPARTITIONED_PARTITION_SPEC
@@ -81,9 +80,9 @@ def partition(table: Table, buckets: int) -> PartitionSpec:
     )
 
 
-def properties(table: Table, settings: Settings) -> dict[str, str]:
-    """Return the properties of a table: how it is written, and under which promise."""
-    promised = {
+def table_properties(table: Table, settings: Settings) -> dict[str, str]:
+    """Return the Iceberg properties of a table: how to write it, and under which profile."""
+    promises = {
         "lakehouse.profile": settings.profile,
         "lakehouse.key-id": settings.key_id,
         "lakehouse.policy-sha256": settings.policy_sha256,
@@ -95,33 +94,33 @@ def properties(table: Table, settings: Settings) -> dict[str, str]:
         "write.parquet.compression-codec": "zstd",
         "commit.manifest-merge.enabled": "true",
         "commit.manifest.min-count-to-merge": "20",
-        # The storage wing retries itself: before each try it looks for its own ingest id.
+        # `commits.retry` retries instead: before each try it looks for its own ingest id.
         "commit.retry.num-retries": "0",
-        # A reader that holds the hint of a moment ago still finds its metadata file.
+        # A reader that has just read an older hint still finds that metadata file.
         "write.metadata.delete-after-commit.enabled": "true",
         "write.metadata.previous-versions-max": "10",
         **metrics_modes(table),
-        **{k: v for k, v in promised.items() if v},
+        **{k: v for k, v in promises.items() if v},
     }
 
 
 def metrics_modes(table: Table) -> dict[str, str]:
-    """Return the properties by which other writers keep the same columns' bounds as this one."""
-    kept = {f"write.metadata.metrics.column.{n}": "truncate(16)" for n in bounded(table)}
-    return {"write.metadata.metrics.default": "none", **kept}
+    """Return the properties that make other writers state bounds of the same columns."""
+    bounds = {f"write.metadata.metrics.column.{n}": "truncate(16)" for n in bounded_columns(table)}
+    return {"write.metadata.metrics.default": "none", **bounds}
 
 
 def fingerprint(tables: Mapping[str, Table] | Iterable[Table]) -> str:
-    """Return a digest of all definitions; another one means that tables may lack a column.
+    """Return a digest of table definitions; a different one means that tables may lack a column.
 
     Examples:
         >>> from lakehouse.definitions.tables import load_tables
         >>> fingerprint(load_tables()) == fingerprint(load_tables())
         True
     """
-    listed = tables.values() if isinstance(tables, Mapping) else tables
+    definitions = tables.values() if isinstance(tables, Mapping) else tables
     digest = hashlib.sha256()
-    for table in sorted(listed, key=lambda t: t.name):
+    for table in sorted(definitions, key=lambda t: t.name):
         digest.update(f"{table.name}|{table.doc}\n".encode())
         for c in table.columns.values():
             digest.update(f"{c.name}|{c.type}|{c.phi}|{c.doc}\n".encode())

@@ -1,4 +1,4 @@
-"""What a warehouse was made with: ``lakehouse.json`` at its root. Never a secret."""
+"""Settings of a warehouse, stored as ``lakehouse.json`` at its root; never a secret."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from urllib.parse import urlsplit
 from lakehouse.definitions.tables import add_site_tables
 from lakehouse.errors import WarehouseError
 
-NAME = "lakehouse.json"
+SETTINGS_FILE = "lakehouse.json"
 
-COHORTS = "cohorts"
-"""Folder of a warehouse with saved cohorts: JSON, with the ``snapshots`` of the tables."""
-VERSION = 1
-"""Of the file's layout; a later layout that this software cannot read raises the number."""
+COHORTS_FOLDER = "cohorts"
+"""Folder of a warehouse with saved cohorts: JSON that names ``snapshots`` of the tables."""
+
+LAYOUT_VERSION = 1
+"""Version of the file's layout; a layout that this software cannot read has a higher number."""
 
 _SECRET_WORDS = ("password", "secret", "token", "credential", "access-key", "account-key")
 
 Catalog = str | Mapping[str, str]
-"""A pyiceberg catalog: its name in ``.pyiceberg.yaml`` or its properties."""
+"""A pyiceberg catalog: its name in ``.pyiceberg.yaml``, or its properties."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a warehouse was made with and may never silently change.
+    """Settings that a warehouse gets when it is created and that never change silently.
 
     Attributes:
         profile: De-identification profile of every table.
-        key_id: Id of the secret; not the secret.
+        key_id: Id of the secret, not the secret.
         policy_sha256: SHA-256 of the policy file.
         buckets: Number of buckets by patient of the clinical tables; 0 for none.
         authority: Assigning authority of record numbers that state none.
-        data_use_agreement: Its reference, where the profile needs one.
+        data_use_agreement: Reference of the agreement, where the profile needs one.
         catalog: None for the embedded SQLite catalog, else a name or properties.
         namespace: Iceberg namespace of the tables.
-        location: Where the warehouse was made; tables hold absolute locations.
-        created_at: Wall clock, ISO 8601.
-        software: Version that made it.
-        definitions: SHA-256 of the table definitions that the tables have.
+        location: Where the warehouse was created; tables hold absolute locations.
+        created_at: Time of creation, ISO 8601.
+        software: Version of this software that created the warehouse.
+        definitions: SHA-256 of the table definitions that the tables follow.
         site_tables: Definitions of the site's own tables (``lakehouse.definitions.tables``).
     """
 
@@ -60,17 +61,17 @@ class Settings:
 
     def to_json(self) -> bytes:
         """Return the content of ``lakehouse.json``."""
-        known = asdict(replace(self, site_tables=dict(self.site_tables)))
+        content = asdict(replace(self, site_tables=dict(self.site_tables)))
         if isinstance(self.catalog, Mapping):
-            known["catalog"] = dict(self.catalog)
-        return json.dumps({"version": VERSION, **known}, indent=2).encode() + b"\n"
+            content["catalog"] = dict(self.catalog)
+        return json.dumps({"version": LAYOUT_VERSION, **content}, indent=2).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Settings:
         """Read ``lakehouse.json``.
 
         Raises:
-            WarehouseError: It is damaged, or of a later version of this software.
+            WarehouseError: The file is damaged, or a later version of this software wrote it.
         """
         try:
             content: dict[str, Any] = json.loads(data)
@@ -79,10 +80,11 @@ class Settings:
             settings = cls(**{k: v for k, v in content.items() if k in names})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WarehouseError(
-                f"{NAME} in {where} is damaged.", "Restore it from a backup of the warehouse."
+                f"{SETTINGS_FILE} in {where} is damaged.",
+                "Restore it from a backup of the warehouse.",
             ) from error
         add_site_tables(settings.site_tables)
-        if version > VERSION:
+        if version > LAYOUT_VERSION:
             raise WarehouseError(
                 f"The warehouse {where} was made by a later version ({settings.software}).",
                 "Upgrade: pip install --upgrade clinical-lakehouse",
@@ -90,31 +92,31 @@ class Settings:
         return settings
 
 
-def check(
+def check_settings(
     settings: Settings,
     *,
     profile: str | None = None,
     key_id: str | None = None,
     policy_sha256: str | None = None,
 ) -> None:
-    """Refuse what would mix two keys, two profiles or two policies in one warehouse.
+    """Refuse a key, profile or policy other than the warehouse's, so that none are ever mixed.
 
     Args:
-        settings: Those of the warehouse.
-        profile: Profile asked for; None when none was named.
-        key_id: Id of the secret at hand.
-        policy_sha256: SHA-256 of the policy file at hand.
+        settings: Settings of the warehouse.
+        profile: Profile that the caller names; None for any.
+        key_id: Id of the caller's secret; None for any.
+        policy_sha256: SHA-256 of the caller's policy file; None for any.
 
     Raises:
-        WarehouseError: One of them is not the warehouse's.
+        WarehouseError: The profile, key or policy is not the warehouse's.
 
     Examples:
         >>> check(Settings("safe_harbor", "0123", "ab"), key_id="0123")
     """
     if profile is not None and profile != settings.profile:
         raise WarehouseError(
-            f"{_place(settings)} has the profile {settings.profile}, not {profile}.",
-            "Profiles are never mixed: leave the profile out, or make another warehouse: "
+            f"{_warehouse_name(settings)} has the profile {settings.profile}, not {profile}.",
+            "Leave the profile out, or make another warehouse, since profiles are never mixed: "
             f"lakehouse init FOLDER --profile {profile}",
         )
     if key_id is not None and key_id != settings.key_id:
@@ -131,7 +133,7 @@ def check(
         )
 
 
-def _place(settings: Settings) -> str:
+def _warehouse_name(settings: Settings) -> str:
     return f"The warehouse in {settings.location}" if settings.location else "The warehouse"
 
 

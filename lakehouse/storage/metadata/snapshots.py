@@ -1,11 +1,13 @@
-"""A bounded history: a commit costs the same after ten thousand ingests as after a hundred.
+"""The snapshots of a table, and which of the oldest a commit drops to bound the history.
 
-Every commit rewrites the table's metadata with all of its snapshots, so a history that only
-grows makes commits slower and slower: a hundred snapshots double their time. A commit therefore
-drops the oldest snapshots beyond ``KEPT``, a batch at a time. Never dropped: what a release or
-branch points at, what tells that an ingest still in progress has reached this table, and a
-snapshot that replaced data files with the one before it (dropping that would strand files;
-``maintain`` does it, with a grace period).
+Every commit rewrites the table's metadata with all of its snapshots, and a hundred of them double
+its time. So a commit drops the oldest snapshots beyond ``MAX_SNAPSHOTS``, a batch at a time, and
+costs the same after ten thousand ingests as after a hundred. It never drops:
+
+- a snapshot that a release or branch points at
+- a snapshot which tells that an unfinished ingest has reached this table
+- a snapshot that replaced data files, and the one before it: dropping them would strand files
+  (``maintain`` does it, with a grace period)
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from lakehouse.storage.io.files import Files
 
 MAX_SNAPSHOTS = 50
-"""Snapshots that a table keeps without being asked; a release keeps its own for ever."""
+"""Snapshots that a table keeps by default; a release keeps its own for ever."""
 
-BATCH = 10
-"""How many a commit drops at once."""
+DROP_BATCH = 10
+"""Snapshots that a commit drops at once."""
 
 ATTEMPT = "lakehouse.attempt"
-"""Snapshot property: the attempt that made it."""
+"""Snapshot property with the id of the attempt that made the snapshot."""
 
 INGEST_ID = "lakehouse.ingest-id"
-"""Snapshot property: the ingest that made it."""
+"""Snapshot property with the id of the ingest that made the snapshot."""
 
 SNAPSHOTS = pa.schema(
     [
@@ -44,7 +46,7 @@ SNAPSHOTS = pa.schema(
 
 
 def snapshot_table(table: Table) -> pa.Table:
-    """Return the snapshots of a table; ``Warehouse.snapshots`` says what of each."""
+    """Return the snapshots of a table with the columns that ``Warehouse.snapshots`` describes."""
     line = {entry.snapshot_id for entry in table.metadata.snapshot_log}
     names: dict[int, list[str]] = {}
     for name, ref in table.metadata.refs.items():
@@ -68,49 +70,49 @@ def snapshot_table(table: Table) -> pa.Table:
 
 
 def droppable(table: Table, unfinished: Collection[str]) -> list[int]:
-    """Return the snapshots that the next commit drops; usually none.
+    """Return the ids of the snapshots that the next commit drops; usually none.
 
     Args:
         table: The table.
-        unfinished: Attempts whose journal still exists.
+        unfinished: Ids of attempts whose journal still exists.
     """
     ordered = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
-    pinned = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    # Among all that are old: those that must stay gather at the beginning, and would hide the rest.
-    free = [
+    referenced = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    # All old snapshots count: those that must stay gather at the beginning and would hide the rest.
+    droppable_ids = [
         snapshot.snapshot_id
         for snapshot, following in pairwise(ordered[: max(len(ordered) - MAX_SNAPSHOTS, 0) + 1])
-        if snapshot.snapshot_id not in pinned
-        and _appends(snapshot)
-        and _appends(following)
+        if snapshot.snapshot_id not in referenced
+        and _is_append(snapshot)
+        and _is_append(following)
         and (snapshot.summary is None or snapshot.summary.get(ATTEMPT) not in unfinished)
     ]
-    return free[:BATCH] if len(free) >= BATCH else []
+    return droppable_ids[:DROP_BATCH] if len(droppable_ids) >= DROP_BATCH else []
 
 
-def _appends(snapshot: Snapshot) -> bool:
+def _is_append(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation == Operation.APPEND
 
 
-def delete_unused_manifests(files: Files, before: Table, dropped: Collection[int]) -> None:
+def delete_unused_manifests(files: Files, before: Table, dropped_ids: Collection[int]) -> None:
     """Delete the manifests and manifest lists that only dropped snapshots used.
 
-    Between two appends manifests only vanish by being merged into one. So what a dropped snapshot
-    has and neither its successor nor an older kept one has, nobody has.
+    Between two appends manifests vanish only by a merge into one. So a manifest of a dropped
+    snapshot is unused when neither its successor nor an older remaining snapshot has it.
 
     Args:
         files: Access to the storage.
         before: The table as loaded before the commit that dropped them.
-        dropped: Their ids.
+        dropped_ids: Their ids.
     """
     ordered = sorted(before.metadata.snapshots, key=lambda s: s.sequence_number or 0)
-    last = max(i for i, s in enumerate(ordered) if s.snapshot_id in dropped)
-    gone, kept = set(), set()
+    last = max(i for i, s in enumerate(ordered) if s.snapshot_id in dropped_ids)
+    unused, needed = set(), set()
     for snapshot in ordered[: last + 2]:
-        held = {m.manifest_path for m in snapshot.manifests(before.io)}
-        if snapshot.snapshot_id in dropped:
-            gone |= held | {snapshot.manifest_list}
+        manifests = {m.manifest_path for m in snapshot.manifests(before.io)}
+        if snapshot.snapshot_id in dropped_ids:
+            unused |= manifests | {snapshot.manifest_list}
         else:
-            kept |= held
-    for location in gone - kept:
+            needed |= manifests
+    for location in unused - needed:
         files.delete(location)

@@ -1,8 +1,8 @@
-"""``metadata/version-hint.text``: how DuckDB finds the newest snapshot of a table.
+"""Reads and writes ``metadata/version-hint.text``, by which DuckDB finds a table's newest snapshot.
 
-It holds the stem of the current metadata file and is replaced atomically. Writers race: one that
-is slower may hold an older stem. So the catalog's own answer is written, then asked for again,
-until both agree; the last writer to finish leaves the newest.
+The hint holds the stem of the current metadata file, and every write replaces it atomically.
+Writers race: a slower one may write an older stem. So a writer writes the catalog's answer and
+asks again until both agree; the last one to finish leaves the newest.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _SUFFIX = ".metadata.json"
 
 
 def hint_location(table_location: str) -> str:
-    """Return where a table's hint is."""
+    """Return the location of a table's version hint."""
     return join(table_location, "metadata", "version-hint.text")
 
 
-def stem(metadata_location: str) -> str:
-    """Return what the hint says of a metadata file.
+def metadata_stem(metadata_location: str) -> str:
+    """Return the stem of a metadata file's name, which is what the hint holds.
 
     Examples:
         >>> stem("/data/wh/tables/orders/metadata/00003-ab.metadata.json")
@@ -29,29 +29,29 @@ def stem(metadata_location: str) -> str:
     return metadata_location.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
 
 
-def current(files: Files, table_location: str) -> str | None:
-    """Return the stem that a table's hint holds, or None when it has none."""
-    held = files.read(hint_location(table_location))
-    return held.decode() if held is not None else None
+def read_stem(files: Files, table_location: str) -> str | None:
+    """Return the stem that a table's hint holds, or None when there is no hint."""
+    content = files.read(hint_location(table_location))
+    return content.decode() if content is not None else None
 
 
-def refresh(files: Files, table: Table, *, locked: bool = False) -> bool:
-    """Make the hint of a table say what the catalog says.
+def refresh_hint(files: Files, table: Table, *, locked: bool = False) -> bool:
+    """Make the hint of a table name the metadata file that the catalog names.
 
     Args:
         files: Access to the storage.
         table: The table as just committed or loaded.
-        locked: No other process commits meanwhile, so the catalog need not be asked again.
+        locked: The caller holds the commit lock, so one look at the catalog is enough.
 
     Returns:
-        Whether it had to be changed.
+        Whether the hint was stale.
     """
     changed = False
     while True:
-        wanted = stem(table.metadata_location)
-        if current(files, table.location()) == wanted:
+        expected = metadata_stem(table.metadata_location)
+        if read_stem(files, table.location()) == expected:
             return changed
-        files.replace(hint_location(table.location()), wanted.encode(), durable=False)
+        files.replace(hint_location(table.location()), expected.encode(), durable=False)
         if locked:
             return True
         changed = True

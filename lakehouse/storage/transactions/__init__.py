@@ -1,1 +1,1 @@
-"""All tables or none: journal, claims, leases and the ledger of what was ingested."""
+"""Commits to all tables or none: journal, claims, leases and the ledger of ingests."""

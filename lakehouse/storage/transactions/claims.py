@@ -1,9 +1,9 @@
-"""Which source files an attempt has taken, so that two ingests at once do not both store one.
+"""Claims source files for an attempt, so that two concurrent ingests never store the same file.
 
-The ledger only knows a file when its ingest is complete. Until then a claim says that somebody is
-at it. A claim is written once and never changed; of two claims on one file the earlier counts. On
-a disk a lock puts them in order. In an object store the store's own clock does, after a pause in
-which every claim that could carry the same time has become visible.
+The ledger knows a file only once its ingest is complete; until then a claim says that an ingest
+has taken it. A claim never changes, and of two claims on one file the earlier counts. On a disk a
+lock puts them in order. In an object store the store's clock does, after a pause in which every
+claim that could carry the same time becomes visible.
 """
 
 from __future__ import annotations
@@ -13,67 +13,66 @@ import time
 from collections.abc import Collection, Iterable
 
 from lakehouse.storage.io.files import is_local, join
-from lakehouse.storage.io.locks import exclusive
+from lakehouse.storage.io.locks import hold_lock
 from lakehouse.storage.transactions import leases
 from lakehouse.storage.transactions.ledger import HANDLED, known_files
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLE_SECONDS = 2.0
-"""Object stores tell times in whole seconds; a claim waits until the second is surely over."""
+"""Pause after a claim in an object store: its times are whole seconds, so this one is then over."""
 
 
-def claim(
+def claim_files(
     warehouse: Warehouse,
     attempt: str,
     file_ids: Iterable[str],
     number: int,
     statuses: Collection[str] = HANDLED,
 ) -> set[str]:
-    """Take source files for an attempt.
+    """Claim source files for an attempt.
 
     Args:
         warehouse: The warehouse.
-        attempt: The attempt.
+        attempt: Id of the attempt.
         file_ids: Keyed digests of the files' contents.
-        number: Of this claim among those of the attempt.
+        number: Number of this claim within the attempt.
         statuses: Statuses in the ledger that count as stored; none, to store files again.
 
     Returns:
-        Those that this attempt may store: neither in the ledger nor taken by a living ingest.
+        Files that this attempt may store: neither in the ledger nor claimed by a living ingest.
     """
-    wanted = set(file_ids)
+    new_files = set(file_ids)
     own = join(warehouse.attempts, f"{attempt}.{leases.CLAIM}{number}")
-    with exclusive(warehouse.state, "claims"):
+    with hold_lock(warehouse.state, "claims"):
         if is_local(warehouse.path):
-            wanted -= _taken(warehouse, attempt, None)
-            warehouse.files.replace(own, _listed(wanted))
+            new_files -= _claimed_by_others(warehouse, attempt, None)
+            warehouse.files.replace(own, _to_json(new_files))
         else:
-            warehouse.files.replace(own, _listed(wanted))
+            warehouse.files.replace(own, _to_json(new_files))
             time.sleep(SETTLE_SECONDS)
-            written = next(e for e in warehouse.files.list(warehouse.attempts) if e.location == own)
-            wanted -= _taken(warehouse, attempt, written.modified)
-    # The ledger is asked after the claims: an ingest that completes in between is in one or the
-    # other.
-    wanted -= known_files(warehouse, wanted, statuses)
-    return wanted
+            entry = next(e for e in warehouse.files.list(warehouse.attempts) if e.location == own)
+            new_files -= _claimed_by_others(warehouse, attempt, entry.modified)
+    # This order of claims and ledger finds an ingest that completes in between in one of them.
+    new_files -= known_files(warehouse, new_files, statuses)
+    return new_files
 
 
-def _listed(file_ids: set[str]) -> bytes:
+def _to_json(file_ids: set[str]) -> bytes:
     return json.dumps(sorted(file_ids)).encode()
 
 
-def _taken(warehouse: Warehouse, attempt: str, before: float | None) -> set[str]:
-    """Return what others have claimed; with a time, only by claims that come before it."""
-    found: set[str] = set()
-    for other in leases.attempts(warehouse.files, warehouse.attempts):
+def _claimed_by_others(warehouse: Warehouse, attempt: str, before: float | None) -> set[str]:
+    """Return the files that other attempts have claimed, with a time only by earlier claims."""
+    claimed: set[str] = set()
+    for other in leases.list_attempts(warehouse.files, warehouse.attempts):
         if other.id == attempt or not (
             leases.JOURNAL in other.parts
-            or leases.alive(warehouse.files, warehouse.attempts, other)
+            or leases.is_alive(warehouse.files, warehouse.attempts, other)
         ):
             continue
-        for part, written in other.parts.items():
-            earlier = before is None or (written, other.id) < (before, attempt)
+        for part, claimed_at in other.parts.items():
+            earlier = before is None or (claimed_at, other.id) < (before, attempt)
             if part.startswith(leases.CLAIM) and earlier:
                 content = warehouse.files.read(join(warehouse.attempts, f"{other.id}.{part}"))
-                found.update(json.loads(content) if content else ())
-    return found
+                claimed.update(json.loads(content) if content else ())
+    return claimed

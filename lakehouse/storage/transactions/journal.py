@@ -1,8 +1,8 @@
-"""The journal of a commit: which files go into which table, written before the first commit.
+"""The journal of an ingest: which files go into which table, written before the first commit.
 
-From the moment it exists the ingest will happen: whoever finds it after a kill completes it.
-JSON, since what lies on a disk is never unpickled; paths, counts and bounds of de-identified
-columns, nothing more.
+Once a journal exists the ingest will happen: the process that finds it after a kill completes it.
+It is JSON, since nobody unpickles a file from a disk. It holds paths, counts and bounds of
+de-identified columns and nothing more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.errors import CommitError
-from lakehouse.storage.io.column_metrics import Metrics
+from lakehouse.storage.io.column_metrics import ColumnMetrics
 from lakehouse.storage.io.data_files import WrittenFile
 from lakehouse.storage.io.files import Files, join
 from lakehouse.storage.transactions.leases import JOURNAL
@@ -21,11 +21,11 @@ from lakehouse.storage.transactions.leases import JOURNAL
 
 @dataclass(frozen=True)
 class Journal:
-    """One commit that is to happen.
+    """The data files that one ingest commits.
 
     Attributes:
-        ingest_id: The ingest.
-        attempt: The attempt whose folders hold the files.
+        ingest_id: Id of the ingest.
+        attempt: Id of the attempt whose folders hold the files.
         files: Every data file, those of the ledger included.
     """
 
@@ -35,36 +35,36 @@ class Journal:
 
     def by_table(self) -> dict[str, list[WrittenFile]]:
         """Return the files of each table."""
-        found: dict[str, list[WrittenFile]] = {}
+        files_by_table: dict[str, list[WrittenFile]] = {}
         for file in self.files:
-            found.setdefault(file.table, []).append(file)
-        return found
+            files_by_table.setdefault(file.table, []).append(file)
+        return files_by_table
 
 
-def location(folder: str, attempt: str) -> str:
-    """Return where the journal of an attempt is."""
+def journal_location(folder: str, attempt: str) -> str:
+    """Return the location of an attempt's journal."""
     return join(folder, f"{attempt}.{JOURNAL}")
 
 
-def write(files: Files, folder: str, journal: Journal) -> None:
+def write_journal(files: Files, folder: str, journal: Journal) -> None:
     """Write a journal so that it survives a power cut."""
     content = {
         "ingest_id": journal.ingest_id,
         "attempt": journal.attempt,
         "files": [_to_json(f) for f in journal.files],
     }
-    files.replace(location(folder, journal.attempt), json.dumps(content).encode())
+    files.replace(journal_location(folder, journal.attempt), json.dumps(content).encode())
 
 
-def read(files: Files, folder: str, attempt: str) -> Journal | None:
-    """Return the journal of an attempt, or None when it has none."""
-    content = files.read(location(folder, attempt))
+def read_journal(files: Files, folder: str, attempt: str) -> Journal | None:
+    """Return the journal of an attempt, or None when there is no journal."""
+    content = files.read(journal_location(folder, attempt))
     if content is None:
         return None
     try:
-        known = json.loads(content)
+        entry = json.loads(content)
         return Journal(
-            known["ingest_id"], known["attempt"], tuple(_from_json(f) for f in known["files"])
+            entry["ingest_id"], entry["attempt"], tuple(_from_json(f) for f in entry["files"])
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CommitError(
@@ -93,9 +93,9 @@ def _to_json(file: WrittenFile) -> dict[str, Any]:
     }
 
 
-def _from_json(known: dict[str, Any]) -> WrittenFile:
-    m = known.pop("metrics")
-    metrics = Metrics(
+def _from_json(entry: dict[str, Any]) -> WrittenFile:
+    m = entry.pop("metrics")
+    metrics = ColumnMetrics(
         _by_id(m["column_sizes"]),
         _by_id(m["value_counts"]),
         _by_id(m["null_counts"]),
@@ -103,14 +103,14 @@ def _from_json(known: dict[str, Any]) -> WrittenFile:
         {i: bytes.fromhex(v) for i, v in _by_id(m["upper"]).items()},
         tuple(m["split_offsets"]),
     )
-    known["partition"] = tuple(known["partition"])
-    return WrittenFile(**known, metrics=metrics)
+    entry["partition"] = tuple(entry["partition"])
+    return WrittenFile(**entry, metrics=metrics)
 
 
 def _by_id(mapping: dict[str, Any]) -> dict[int, Any]:
     return {int(k): v for k, v in mapping.items()}
 
 
-def writes(journal: Journal) -> Sequence[str]:
-    """Return the locations of all files of a journal."""
+def file_locations(journal: Journal) -> Sequence[str]:
+    """Return the locations of all data files in a journal."""
     return [f.location for f in journal.files]

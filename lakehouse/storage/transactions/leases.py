@@ -1,8 +1,8 @@
-"""Who is at work: one lease per attempt, kept alive by a heartbeat.
+"""Leases that show which attempts are at work, each kept alive by a heartbeat.
 
-An attempt is one try of an ingest or of maintenance. Its lease says which process on which
-machine makes it. On the same machine the process table answers whether it lives; elsewhere the
-age of the heartbeat does. What belongs to a living attempt is never touched by others.
+An attempt is one try of an ingest or of maintenance. Its lease names the process and the machine
+that make it. On the same machine the process table tells whether it lives; elsewhere the age of
+the heartbeat does. No other process touches what belongs to a living attempt.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from lakehouse.storage.io.files import Files, join
 
 BEAT_SECONDS = 30.0
 DEAD_AFTER_SECONDS = 600.0
-"""Without a heartbeat for this long, a process of another machine counts as dead."""
+"""Age of the last heartbeat at which a process of another machine counts as dead."""
 
 LEASE, CLAIM, JOURNAL, DEAD = "lease", "claim", "journal", "dead"
-"""Endings of the files of an attempt: its lease, the source files it took (numbered), its journal,
-and the note that someone is clearing up after it."""
+"""Endings of an attempt's files: its lease, its claims on source files (numbered), its journal,
+and the mark that recovery clears up after it."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The files by which an attempt is known.
+    """An attempt as its files in the storage show it.
 
     Attributes:
-        id: Time-ordered and unique.
-        parts: When each of its files was last written, by ending.
+        id: Unique id; ids sort by time.
+        parts: Time at which each of its files was last written, by ending.
     """
 
     id: str
@@ -44,12 +44,12 @@ class Attempt:
 
 
 def new_attempt() -> str:
-    """Return a fresh id; ids sort by time."""
+    """Return a new attempt id; ids sort by time."""
     return f"{time.time_ns() // 1_000_000:013x}-{uuid.uuid4().hex[:12]}"
 
 
 @cache
-def machine() -> str:
+def machine_id() -> str:
     """Return an id of this boot of this machine (and, in a container, of its process table)."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -58,10 +58,10 @@ def machine() -> str:
         return f"{platform.node()}/{uuid.getnode():x}"
 
 
-def started(pid: int) -> str | None:
-    """Return when a process began in the machine's own count, or None when there is none.
+def start_time(pid: int) -> str | None:
+    """Return when a process started, by the machine's own count, or None when it does not exist.
 
-    The start tells a process from a later one that was given the same number.
+    The start tells a process from a later one with the same number.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -77,16 +77,16 @@ def started(pid: int) -> str | None:
         return ""
     except OSError:
         return ""
-    # The command's name may hold spaces and brackets; fields are counted from its end.
+    # The command's name may hold spaces and brackets, so the count of fields begins after it.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]
 
 
-_open: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
+_open_leases: weakref.WeakValueDictionary[str, Lease] = weakref.WeakValueDictionary()
 
 
 class Lease:
-    """The sign that this process is at work on an attempt; ends with ``release`` or the process.
+    """Shows that this process works on an attempt, until ``release`` or the end of the process.
 
     Args:
         files: Access to the storage.
@@ -101,69 +101,69 @@ class Lease:
         self._content = json.dumps(
             {
                 "kind": kind,
-                "machine": machine(),
+                "machine": machine_id(),
                 "pid": os.getpid(),
-                "started": started(os.getpid()),
+                "started": start_time(os.getpid()),
             }
         ).encode()
         self._stop = threading.Event()
         files.replace(self._location, self._content)
-        _open[self.attempt] = self
+        _open_leases[self.attempt] = self
         heart = threading.Thread(
             target=_beat, args=(weakref.ref(self), self._stop), name="lease", daemon=True
         )
         heart.start()
 
     @property
-    def held(self) -> bool:
-        """Whether the lease is still there: nobody took this process for dead."""
+    def is_held(self) -> bool:
+        """Whether the lease still exists: no other process took this one for dead."""
         return self._files.exists(self._location)
 
     def beat(self) -> None:
-        """Renew the heartbeat, unless the lease was taken away."""
-        if self.held:
+        """Renew the heartbeat, unless another process removed the lease."""
+        if self.is_held:
             self._files.replace(self._location, self._content, durable=False)
 
     def release(self, *, remove: bool = True) -> None:
         """End the lease.
 
         Args:
-            remove: Also remove its file; otherwise ``recover`` clears up after the attempt.
+            remove: Also remove the lease's file; otherwise ``recover`` clears up after the attempt.
         """
         self._stop.set()
-        _open.pop(self.attempt, None)
+        _open_leases.pop(self.attempt, None)
         if remove:
             self._files.delete(self._location)
 
 
 def _beat(lease: weakref.ref[Lease], stop: threading.Event) -> None:
-    # The thread holds no strong reference: a lease that nobody holds ends.
+    # The thread holds no strong reference, so that a lease ends when nothing else refers to it.
     while not stop.wait(BEAT_SECONDS):
-        held = lease()
-        if held is None:
+        living = lease()
+        if living is None:
             return
         try:
-            held.beat()
+            living.beat()
         except OSError:
-            # One beat missed; DEAD_AFTER_SECONDS allows for many.
+            # DEAD_AFTER_SECONDS allows for many missed beats.
             continue
         finally:
-            del held
+            del living
 
 
-def attempts(files: Files, folder: str) -> Iterator[Attempt]:
-    """Yield every attempt that left a file, oldest first."""
-    found: dict[str, dict[str, float]] = {}
+def list_attempts(files: Files, folder: str) -> Iterator[Attempt]:
+    """Yield every attempt that has a file in the storage, oldest first."""
+    parts_by_attempt: dict[str, dict[str, float]] = {}
     for entry in files.list(folder, recursive=False):
         attempt, _, part = entry.location.rsplit("/", 1)[-1].rpartition(".")
-        known = part in (LEASE, JOURNAL, DEAD) or part.startswith(CLAIM)
-        if known and not attempt.startswith("."):
-            found.setdefault(attempt, {})[part] = entry.modified
-    for attempt in sorted(found):
-        yield Attempt(attempt, found[attempt])
+        is_part = part in (LEASE, JOURNAL, DEAD) or part.startswith(CLAIM)
+        if is_part and not attempt.startswith("."):
+            parts_by_attempt.setdefault(attempt, {})[part] = entry.modified
+    for attempt in sorted(parts_by_attempt):
+        yield Attempt(attempt, parts_by_attempt[attempt])
 
 
-def alive(files: Files, folder: str, attempt: Attempt) -> bool:
+def is_alive(files: Files, folder: str, attempt: Attempt) -> bool:
     """Return whether the process of an attempt may still be at work."""
     if LEASE not in attempt.parts or DEAD in attempt.parts:
         return False
@@ -172,12 +172,12 @@ def alive(files: Files, folder: str, attempt: Attempt) -> bool:
         return False
     try:
         lease = json.loads(content)
-        same = lease["machine"] == machine()
+        is_this_machine = lease["machine"] == machine_id()
         pid, start = int(lease["pid"]), lease["started"]
     except (ValueError, KeyError, TypeError):
         return time.time() - attempt.parts[LEASE] < DEAD_AFTER_SECONDS
-    if not same:
+    if not is_this_machine:
         return time.time() - attempt.parts[LEASE] < DEAD_AFTER_SECONDS
-    if pid == os.getpid() and start == started(pid):
-        return attempt.id in _open
-    return bool(started(pid) == start)
+    if pid == os.getpid() and start == start_time(pid):
+        return attempt.id in _open_leases
+    return bool(start_time(pid) == start)

@@ -1,4 +1,4 @@
-"""What is in already: the ``ingests`` and ``ingest_files`` tables."""
+"""Reads the ledger: the ``ingests`` and ``ingest_files`` tables, which say what is stored."""
 
 from __future__ import annotations
 
@@ -11,83 +11,84 @@ from pyiceberg.expressions import AlwaysTrue, BooleanExpression, In
 from lakehouse.storage.warehouse import Warehouse
 
 FILES, INGESTS = "ingest_files", "ingests"
-"""The ledger; ``ingests`` is committed last, so a row there says that all of an ingest is in."""
+"""Tables of the ledger. A commit reaches ``ingests`` last: a row there says that the ingest is
+complete."""
 
 MAX_IDS_TO_PRUNE = 200
-"""Files up to which pyiceberg prunes by bounds (its ``IN_PREDICATE_LIMIT``)."""
+"""Number of ids up to which pyiceberg prunes by bounds (its ``IN_PREDICATE_LIMIT``)."""
 
 ALL = AlwaysTrue()
 
 HANDLED = ("done", "unreadable")
-"""Statuses of a file that an ingest need not look at again. What an unreadable file gave before
-the fault is stored, so only a replay, which knows the rows that are in, may read it again."""
+"""Statuses of a file that an ingest passes over. The records before the fault of an unreadable
+file are stored, so only a replay may read it again: it compares with the stored rows."""
 
 NOT_RECOGNISED = "not-recognised"
-"""Status of a file that gave no record: no format knew it, or not the one it was to be read as."""
+"""Status of a file without a record: no format recognised it, or not the one it was read as."""
 
 
 def known_files(
     warehouse: Warehouse, file_ids: Iterable[str], statuses: Collection[str] = HANDLED
 ) -> set[str]:
-    """Return which of these files' contents are in the ledger.
+    """Return which of some files are in the ledger, by their contents.
 
     Args:
         warehouse: The warehouse.
         file_ids: Keyed digests of the files' contents.
         statuses: Statuses that count.
     """
-    wanted = set(file_ids)
-    if not wanted:
+    ids = set(file_ids)
+    if not ids:
         return set()
-    rows = _files(warehouse, wanted, "file_id", "status")
-    counted = rows.filter(pc.is_in(rows["status"], pa.array(sorted(statuses), pa.string())))
-    return wanted.intersection(counted["file_id"].to_pylist())
+    rows = _file_rows(warehouse, ids, "file_id", "status")
+    with_status = rows.filter(pc.is_in(rows["status"], pa.array(sorted(statuses), pa.string())))
+    return ids.intersection(with_status["file_id"].to_pylist())
 
 
 def known_unrecognised(
     warehouse: Warehouse, file_ids: Iterable[str], form: str | None = None
 ) -> set[str]:
-    """Return which of these files' contents nothing could be made of, and nothing has since.
+    """Return the files that an earlier ingest did not recognise and no later one has read.
 
     Args:
         warehouse: The warehouse.
         file_ids: Keyed digests of contents that no format recognises.
-        form: Only those that were read as this format; None takes any attempt.
+        form: Name of the format that the earlier ingest read them as; None for any.
     """
-    wanted = set(file_ids)
-    if not wanted:
+    ids = set(file_ids)
+    if not ids:
         return set()
-    rows = _files(warehouse, wanted, "file_id", "status", "format")
-    taken = rows.filter(pc.is_in(rows["status"], pa.array(HANDLED, pa.string())))
+    rows = _file_rows(warehouse, ids, "file_id", "status", "format")
+    handled = rows.filter(pc.is_in(rows["status"], pa.array(HANDLED, pa.string())))
     unrecognised = rows.filter(pc.equal(rows["status"], NOT_RECOGNISED))
     if form is not None:
         unrecognised = unrecognised.filter(
             pc.fill_null(pc.equal(unrecognised["format"], form), False)
         )
-    return wanted.intersection(unrecognised["file_id"].to_pylist()) - set(
-        taken["file_id"].to_pylist()
+    return ids.intersection(unrecognised["file_id"].to_pylist()) - set(
+        handled["file_id"].to_pylist()
     )
 
 
-def completed(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
-    """Return which of these ingests are complete: every table of theirs is committed."""
-    wanted = set(ingest_ids)
-    if not wanted:
+def completed_ingests(warehouse: Warehouse, ingest_ids: Iterable[str]) -> set[str]:
+    """Return which of some ingests are complete, that is, committed to every table."""
+    ids = set(ingest_ids)
+    if not ids:
         return set()
-    return wanted.intersection(_read(warehouse, INGESTS, "ingest_id")["ingest_id"].to_pylist())
+    return ids.intersection(_scan(warehouse, INGESTS, "ingest_id")["ingest_id"].to_pylist())
 
 
-def _files(warehouse: Warehouse, wanted: set[str], *columns: str) -> pa.Table:
-    """Return rows of the ledger, those of the wanted files among them.
+def _file_rows(warehouse: Warehouse, file_ids: set[str], *columns: str) -> pa.Table:
+    """Return rows of ``ingest_files``, among them those of some files.
 
-    The few files of a small ingest are looked for by the bounds of the ledger's files, so that
-    its cost does not grow with what came before.
+    A small ingest prunes by the bounds of the ledger's data files, so that its cost does not grow
+    with the ledger.
     """
-    few = In("file_id", wanted) if len(wanted) <= MAX_IDS_TO_PRUNE else ALL
-    return _read(warehouse, FILES, *columns, where=few)
+    row_filter = In("file_id", file_ids) if len(file_ids) <= MAX_IDS_TO_PRUNE else ALL
+    return _scan(warehouse, FILES, *columns, where=row_filter)
 
 
-def _read(
+def _scan(
     warehouse: Warehouse, table: str, *columns: str, where: BooleanExpression = ALL
 ) -> pa.Table:
     return warehouse.iceberg(table).scan(where, selected_fields=columns).to_arrow()

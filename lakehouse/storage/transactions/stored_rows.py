@@ -1,4 +1,4 @@
-"""Which rows of some source files are stored; what a replay must not store twice."""
+"""Reads stored rows by source file or patient, for replays and erasures."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import pyarrow.compute as pc
 from lakehouse.storage.warehouse import Warehouse
 
 FILE_DIGITS = 16
-"""Digits of the file's id at the beginning of every ``record_id``."""
+"""Digits of the file id that every ``record_id`` begins with."""
 
 
-def stored_rows(
+def rows_of_files(
     warehouse: Warehouse, table: str, columns: Sequence[str], file_ids: Collection[str]
 ) -> pa.Table:
-    """Return some columns of the rows that came from some files.
+    """Return some columns of the rows that came from some source files.
 
-    The table is streamed, so memory follows the rows found.
+    The scan streams the table, so memory follows the result.
 
     Args:
         warehouse: The warehouse.
         table: Name of the table.
-        columns: Columns wanted; ``record_id`` or ``file_id`` among them.
+        columns: Columns to return; ``record_id`` or ``file_id`` must be among them.
         file_ids: Keyed digests of the files' contents.
     """
     by_record = "record_id" in columns
-    wanted = pa.array(sorted({i[:FILE_DIGITS] if by_record else i for i in file_ids}), pa.string())
+    origins = pa.array(sorted({i[:FILE_DIGITS] if by_record else i for i in file_ids}), pa.string())
     reader = warehouse.iceberg(table).scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
-    found = []
+    batches = []
     for batch in reader:
         origin = batch["record_id" if by_record else "file_id"].cast(pa.string())
         if by_record:
             origin = pc.utf8_slice_codeunits(origin, 0, FILE_DIGITS)
-        found.append(batch.filter(pc.is_in(origin, wanted)))
-    rows = pa.Table.from_batches(found, reader.schema)
+        batches.append(batch.filter(pc.is_in(origin, origins)))
+    rows = pa.Table.from_batches(batches, reader.schema)
     return rows.select(list(columns))
 
 
 def ledger_rows(warehouse: Warehouse) -> list[dict[str, int]]:
-    """Return, per ingest and erasure, the rows it added to each table (erased: negative)."""
+    """Return the rows that each ingest added to each table; an erasure has negative numbers."""
     table = warehouse.iceberg("ingests").scan(selected_fields=("n_rows",)).to_arrow()
     return [json.loads(text) for text in table["n_rows"].to_pylist() if text]
 
@@ -53,22 +53,22 @@ def rows_of_patients(
     patients: Collection[str],
     columns: Sequence[str],
 ) -> pa.Table:
-    """Return some columns of the rows that name a patient in any of its patient columns.
+    """Return some columns of the rows that name one of some patients in any patient column.
 
     Args:
         warehouse: The warehouse.
         table: Name of the table.
-        patient_columns: Its columns that hold pseudonyms of patients.
+        patient_columns: Columns of the table that hold pseudonyms of patients.
         patients: Pseudonyms.
-        columns: Columns wanted besides.
+        columns: Further columns to return.
     """
-    wanted = pa.array(sorted(patients), pa.string())
+    pseudonyms = pa.array(sorted(patients), pa.string())
     fields = tuple({*patient_columns, *columns})
     reader = warehouse.iceberg(table).scan(selected_fields=fields).to_arrow_batch_reader()
-    found = []
+    batches = []
     for batch in reader:
-        hit = pc.is_in(batch[patient_columns[0]].cast(pa.string()), wanted)
+        matches = pc.is_in(batch[patient_columns[0]].cast(pa.string()), pseudonyms)
         for name in patient_columns[1:]:
-            hit = pc.or_(hit, pc.is_in(batch[name].cast(pa.string()), wanted))
-        found.append(batch.filter(hit))
-    return pa.Table.from_batches(found, reader.schema)
+            matches = pc.or_(matches, pc.is_in(batch[name].cast(pa.string()), pseudonyms))
+        batches.append(batch.filter(matches))
+    return pa.Table.from_batches(batches, reader.schema)
