@@ -184,9 +184,9 @@ def _make(warehouse: str, paths: list[str], catalog: str | None, key_file: Path 
     """Make a warehouse for an ingest, once its input is found and its key, if named, is there."""
     from lakehouse.pipeline.create import init as init_warehouse
     from lakehouse.privacy.keys.secret import Secret
-    from lakehouse.sources.discover import listed
+    from lakehouse.sources.discover import list_files
 
-    listed(paths)
+    list_files(paths)
     if key_file:
         Secret.load(key_file)  # only `init` makes a key where a person says; this may be a typo
     _say_made(init_warehouse(warehouse, catalog=catalog, key_file=key_file))

@@ -25,7 +25,7 @@ from lakehouse.pipeline.reports import NOT_RECOGNISED, UNREADABLE, FileReport, T
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.quality import validate
 from lakehouse.sources.content import (
-    SETTLED_NS,
+    CLOCK_TICK_NS,
     BrokenContent,
     Content,
     Opener,
@@ -234,7 +234,7 @@ class _Reader:
             raise self._fault
 
     def _opened(self, file: InputFile) -> Content:
-        hasher = None if file.fingerprinted else self._secret.hasher("file")
+        hasher = None if file.has_fingerprint else self._secret.hasher("file")
         return self._opener.open(file, hasher)
 
     def _validated_batch(
@@ -287,7 +287,7 @@ class _Reader:
         if content.failure is not None and not isinstance(content.failure, BrokenContent):
             raise content.failure
         try:
-            if content.complete and not content.closed:
+            if content.is_complete and not content.closed:
                 same = content.digest() == file.file_id
             else:
                 same = self._unchanged(file)
@@ -302,7 +302,7 @@ class _Reader:
         size, modified = stored_state(file)
         if size != file.stored_size:
             return False
-        if modified == file.modified and file.seen - modified > SETTLED_NS:
+        if modified == file.modified and file.listed_at - modified > CLOCK_TICK_NS:
             return True
         with Opener() as opener:
             return identify(opener, file, self._secret).file_id == file.file_id

@@ -1,1 +1,1 @@
-"""What an input file is: found, unpacked, recognised and identified by its content."""
+"""Input files: discovery, unpacking, recognition and identification by content."""

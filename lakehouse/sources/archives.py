@@ -1,4 +1,4 @@
-"""Archives as lists of members that open as streams: zip, tar, and tar in gzip."""
+"""Opens zip, tar and gzipped tar archives as lists of members that open as streams."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import BinaryIO, Protocol, Self, cast
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-TAR_MAGIC, TAR_AT = b"ustar", 257
+TAR_MAGIC, TAR_OFFSET = b"ustar", 257
 HEAD_BYTES = 4096
-"""How much of a file's beginning tells whether it is an archive, gzip taken off."""
+"""Bytes from the beginning of a file that tell whether it is an archive, also inside gzip."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,22 @@ class Member:
     """One entry of an archive.
 
     Attributes:
-        name: Its path inside the archive; identifies someone, so it is never printed.
+        name: Path inside the archive; may identify a person, so nothing prints it.
         size: Bytes of its content.
-        packed: Bytes that it takes in the archive.
-        check: Checksum that the archive keeps of it.
-        is_file: Whether it has content: neither a folder nor a link.
+        packed_size: Bytes that it takes in the archive.
+        checksum: Checksum of the content in the archive.
+        is_file: Whether it has content, that is, is neither a folder nor a link.
     """
 
     name: str
     size: int
-    packed: int
-    check: int
+    packed_size: int
+    checksum: int
     is_file: bool
 
 
 class Archive(Protocol):
-    """An open archive; closing it leaves the stream below open."""
+    """An open archive; the stream below stays open when it closes."""
 
     members: list[Member]
 
@@ -55,7 +55,7 @@ class Archive(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it."""
+        """Close the archive."""
         ...
 
 
@@ -75,24 +75,24 @@ def _is_tar(head: bytes) -> bool:
             head = zlib.decompressobj(wbits=31).decompress(head, 512)
         except zlib.error:
             return False
-    return head[TAR_AT : TAR_AT + len(TAR_MAGIC)] == TAR_MAGIC
+    return head[TAR_OFFSET : TAR_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC
 
 
-def open_archive(stored: BinaryIO) -> Archive:
-    """Return the archive in a stream that can seek.
+def open_archive(stream: BinaryIO) -> Archive:
+    """Open the archive in a seekable stream.
 
     Raises:
-        zipfile.BadZipFile: It is damaged, or none.
-        tarfile.TarError: It is damaged.
+        zipfile.BadZipFile: The stream holds a damaged zip archive, or none.
+        tarfile.TarError: The stream holds a damaged tar archive.
     """
-    head = stored.read(HEAD_BYTES)
-    stored.seek(0)
-    return _Tar(stored, head.startswith(GZIP_MAGIC)) if _is_tar(head) else _Zip(stored)
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    return _Tar(stream, head.startswith(GZIP_MAGIC)) if _is_tar(head) else _Zip(stream)
 
 
 class _Zip:
-    def __init__(self, stored: BinaryIO) -> None:
-        self._archive = zipfile.ZipFile(stored)
+    def __init__(self, stream: BinaryIO) -> None:
+        self._archive = zipfile.ZipFile(stream)
         self._infos = self._archive.infolist()
         self.members = [
             Member(i.filename, i.file_size, i.compress_size, i.CRC, not i.is_dir())
@@ -110,11 +110,11 @@ class _Zip:
 
 
 class _Tar:
-    """Members are read in their order, so that of a packed archive each byte is unpacked once."""
+    """A tar archive; reading members in order unpacks each byte of a gzipped one only once."""
 
-    def __init__(self, stored: BinaryIO, packed: bool) -> None:
-        plain = cast(BinaryIO, gzip.GzipFile(fileobj=stored)) if packed else stored
-        self._archive = tarfile.TarFile(fileobj=plain)
+    def __init__(self, stream: BinaryIO, is_gzip: bool) -> None:
+        tar_stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_gzip else stream
+        self._archive = tarfile.TarFile(fileobj=tar_stream)
         self._infos = self._archive.getmembers()
         self.members = [Member(i.name, i.size, i.size, i.chksum, i.isreg()) for i in self._infos]
 

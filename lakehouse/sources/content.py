@@ -1,8 +1,8 @@
-"""The content of an input file: opened, unpacked, and proved to be what was announced.
+"""Opens and unpacks the content of an input file, and digests it on the way.
 
-A file is plain, gzip (by its first bytes, whatever its name), or a member of a zip or tar archive,
-of which one may lie in another. What a format reads is always the unpacked content, and what names
-a file is the keyed digest of that: the same messages are the same file however they are packed.
+A file is plain, gzip (by its first bytes, whatever its name) or a member of a zip or tar archive.
+Archives may nest. A format always reads the unpacked content, and the keyed digest of that
+content names the file: the same messages are the same file however they are packed.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from lakehouse.sources.input_file import GZIP, PLAIN, TRUNCATED, InputFile
 from lakehouse.sources.remote_file import FIRST_REQUEST, RemoteFile
 
 ARCHIVE_DEPTH = 3
-"""Archives within archives deeper than this are read as one opaque file."""
+"""Depth of nested archives from which an archive counts as one opaque file."""
 CHUNK = 1 << 20
-GCS_PATIENCE = 30
-"""Seconds for which a request to Google's store is tried again; its client's own limit is a
-quarter of an hour, in which somebody without credentials sees nothing happen."""
+GCS_RETRY_SECONDS = 30
+"""Seconds for which the client of Google's store repeats a request. Its default is a quarter of an
+hour, in which a person without credentials sees nothing happen."""
 
-SETTLED_NS = 2_000_000_000
-"""A file last written longer than this before it was looked at cannot have been written again
-within the same tick of the file system's clock."""
+CLOCK_TICK_NS = 2_000_000_000
+"""Longest tick of a file system's clock. A file last written longer than this before its listing
+cannot have changed again under the same time."""
 
 
 class Hasher(Protocol):
-    """A keyed digest in the making."""
+    """A keyed digest that takes bytes one chunk after the other."""
 
     def update(self, data: bytes | memoryview, /) -> None:
-        """Take more bytes."""
+        """Add more bytes."""
 
     def hexdigest(self) -> str:
         """Return the digest of the bytes so far."""
@@ -50,11 +50,11 @@ class Hasher(Protocol):
 
 
 class BrokenContent(Exception):
-    """The packing of a file is damaged; carries no text, for the cause may quote the content."""
+    """The packing of a file is damaged; has no text, since the cause may quote the content."""
 
 
 class TruncatedContent(BrokenContent):
-    """The end of a packed file is missing; what comes before is sound as far as it goes."""
+    """The end of a packed file is missing; the bytes before it are sound."""
 
 
 def is_uri(path: str) -> bool:
@@ -69,47 +69,47 @@ def is_uri(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system that a URI names, and the path inside it."""
-    found: tuple[Any, str] = fs.FileSystem.from_uri(bounded(uri))
+    """Return the file system that a URI names and the path inside it."""
+    found: tuple[Any, str] = fs.FileSystem.from_uri(limit_retries(uri))
     return found
 
 
-def bounded(uri: str) -> str:
-    """Return the URI with a limit to the time that an answer is waited for.
+def limit_retries(uri: str) -> str:
+    """Return a URI whose options limit how long its client repeats a request.
 
     Examples:
-        >>> bounded("gs://feeds/adt"), bounded("s3://feeds/adt")
+        >>> limit_retries("gs://feeds/adt"), limit_retries("s3://feeds/adt")
         ('gs://feeds/adt?retry_limit_seconds=30', 's3://feeds/adt')
     """
     if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
         return uri
-    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_PATIENCE}"
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_RETRY_SECONDS}"
 
 
 def open_stored(file: InputFile, head: bytes = b"") -> BinaryIO:
-    """Open the file as it is stored.
+    """Open a stored file without unpacking it.
 
     Args:
         file: The file.
-        head: The beginning of a far file, where that was read before.
+        head: The beginning of a remote file, if the caller has it.
 
     Raises:
-        InputError: It is gone, or may not be read.
+        InputError: The file vanished or cannot be read.
     """
-    with storage_faults(file):
+    with reading_errors(file):
         if file.root:
-            far = file_system(file.root)[0].open_input_file(file.location)
-            return io.BufferedReader(RemoteFile(far, head), FIRST_REQUEST)
+            remote = file_system(file.root)[0].open_input_file(file.location)
+            return io.BufferedReader(RemoteFile(remote, head), FIRST_REQUEST)
         return open(file.location, "rb")
 
 
 def stored_state(file: InputFile) -> tuple[int, int]:
-    """Return size and time of last writing (ns) of the stored file.
+    """Return size and modification time (ns) of a stored file.
 
     Raises:
-        InputError: It is gone.
+        InputError: The file vanished or cannot be read.
     """
-    with storage_faults(file):
+    with reading_errors(file):
         if not file.root:
             state = os.stat(file.location)
             return state.st_size, state.st_mtime_ns
@@ -120,8 +120,11 @@ def stored_state(file: InputFile) -> tuple[int, int]:
 
 
 @contextmanager
-def storage_faults(file: InputFile) -> Iterator[None]:
-    """Turn what the operating system or an object store raises into an error that names no file."""
+def reading_errors(file: InputFile) -> Iterator[None]:
+    """Turn exceptions of the operating system or an object store into an ``InputError``.
+
+    The error names the path that the person typed, never a file below it.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -132,11 +135,13 @@ def storage_faults(file: InputFile) -> Iterator[None]:
         ) from None
     except OSError as error:
         why = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-        raise file.error(f"cannot be read ({why})", "Mend it and run the command again.") from None
+        raise file.error(
+            f"cannot be read ({why})", "Check its storage, then run the command again."
+        ) from None
 
 
 class Opener:
-    """Opens contents one after the other, and keeps the last archive open for its next member.
+    """Opens contents one after the other and keeps the last archive open for its next member.
 
     Examples:
         >>> with Opener() as opener, opener.open(file) as content:  # doctest: +SKIP
@@ -146,9 +151,9 @@ class Opener:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._held: tuple[str, str, tuple[int, ...]] | None = None
+        self._archive_key: tuple[str, str, tuple[int, ...]] | None = None
         self._archive: Archive | None = None
-        self._far: tuple[tuple[str, str, int, int], RemoteFile] | None = None
+        self._last_remote: tuple[tuple[str, str, int, int], RemoteFile] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -162,47 +167,51 @@ class Opener:
         self._stack.close()
 
     def archive(self, file: InputFile, members: tuple[int, ...]) -> Archive:
-        """Return the archive that the members lead to (none: the stored file itself).
+        """Return the archive at a path of members (without members the stored file itself).
 
         Raises:
-            BrokenContent: It is damaged, or encrypted.
+            BrokenContent: The archive is damaged or encrypted.
         """
-        wanted = (file.root, file.location, members)
-        if self._archive is None or self._held != wanted:
+        key = (file.root, file.location, members)
+        if self._archive is None or self._archive_key != key:
             self._stack.close()
             self._archive = None
-            stored: Any = self._stack.enter_context(open_stored(file))
-            with packing_faults():
-                archive = self._stack.enter_context(open_archive(stored))
+            stream: Any = self._stack.enter_context(open_stored(file))
+            with packing_errors():
+                archive = self._stack.enter_context(open_archive(stream))
                 for position in members:
                     inner = self._stack.enter_context(archive.open(position))
                     archive = self._stack.enter_context(open_archive(inner))
-            self._archive, self._held = archive, wanted
+            self._archive, self._archive_key = archive, key
         return self._archive
 
     def raw(self, file: InputFile) -> BinaryIO:
-        """Return the stored bytes, or the member's, with any gzip still around them."""
+        """Open a stored file or archive member without taking gzip off."""
         if not file.members:
-            return self._stored(file)
+            return self._open_stored(file)
         archive = self.archive(file, file.members[:-1])
-        with packing_faults():
+        with packing_errors():
             return archive.open(file.members[-1])
 
-    def _stored(self, file: InputFile) -> BinaryIO:
-        """Open a stored file; of a far one that was the last to be opened, its head is at hand."""
+    def _open_stored(self, file: InputFile) -> BinaryIO:
+        """Open a stored file; reuse the beginning of a remote one that was the last to open."""
         state = (file.root, file.location, file.stored_size, file.modified)
-        head = self._far[1].head if self._far is not None and self._far[0] == state else b""
-        stored = open_stored(file, head)
-        raw = getattr(stored, "raw", None)
-        self._far = (state, raw) if isinstance(raw, RemoteFile) else None
-        return stored
+        head = (
+            self._last_remote[1].head
+            if self._last_remote is not None and self._last_remote[0] == state
+            else b""
+        )
+        stream = open_stored(file, head)
+        raw = getattr(stream, "raw", None)
+        self._last_remote = (state, raw) if isinstance(raw, RemoteFile) else None
+        return stream
 
     def open(self, file: InputFile, hasher: Hasher | None = None) -> Content:
-        """Return the unpacked content, not yet read."""
+        """Open the unpacked content of a file."""
         return Content(file, self.raw(file), hasher)
 
 
-_FAULTS = (
+_PACKING_EXCEPTIONS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     tarfile.TarError,
@@ -216,68 +225,68 @@ _FAULTS = (
 
 
 @contextmanager
-def packing_faults() -> Iterator[None]:
-    """Turn what the packing libraries raise on damaged bytes into ``BrokenContent``."""
+def packing_errors() -> Iterator[None]:
+    """Turn exceptions of the packing libraries on damaged bytes into ``BrokenContent``."""
     try:
         yield
     except EOFError:
         raise TruncatedContent from None
-    except _FAULTS:
+    except _PACKING_EXCEPTIONS:
         raise BrokenContent from None
 
 
-class _UpToTheCut(io.RawIOBase):
-    """What a gzip file holds whose end is missing."""
+class _TruncatedGzip(io.RawIOBase):
+    """Content of a gzip file whose end is missing, as far as it goes."""
 
-    def __init__(self, packed: gzip.GzipFile) -> None:
+    def __init__(self, gzip_file: gzip.GzipFile) -> None:
         super().__init__()
-        self._packed = packed
+        self._gzip_file = gzip_file
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer with what one read of the packed file gives; nothing at the cut."""
+        """Fill the buffer by one read of the gzip file; return 0 where its end is missing."""
         try:
-            data = self._packed.read1(len(buffer))
+            data = self._gzip_file.read1(len(buffer))
         except EOFError:
             return 0
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Close the packed file."""
-        self._packed.close()
+        """Close the gzip file."""
+        self._gzip_file.close()
         super().close()
 
 
 class Content(io.RawIOBase):
-    """The unpacked content as a seekable (when plain) or sequential binary stream.
+    """The unpacked content as a binary stream, seekable only when it is plain.
 
-    Every byte is fed to the hasher when it is first reached in order, so that ``digest`` can tell
-    whether what was parsed is what was announced. ``failure`` keeps the first error of the
-    storage below, even when a parser swallows it.
+    The hasher takes every byte the first time that reading in order reaches it. So ``digest``
+    tells whether a parser read what discovery identified. ``failure`` keeps the first error of
+    the storage below, even when a parser swallows it.
     """
 
-    def __init__(self, file: InputFile, stored: BinaryIO, hasher: Hasher | None) -> None:
+    def __init__(self, file: InputFile, stream: BinaryIO, hasher: Hasher | None) -> None:
         super().__init__()
         self.file = file
         self.failure: Exception | None = None
         self.n_hashed = 0
         self._hasher = hasher
-        self._stored = stored
-        self._inner: Any = stored
+        self._open_stored = stream
+        self._inner: Any = stream
         if file.packing in (GZIP, TRUNCATED):
-            self._inner = gzip.GzipFile(fileobj=stored)
+            self._inner = gzip.GzipFile(fileobj=stream)
         if file.packing == TRUNCATED:
-            self._inner = _UpToTheCut(self._inner)
+            self._inner = _TruncatedGzip(self._inner)
         self._position = 0
-        self._plain = file.packing == PLAIN and not file.members
+        self._is_plain = file.packing == PLAIN and not file.members
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return whether going back is cheap: only where nothing has to be unpacked."""
-        return self._plain
+        """Return whether going back is cheap, which is so only for plain content."""
+        return self._is_plain
 
     def tell(self) -> int:
         """Return the position in the unpacked content."""
@@ -285,17 +294,17 @@ class Content(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a position of the unpacked content."""
-        if not self._plain:
+        if not self._is_plain:
             raise io.UnsupportedOperation("seek")
         self._position = self._inner.seek(offset, whence)
         return self._position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer as far as the content goes."""
+        """Fill the buffer as far as the content reaches."""
         view = memoryview(buffer).cast("B")
         filled = 0
         try:
-            with storage_faults(self.file), packing_faults():
+            with reading_errors(self.file), packing_errors():
                 while filled < len(view) and (n := self._inner.readinto(view[filled:])):
                     filled += n
         except (BrokenContent, InputError) as fault:
@@ -312,21 +321,21 @@ class Content(io.RawIOBase):
         self._position = end
 
     def close(self) -> None:
-        """Close the content and what lies below it."""
+        """Close the content and the streams below it."""
         if not self.closed:
             self._inner.close()
-            self._stored.close()
+            self._open_stored.close()
         super().close()
 
     @property
-    def complete(self) -> bool:
-        """Whether every byte that was announced went through the hasher."""
+    def is_complete(self) -> bool:
+        """Whether the hasher has every byte that discovery counted."""
         return self._hasher is not None and self.n_hashed >= self.file.content_size
 
     def digest(self) -> str:
-        """Return the digest of everything, having read what may be left at the end."""
-        assert self._hasher is not None  # noqa: S101 - asked for only when `complete`
-        if self._plain:
+        """Return the digest of the whole content, after reading any bytes left at the end."""
+        assert self._hasher is not None  # noqa: S101 - callers pass a hasher
+        if self._is_plain:
             self.seek(self.n_hashed)
         buffer = bytearray(CHUNK)
         while self.readinto(buffer):
@@ -335,5 +344,5 @@ class Content(io.RawIOBase):
 
 
 def buffered(content: Content, size: int) -> io.BufferedReader:
-    """Return the content as the stream that formats get; when it goes, it closes the content."""
+    """Return a content as the buffered stream that formats read; its end closes the content."""
     return io.BufferedReader(cast(Any, content), size)

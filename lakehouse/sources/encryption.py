@@ -1,8 +1,8 @@
-"""Lists of files on their way to workers: encrypted, for the names of files may identify someone.
+"""Encrypts lists of files on their way to workers, since a file's name may identify a person.
 
-What is handed to Ray lies in its object store and may spill to its temporary folder. A worker has
-the secret anyway, so the list travels under a sub-key of it: AES-256-GCM with a random 96-bit
-nonce (NIST SP 800-38D, 8.2.2), which hides the list and shows any change of it.
+Ray keeps its arguments in an object store that may spill to a temporary folder. A worker has the
+secret anyway, so the list travels under a sub-key of it. AES-256-GCM with a random 96-bit nonce
+(NIST SP 800-38D, 8.2.2) hides the list and reveals any change to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PURPOSE = "sealed-list"
 
 
 def encrypt_files(files: Sequence[InputFile], secret: Secret) -> bytes:
-    """Return the files as bytes that say nothing without the secret.
+    """Return a list of files as bytes that tell nothing without the secret.
 
     Examples:
         >>> secret = Secret(os.urandom(32))
@@ -40,7 +40,7 @@ def decrypt_files(encrypted: bytes, secret: Secret) -> list[InputFile]:
     """Return the files of an encrypted list.
 
     Raises:
-        EngineError: It was encrypted under another secret, or changed on its way.
+        EngineError: The list was encrypted under another secret, or changed on its way.
     """
     nonce, rest = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
     try:

@@ -1,4 +1,4 @@
-"""What a stored file holds: its packing, its members, the format that knows it, and its digest."""
+"""Identifies the contents of a stored file: packing, archive members, format and keyed digest."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lakehouse.sources.content import (
     Opener,
     TruncatedContent,
     buffered,
-    packing_faults,
-    storage_faults,
+    packing_errors,
+    reading_errors,
 )
 from lakehouse.sources.input_file import BROKEN, GZIP, PLAIN, TRUNCATED, InputFile
 from lakehouse.sources.kinds import kind_of
 
 
 def extension_of(name: str) -> str:
-    """Return the extension of a content's own name: lower-case, without that of a packing.
+    """Return the lower-case extension of a file name, without the extension of a packing.
 
     Examples:
         >>> extension_of("ward/ADT.HL7.gz")
@@ -34,18 +34,21 @@ def extension_of(name: str) -> str:
 
 
 def contents_of(file: InputFile, secret: Secret) -> tuple[list[InputFile], int]:
-    """Return the contents of a stored file (the members of an archive), and hidden members."""
+    """Return the contents of a stored file (members of an archive) and its hidden members' count.
+
+    A hidden member is one whose name begins with a dot.
+    """
     with Opener() as opener:
         try:
             return _contents(opener, file, secret, depth=0)
         except BrokenContent:
-            return [_digested(opener, replace(file, packing=BROKEN), secret)], 0
+            return [_with_digest(opener, replace(file, packing=BROKEN), secret)], 0
 
 
 def _contents(
     opener: Opener, file: InputFile, secret: Secret, depth: int
 ) -> tuple[list[InputFile], int]:
-    if depth == ARCHIVE_DEPTH or not is_archive(_head(opener, file)):
+    if depth == ARCHIVE_DEPTH or not is_archive(_read_head(opener, file)):
         return [identify(opener, file, secret)], 0
     files: list[InputFile] = []
     n_hidden = 0
@@ -59,67 +62,67 @@ def _contents(
             file,
             members=(*file.members, position),
             extension=extension_of(info.name),
-            size=info.packed,
+            size=info.packed_size,
             content_size=info.size,
         )
         try:
-            below, hidden = _contents(opener, member, secret, depth + 1)
+            contents, hidden_below = _contents(opener, member, secret, depth + 1)
         except BrokenContent:
-            # An encrypted or damaged member is named by its place: its content cannot be read.
-            below, hidden = [_named_by_place(member, info.check, secret)], 0
-        files += below
-        n_hidden += hidden
+            # The location names an encrypted or damaged member, for its content cannot be read.
+            contents, hidden_below = [_with_location_digest(member, info.checksum, secret)], 0
+        files += contents
+        n_hidden += hidden_below
     return files, n_hidden
 
 
 def identify(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
-    """Return the file with its packing, format and keyed digest.
+    """Return a file with its packing, format and keyed digest.
 
-    A gzip file whose end is missing is what can still be read, if a format recognises that.
+    A gzip file whose end is missing counts as far as it goes, if a format recognises that.
 
     Raises:
-        BrokenContent: It is packed, and the packing is damaged.
-        InputError: It cannot be read.
+        BrokenContent: The packing of the file is damaged.
+        InputError: The file cannot be read.
     """
-    if not _head(opener, file).startswith(GZIP_MAGIC):
-        return _identified(opener, file, secret)
+    if not _read_head(opener, file).startswith(GZIP_MAGIC):
+        return _identify_content(opener, file, secret)
     try:
-        return _identified(opener, replace(file, packing=GZIP), secret)
+        return _identify_content(opener, replace(file, packing=GZIP), secret)
     except TruncatedContent:
-        cut = _identified(opener, replace(file, packing=TRUNCATED), secret)
-        if cut.format is None:
+        truncated = _identify_content(opener, replace(file, packing=TRUNCATED), secret)
+        if truncated.format is None:
             raise
-        return cut
+        return truncated
 
 
-def _identified(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
+def _identify_content(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     with opener.open(file) as content:
         stream = buffered(content, SNIFF_BYTES)
         head = stream.peek(SNIFF_BYTES)[:SNIFF_BYTES]
-        known = recognise(head, file.extension)
-        kind = "" if known else kind_of(head)
-        file = replace(file, format=known.name if known else None, kind=kind)
-        if isinstance(known, ManyFilesFormat) and (mark := _fingerprint(known, stream, file)):
+        format_ = recognise(head, file.extension)
+        kind = "" if format_ else kind_of(head)
+        file = replace(file, format=format_.name if format_ else None, kind=kind)
+        if isinstance(format_, ManyFilesFormat) and (mark := _fingerprint(format_, stream, file)):
             hasher = secret.hasher("file")
-            hasher.update(f"{known.name}\0{file.content_size}\0".encode())
+            hasher.update(f"{format_.name}\0{file.content_size}\0".encode())
             hasher.update(mark)
             file_id, path_id = hasher.hexdigest(), _path_id(file, secret)
-            return replace(file, file_id=file_id, path_id=path_id, fingerprinted=True)
-    return _digested(opener, file, secret)
+            return replace(file, file_id=file_id, path_id=path_id, has_fingerprint=True)
+    return _with_digest(opener, file, secret)
 
 
-def _fingerprint(known: ManyFilesFormat, stream: BinaryIO, file: InputFile) -> bytes | None:
+def _fingerprint(format_: ManyFilesFormat, stream: BinaryIO, file: InputFile) -> bytes | None:
     if file.packing != PLAIN:
         return None
     try:
-        return known.fingerprint(stream, file.content_size)
+        return format_.fingerprint(stream, file.content_size)
     except (LakehouseError, BrokenContent):
         raise
-    except Exception:  # a damaged file: its whole content names it, and parsing tells the fault
+    except Exception:  # the whole content names a damaged file, and parsing reports the fault
         return None
 
 
-def _digested(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
+def _with_digest(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
     with opener.open(file, secret.hasher("file")) as content:
         file_id = content.digest()
         return replace(
@@ -130,7 +133,7 @@ def _digested(opener: Opener, file: InputFile, secret: Secret) -> InputFile:
         )
 
 
-def _named_by_place(file: InputFile, checksum: int, secret: Secret) -> InputFile:
+def _with_location_digest(file: InputFile, checksum: int, secret: Secret) -> InputFile:
     path_id = _path_id(file, secret)
     hasher = secret.hasher("file")
     hasher.update(f"{path_id}\0{file.size}\0{checksum}".encode())
@@ -142,6 +145,6 @@ def _path_id(file: InputFile, secret: Secret) -> str:
     return secret.digest("path", os.fsencode(place))
 
 
-def _head(opener: Opener, file: InputFile) -> bytes:
-    with opener.raw(file) as stream, storage_faults(file), packing_faults():
+def _read_head(opener: Opener, file: InputFile) -> bytes:
+    with opener.raw(file) as stream, reading_errors(file), packing_errors():
         return stream.read(HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""One input file: where it is, how it is packed, and the keyed digest that names its content."""
+"""``InputFile``: location and packing of an input file, and the keyed digest of its content."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ PLAIN, GZIP, TRUNCATED, BROKEN = "plain", "gzip", "cut", "broken"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class InputFile:
-    """One file whose content is known by its keyed digest. Its location may identify someone.
+    """One input file; the keyed digest of its content names it, and its location may identify.
 
     Attributes:
         location: Absolute path, or the path inside the file system of ``root``; never printed.
-        typed: The path that the person typed and that led here; may be printed.
-        root: The URI that names the file system; empty for local files.
-        extension: Extension of the content's own name, lower-case with the dot.
+        requested_path: The path that the person typed and that led here; may be printed.
+        root: URI that names the file system; empty for local files.
+        extension: Lower-case extension of the content's own name, with the dot.
         members: Positions inside archives, outermost first.
         packing: ``plain``, ``gzip``, ``cut`` (gzip whose end is missing), or ``broken`` when it
             cannot be unpacked.
         size: Bytes as stored (compressed size of a member).
         stored_size: Bytes of the stored file (of the whole archive).
-        modified: When the stored file was last written, in nanoseconds.
-        seen: When it was looked at, in nanoseconds.
+        modified: Time at which the stored file was last written, in nanoseconds.
+        listed_at: Time at which discovery listed it, in nanoseconds.
         content_size: Bytes of the unpacked content.
         file_id: Keyed digest of the content (or of the format's fingerprint of it).
         path_id: Keyed digest of location and members.
         format: Name of the format that recognised the content, or None.
         kind: Where none did, what the content looks like (``kinds``).
-        fingerprinted: ``file_id`` stands on the format's fingerprint, not on the whole content.
+        has_fingerprint: Whether ``file_id`` digests the format's fingerprint, not all content.
     """
 
     location: str
@@ -45,27 +45,27 @@ class InputFile:
     size: int = 0
     stored_size: int = 0
     modified: int = 0
-    seen: int = 0
+    listed_at: int = 0
     content_size: int = 0
     file_id: str = ""
     path_id: str = ""
     format: str | None = None
     kind: str = ""
-    fingerprinted: bool = False
+    has_fingerprint: bool = False
 
     def __repr__(self) -> str:
         return f"InputFile({self.file_id or 'not read yet'})"
 
     def __reduce__(self) -> tuple[type[InputFile], tuple[Any, ...]]:
-        return InputFile, _values(self)  # a third of the time that a dataclass takes by itself
+        return InputFile, _values(self)  # takes a third of a dataclass's own time
 
     @property
     def is_requested(self) -> bool:
-        """Whether the person typed the path of this very file, and not one that it lies below."""
+        """Whether the person typed the path of this very file, and not of a folder above it."""
         return not self.members and self.location == os.path.abspath(self.requested_path)
 
     def error(self, what: str, remedy: str = "") -> InputError:
-        """Return the error about this file, which names only what the person typed."""
+        """Return an error about this file that names only the path that the person typed."""
         place = (
             self.requested_path
             if self.is_requested

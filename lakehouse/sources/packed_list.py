@@ -1,7 +1,7 @@
-"""A long list in little memory: what is known of every file of an ingest is held in here.
+"""``PackedList``: a long list in little memory, for the files and reports of an ingest.
 
-An archive has millions of files. As Python objects, place, digests and report of a file take
-1.3 KB; packed 0.1 KB, and 6 microseconds to put them in and to look at them once.
+An archive has millions of files. Location, digests and report of a file take 1.3 KB as Python
+objects and 0.1 KB packed; packing and unpacking them once takes 6 microseconds.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import pyarrow as pa
 T = TypeVar("T")
 
 RUN = 1_000
-"""Items that are packed together; as many are unpacked at a time."""
+"""Items in a run, which is packed and unpacked as one."""
 
 _CODEC = pa.Codec("zstd", 1)
 
 
 class PackedList(Collection[T], Generic[T]):
-    """Items that are appended, and gone through in their order; packed in runs.
+    """An append-only list that compresses its items in runs and iterates over them in order.
 
-    A packed run is as identified as the items in it: a list of files never leaves the process
-    (``encryption`` sends them), one of reports may.
+    A run identifies a person as much as the items in it do. So a list of files never leaves the
+    process (``encryption`` sends them), but a list of reports may.
 
     Examples:
         >>> numbers = PackedList(range(2_500))
@@ -34,7 +34,7 @@ class PackedList(Collection[T], Generic[T]):
     """
 
     def __init__(self, items: Iterable[T] = ()) -> None:
-        self._packed: list[tuple[int, bytes]] = []
+        self._runs: list[tuple[int, bytes]] = []
         self._last: list[T] = []
         self.extend(items)
 
@@ -43,7 +43,7 @@ class PackedList(Collection[T], Generic[T]):
         self._last.append(item)
         if len(self._last) == RUN:
             data = pickle.dumps(self._last, pickle.HIGHEST_PROTOCOL)
-            self._packed.append((len(data), _CODEC.compress(data, asbytes=True)))
+            self._runs.append((len(data), _CODEC.compress(data, asbytes=True)))
             self._last = []
 
     def extend(self, items: Iterable[T]) -> None:
@@ -52,12 +52,12 @@ class PackedList(Collection[T], Generic[T]):
             self.append(item)
 
     def __len__(self) -> int:
-        return RUN * len(self._packed) + len(self._last)
+        return RUN * len(self._runs) + len(self._last)
 
     def __iter__(self) -> Iterator[T]:
-        for size, run in self._packed:
+        for size, run in self._runs:
             yield from pickle.loads(_CODEC.decompress(run, size))  # noqa: S301 - packed above
         yield from self._last
 
     def __contains__(self, item: object) -> bool:
-        return any(item == known for known in self)
+        return any(item == other for other in self)

@@ -1,8 +1,8 @@
-"""A file of an object store, read by few requests that are no larger than what is wanted.
+"""``RemoteFile``: reads a file of an object store by few requests without fetching too much.
 
-Which part of a file is wanted is known only while it is read: of a feed all of it, of an image its
-header. So the first request is small, and each one that goes on where the last one ended brings
-twice as much. The beginning is kept, for every reader looks at it first.
+Only reading shows which part of a file a parser needs: all of a feed, the header of an image. So
+the first request is small, and each request that continues the last one is twice as large. The
+beginning stays in memory, since every reader looks at it first.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ class RemoteFile(io.RawIOBase):
     """A random-access file of Arrow as a raw stream.
 
     Args:
-        far: The file.
-        head: Its beginning, where that was read before.
+        file: The file.
+        head: Its beginning, if the caller has it.
 
     Attributes:
-        head: Its beginning, as far as the first request brought it.
+        head: Its beginning, as far as the first request fetched it.
     """
 
-    def __init__(self, far: Any, head: bytes = b"") -> None:
+    def __init__(self, file: Any, head: bytes = b"") -> None:
         super().__init__()
         self.head = head
-        self._far = far
-        self._size = far.size()
+        self._file = file
+        self._size = file.size()
         self._position = 0
         self._block, self._base = head, 0
-        self._asked = FIRST_REQUEST
+        self._request_size = FIRST_REQUEST
 
     def readable(self) -> bool:
         """Return True."""
@@ -48,34 +48,36 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position; nothing is read for it."""
+        """Go to a position without a request."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(start + offset, 0)
         return self._position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer with what is at hand, or with what one request brings."""
+        """Fill the buffer from memory, or else by one request."""
         view = memoryview(buffer).cast("B")
         if self._position >= self._size or not len(view):
             return 0
         at = self._position - self._base
         if not 0 <= at < len(self._block):
             at = self._fetch()
-        piece = self._block[at : at + len(view)]
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
+        part = self._block[at : at + len(view)]
+        view[: len(part)] = part
+        self._position += len(part)
+        return len(part)
 
     def _fetch(self) -> int:
-        """Bring the block at the position; return where in it the position is."""
+        """Fetch the block at the position; return the offset of the position in it."""
         if self._position < len(self.head):
             self._block, self._base = self.head, 0
             return self._position
-        goes_on = self._position == self._base + len(self._block) and self._position > 0
-        self._asked = min(self._asked * 2, LARGEST_REQUEST) if goes_on else FIRST_REQUEST
+        is_next = self._position == self._base + len(self._block) and self._position > 0
+        self._request_size = (
+            min(self._request_size * 2, LARGEST_REQUEST) if is_next else FIRST_REQUEST
+        )
         self._base = self._position
         self._block = bytes(
-            self._far.read_at(min(self._asked, self._size - self._base), self._base)
+            self._file.read_at(min(self._request_size, self._size - self._base), self._base)
         )
         if self._base == 0:
             self.head = self._block
@@ -84,5 +86,5 @@ class RemoteFile(io.RawIOBase):
     def close(self) -> None:
         """Close the file."""
         if not self.closed:
-            self._far.close()
+            self._file.close()
         super().close()

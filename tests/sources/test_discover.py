@@ -282,7 +282,7 @@ def test_a_fingerprint_stands_for_content_and_size(tmp_path: Path, secret: Secre
         (tmp_path / name).write_bytes(head + tail)
     (tmp_path / "d.zip").write_bytes(zipped({"a": head + b"pixels"}))
     a, b, c, d = discover(tmp_path, secret).files
-    assert a.fingerprinted
+    assert a.has_fingerprint
     assert a.file_id == b.file_id == d.file_id != c.file_id
 
 

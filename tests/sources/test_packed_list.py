@@ -38,11 +38,11 @@ def files(n: int) -> list[InputFile]:
             stored_size=500_000 + 7 * i,
             content_size=500_000 + 7 * i,
             modified=1_700_000_000_000_000_000 + 1_234_567 * i,
-            seen=1_710_000_000_000_000_000 + 1_234 * i,
+            listed_at=1_710_000_000_000_000_000 + 1_234 * i,
             file_id=os.urandom(16).hex(),
             path_id=os.urandom(16).hex(),
             format="dicom",
-            fingerprinted=True,
+            has_fingerprint=True,
         )
         for i in range(n)
     ]

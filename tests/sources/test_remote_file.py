@@ -13,7 +13,7 @@ import pytest
 import lakehouse
 from lakehouse.errors import InputError
 from lakehouse.privacy.keys.secret import Secret
-from lakehouse.sources.content import bounded, file_system
+from lakehouse.sources.content import file_system, limit_retries
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
 
@@ -176,4 +176,4 @@ def test_a_far_feed_is_read_by_growing_requests(
     ],
 )
 def test_a_store_that_cannot_be_reached_is_not_waited_for_long(uri: str, asked: str) -> None:
-    assert bounded(uri) == asked
+    assert limit_retries(uri) == asked
