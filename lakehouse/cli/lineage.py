@@ -21,7 +21,7 @@ def lineage(
     as_json: Json = False,
 ) -> None:
     """Show where a column of a view comes from, down to the tables."""
-    from lakehouse.query.views.lineage import drawn
+    from lakehouse.query.views.lineage import draw_tree
     from lakehouse.query.views.lineage import lineage as follow
 
     origin = follow(column, tuple(folders or ()))
@@ -32,7 +32,7 @@ def lineage(
             }
             output.table(("column", "holds", "made from"), each.values(), as_json=True)
         else:
-            typer.echo(drawn(origin))
+            typer.echo(draw_tree(origin))
         return
     from lakehouse.definitions.tables import load_tables
     from lakehouse.query.svg import lineage_svg

@@ -148,12 +148,12 @@ def shell(
         prepare,
         shell_command,
     )
-    from lakehouse.query.connection.time_travel import snapshots
+    from lakehouse.query.connection.time_travel import all_snapshots
 
     with _open(warehouse, catalog, codes, views, as_of) as lake:
         init = prepare(lake.location, lake.folder(folder_of(lake.location)))
         if lake.location.snapshots:
-            keep_pins(init.parent, lake.location, snapshots(lake.warehouse))
+            keep_pins(init.parent, lake.location, all_snapshots(lake.warehouse))
         if init_only:
             typer.echo(str(init.resolve()))
             return

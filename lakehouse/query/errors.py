@@ -1,7 +1,7 @@
-"""DuckDB's errors in our words: one line, and never a value from the data.
+"""Turns DuckDB's errors into a one-line ``QueryError`` without a value from the data.
 
-A binder, catalog or parser error speaks of names and of the statement's own text. Every other
-error may quote a row ("Could not convert string '...' to DOUBLE"), so its text is left out.
+A binder, catalog or parser error quotes names and the statement's own text. Every other error may
+quote a row ("Could not convert string '...' to DOUBLE"), so its text is replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FUNCTION = re.compile(r'Function with name (\S+) does not exist!\s+Did you mean
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 LISTED = 40
-"""Most columns that an error lists."""
+"""Most columns that an error message lists."""
 
 _KINDS = {
     duckdb.ConversionException: "A value could not be converted to the type the query asks for.",
@@ -44,7 +44,7 @@ _REMEDIES = {
 
 
 def text_of(error: duckdb.Error) -> str:
-    """Return what an error says in one line, without a value from the data."""
+    """Return the message of an error in one line, without a value from the data."""
     if isinstance(error, _NAMES_ONLY):
         first = str(error).strip().splitlines()[0]
         said = first.partition("Error: ")[2] or first
@@ -58,12 +58,12 @@ def text_of(error: duckdb.Error) -> str:
 def query_error(
     error: duckdb.Error, known: Iterable[str] = (), columns: Iterable[str] = ()
 ) -> QueryError:
-    """Return the QueryError for an error of DuckDB, with near names where one is unknown.
+    """Return the QueryError for an error of DuckDB, with similar names for an unknown one.
 
     Args:
-        error: What DuckDB raised.
+        error: The error of DuckDB.
         known: Names of tables and views.
-        columns: Names of columns of what the query reads, in their order.
+        columns: Names of the columns that the query can use, in their order.
     """
     text = str(error)
     if isinstance(error, duckdb.BinderException) and (match := _COLUMN.search(text)):
@@ -83,7 +83,7 @@ def query_error(
 
 
 def _columns(name: str, columns: list[str]) -> str:
-    """Return the columns near a name, or where none is near all of them, unless they are many."""
+    """Return the columns with similar names, else all of them unless they are many."""
     near = did_you_mean(name, columns)
     if near or not columns:
         return near
@@ -93,7 +93,7 @@ def _columns(name: str, columns: list[str]) -> str:
 
 
 def stream_error(error: Exception) -> QueryError:
-    """Return the QueryError for what Arrow's stream raises: DuckDB's text in another class."""
+    """Return the QueryError for an error of Arrow's stream, which has DuckDB's text."""
     said = str(error).partition(" Error")[0].replace(" ", "")
     for kind, text in _KINDS.items():
         if kind.__name__ == f"{said}Exception":

@@ -1,4 +1,4 @@
-"""``lakehouse.open(path)``: a warehouse to ask questions of."""
+"""``lakehouse.open(path)``: a warehouse opened for queries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lakehouse.query.cohorts.saved import Cohorts
 from lakehouse.query.connection.guard import check_parameters
 from lakehouse.query.connection.location import WarehouseLocation, cache_folder, locate
 from lakehouse.query.connection.session import Session
-from lakehouse.query.connection.time_travel import pins
+from lakehouse.query.connection.time_travel import snapshots_as_of
 from lakehouse.query.disclosure import plan
 from lakehouse.query.disclosure.eligible import Relations
 from lakehouse.query.disclosure.suppress import suppress
@@ -39,7 +39,7 @@ DEFAULT_WAREHOUSE = "./warehouse"
 
 
 def default_path(path: str | Path | None = None) -> str:
-    """Return the warehouse meant: the one named, ``LAKEHOUSE_WAREHOUSE``, or ``./warehouse``."""
+    """Return the path given, else ``LAKEHOUSE_WAREHOUSE``, else ``./warehouse``."""
     return str(path or os.environ.get(WAREHOUSE_VARIABLE) or DEFAULT_WAREHOUSE)
 
 
@@ -63,7 +63,7 @@ def open(
 
     Raises:
         WarehouseError: There is no warehouse.
-        QueryError: ``as_of`` names nothing.
+        QueryError: ``as_of`` names no release, time or snapshot.
 
     Examples:
         >>> with lakehouse.open("./warehouse") as lake:  # doctest: +SKIP
@@ -81,7 +81,7 @@ def _folders(named: Iterable[str | Path]) -> tuple[Path, ...]:
 
 
 class Lakehouse:
-    """A warehouse opened for reading; use it as a context manager, or call ``close``.
+    """A warehouse opened for queries; use it as a context manager, or call ``close``.
 
     Every query sees the newest state of the tables, also one that was ingested since the
     lakehouse was opened; with ``as_of``, every query sees that state instead.
@@ -99,7 +99,9 @@ class Lakehouse:
         self._path, self._catalog = path, catalog
         self._location = locate(path, catalog, codes=_folders(codes), folders=_folders(views))
         if as_of is not None:
-            self._location = replace(self._location, snapshots=pins(self.warehouse, as_of))
+            self._location = replace(
+                self._location, snapshots=snapshots_as_of(self.warehouse, as_of)
+            )
         self._session = Session(self._location)
         self._besides: list[Lakehouse] = []
 
@@ -129,10 +131,10 @@ class Lakehouse:
             params: Their values, a list or a mapping.
             min_cell: Blank the figures of fewer patients than this (11 is usual), and further
                 ones where a total would give them back. The query groups rows of patients or
-                reads a view with counts; what cannot be judged is refused.
+                reads a view with counts; any other query is refused.
 
         Raises:
-            QueryError: It is no SELECT, or names a table, view or column that does not exist.
+            QueryError: The text is no SELECT, or names a table, view or column that does not exist.
 
         Examples:
             >>> lake.sql("SELECT * FROM qsofa WHERE score >= $least", {"least": 2}).df()
@@ -144,7 +146,7 @@ class Lakehouse:
         if min_cell < 1:
             raise QueryError("A minimum cell size is at least 1; 11 is usual.")
         views = self._session.views.values()
-        how = plan.plan(
+        how = plan.plan_query(
             query,
             Relations(
                 self._session.columns_of,
@@ -168,7 +170,7 @@ class Lakehouse:
             columns = dict.fromkeys(
                 c for name in sorted(reads.names) for c in self._session.columns_of(name)
             )
-            raise errors.query_error(error, self._session.known, columns) from None
+            raise errors.query_error(error, self._session.relation_names, columns) from None
 
     def tables(self) -> list[str]:
         """Return the names of the tables; the clinical ones first, bookkeeping last."""
@@ -182,17 +184,17 @@ class Lakehouse:
         return [
             name
             for name in sorted(views, key=lambda n: (views[n].topic, n))
-            if all(views[n].available(profile) for n in dependency_order([name], views))
+            if all(views[n].is_available(profile) for n in dependency_order([name], views))
         ]
 
     def describe(self, name: str | None = None) -> pa.Table:
-        """Return what there is, or the columns of one table or view with what each holds.
+        """Return the tables and views, or the columns of one of them with their docs.
 
         Args:
             name: A table or view; None lists all of them with their titles.
 
         Raises:
-            QueryError: There is nothing of that name.
+            QueryError: No table or view has the name.
         """
         views, known = self._session.views, load_tables()
         if name is None:
@@ -214,7 +216,7 @@ class Lakehouse:
         """Return a table's snapshots: id, time, what made it, rows, ingest, release.
 
         Raises:
-            QueryError: There is no such table.
+            QueryError: No table has the name.
         """
         if table in self._session.views:
             raise QueryError(
@@ -228,7 +230,7 @@ class Lakehouse:
         return self.warehouse.snapshots(table)
 
     def _tables_of(self, view: str) -> list[str]:
-        """Return the tables that a view stands on."""
+        """Return the tables below a view."""
         views = self._session.views
         read = {d for n in dependency_order([view], views) for d in views[n].depends_on}
         return sorted(read & load_tables().keys())

@@ -1,4 +1,4 @@
-"""What a query gives: DuckDB's relation to read from, with errors that quote no data."""
+"""The rows of a query: DuckDB's relation, with errors that quote no data."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def _cell(value: str | None) -> str:
 
 
 class Result:
-    """Rows of a query; nothing is read before one of the methods asks for them.
+    """The rows of a query; the query runs when a method reads them.
 
-    It stands before DuckDB's relation and has the methods of it that read: ``df``, ``arrow``,
+    It wraps DuckDB's relation and has its methods that read rows: ``df``, ``arrow``,
     ``pl``, ``fetchall``, ``fetchone``, ``fetchmany``, ``columns``, ``types``, ``shape``, ``limit``,
     ``show``, ``to_csv``, ``to_parquet``; ``to_excel`` besides. It is not the relation itself,
-    because an error of DuckDB may quote a value of a row, and none that leaves here does; and it
-    has no method that refines the query (``filter``, ``join``): write another SELECT.
+    because an error of DuckDB may quote a value of a row. No method refines the query (``filter``,
+    ``join``): write another SELECT.
 
     Examples:
         >>> rows = Result(duckdb.connect().sql("SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a"))

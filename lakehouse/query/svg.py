@@ -1,4 +1,4 @@
-"""Small pictures as SVG, without a drawing library: lineage and attrition."""
+"""Draws column lineage and cohort attrition as SVG, without a drawing library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FONT = "font-family='ui-sans-serif, Helvetica, Arial, sans-serif'"
 ROW, WIDTH, GAP, HEIGHT, MARGIN = 40, 250, 70, 30, 20
 
 KINDS = {"view": "#e8f0fe", "table": "#e6f4ea", "codes": "#fef7e0"}
-"""Fill of a box by what it stands for."""
+"""Fill colour of a box by the kind of its relation."""
 
 
 def lineage_svg(origin: Origin, tables: Mapping[str, object]) -> str:
@@ -87,7 +87,7 @@ def attrition_svg(title: str, steps: Sequence[tuple[str, int]]) -> str:
 
     Args:
         title: Name of the cohort.
-        steps: What each step asks and how many patients remain.
+        steps: The criterion of each step, and how many patients remain.
     """
     width, bar, left = 760, 300, 430
     most = max((n for _, n in steps), default=0) or 1

@@ -372,7 +372,7 @@ def test_changed_code_sets_change_no_saved_cohort(tmp_path: Path) -> None:
         assert (changes[0]["change"], changes[0]["definition"]) == ("redefined", "codes.analytes")
         assert [r["patient_id"] for r in changes[1:]] == ["a", "b", "c", "e"]
     with lakehouse.open(path) as lake:
-        assert lake.cohort.load("x").redefined() == ["codes.analytes"]
+        assert lake.cohort.load("x").changed_definitions() == ["codes.analytes"]
 
 
 def test_an_unknown_or_damaged_cohort(path: Path) -> None:

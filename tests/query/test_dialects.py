@@ -7,18 +7,18 @@ import sqlglot
 from sqlglot import exp
 
 from lakehouse.errors import QueryError
-from lakehouse.query.views.dialects import DIALECTS, Translated, script, translate
+from lakehouse.query.views.dialects import DIALECTS, Translation, script, translate
 from lakehouse.query.views.library import load_views
 
 views = load_views()
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
-def library(request: pytest.FixtureRequest) -> tuple[str, list[Translated]]:
+def library(request: pytest.FixtureRequest) -> tuple[str, list[Translation]]:
     return request.param, list(translate(request.param))
 
 
-def test_every_view_is_translated_or_says_why_not(library: tuple[str, list[Translated]]) -> None:
+def test_every_view_is_translated_or_says_why_not(library: tuple[str, list[Translation]]) -> None:
     dialect, found = library
     assert {t.view.name for t in found} == set(views)
     left_out = {t.view.name for t in found if t.why}
@@ -31,7 +31,7 @@ def test_every_view_is_translated_or_says_why_not(library: tuple[str, list[Trans
         assert len(left_out) < len(views) / 2
 
 
-def test_what_comes_out_is_sql_of_that_dialect(library: tuple[str, list[Translated]]) -> None:
+def test_what_comes_out_is_sql_of_that_dialect(library: tuple[str, list[Translation]]) -> None:
     dialect, found = library
     for each in found:
         if each.sql:
@@ -39,7 +39,7 @@ def test_what_comes_out_is_sql_of_that_dialect(library: tuple[str, list[Translat
             assert query.named_selects == each.view.columns, each.view.name
 
 
-def test_tables_are_named_by_schema(library: tuple[str, list[Translated]]) -> None:
+def test_tables_are_named_by_schema(library: tuple[str, list[Translation]]) -> None:
     dialect, found = library
     for each in found:
         if each.sql:

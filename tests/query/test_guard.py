@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.errors import QueryError
-from lakehouse.query.connection.guard import check
+from lakehouse.query.connection.guard import check_statement
 from lakehouse.query.lakehouse import Lakehouse
 
 KNOWN = frozenset({"patients", "observations", "news2_at"})
@@ -115,12 +115,12 @@ ESCAPES = [
 
 @pytest.mark.parametrize("sql", ALLOWED)
 def test_a_select_may_run_and_says_what_it_reads(sql: str) -> None:
-    assert check(sql, KNOWN, CODES).names == ALLOWED[sql]
+    assert check_statement(sql, KNOWN, CODES).names == ALLOWED[sql]
 
 
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "FROM information_schema.columns"])
 def test_listings_read_everything(sql: str) -> None:
-    assert check(sql, KNOWN, CODES).everything
+    assert check_statement(sql, KNOWN, CODES).everything
 
 
 @pytest.mark.parametrize(
@@ -135,47 +135,49 @@ def test_listings_read_everything(sql: str) -> None:
 )
 def test_a_macro_without_its_argument_says_how_it_is_called(sql: str) -> None:
     with pytest.raises(QueryError, match=r"takes a time. Write: FROM news2_at\('2130-01-31"):
-        check(sql, KNOWN, CODES, {"news2_at": ["ts"]})
-    allowed = check("WITH news2_at AS (SELECT 1) FROM news2_at", KNOWN, CODES, {"news2_at": ["ts"]})
+        check_statement(sql, KNOWN, CODES, {"news2_at": ["ts"]})
+    allowed = check_statement(
+        "WITH news2_at AS (SELECT 1) FROM news2_at", KNOWN, CODES, {"news2_at": ["ts"]}
+    )
     assert allowed.names == set()
 
 
 def test_what_asks_of_the_library_is_told_apart() -> None:
-    reads = check("FROM lakehouse_views(), lakehouse_columns('Patients')", KNOWN, CODES)
+    reads = check_statement("FROM lakehouse_views(), lakehouse_columns('Patients')", KNOWN, CODES)
     assert reads.lists_views
     assert reads.columns_of == {"patients"}
     assert not reads.names
     for argument in ("", "name", "lower('x')", "NULL", "'patients', 'x'"):
         with pytest.raises(QueryError, match="in quotes"):
-            check(f"FROM lakehouse_columns({argument})", KNOWN, CODES)
+            check_statement(f"FROM lakehouse_columns({argument})", KNOWN, CODES)
 
 
 def test_code_sets_are_read_by_their_schema() -> None:
-    assert check("FROM codes.units", KNOWN, CODES).codes == {"units"}
+    assert check_statement("FROM codes.units", KNOWN, CODES).codes == {"units"}
     with pytest.raises(QueryError, match=r"codes\.unit\. Did you mean codes\.units"):
-        check("FROM codes.unit", KNOWN, CODES)
+        check_statement("FROM codes.unit", KNOWN, CODES)
 
 
 @pytest.mark.parametrize("sql", WRITES + ESCAPES)
 def test_nothing_else_may_run(sql: str) -> None:
     with pytest.raises(QueryError):
-        check(sql, KNOWN, CODES)
+        check_statement(sql, KNOWN, CODES)
 
 
 @pytest.mark.parametrize("sql", ["", " -- nothing", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE t"])
 def test_exactly_one_statement(sql: str) -> None:
     with pytest.raises(QueryError):
-        check(sql, KNOWN, CODES)
+        check_statement(sql, KNOWN, CODES)
 
 
 def test_a_write_is_named() -> None:
     with pytest.raises(QueryError, match="this is an INSERT"):
-        check("INSERT INTO patients VALUES (1)", KNOWN, CODES)
+        check_statement("INSERT INTO patients VALUES (1)", KNOWN, CODES)
 
 
 def test_pivot_without_values_says_what_to_write() -> None:
     with pytest.raises(QueryError, match="ON x IN"):
-        check("PIVOT patients ON sex USING count(*)", KNOWN, CODES)
+        check_statement("PIVOT patients ON sex USING count(*)", KNOWN, CODES)
 
 
 @pytest.mark.parametrize(

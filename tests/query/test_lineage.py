@@ -10,20 +10,22 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
 from lakehouse.query.svg import attrition_svg, lineage_svg
 from lakehouse.query.views.library import load_views
-from lakehouse.query.views.lineage import Follower, Origin, drawn, lineage
+from lakehouse.query.views.lineage import ColumnTracer, Origin, draw_tree, lineage
 from lakehouse.query.views.relations import columns
 
 views = load_views()
 
 
 @pytest.fixture(scope="module")
-def follower() -> Follower:
+def follower() -> ColumnTracer:
     """Follows columns of all views, with what it has learnt of one kept for the next."""
-    return Follower(views, columns())
+    return ColumnTracer(views, columns())
 
 
 @pytest.mark.parametrize("name", sorted(views))
-def test_the_last_column_of_every_view_comes_from_somewhere(name: str, follower: Follower) -> None:
+def test_the_last_column_of_every_view_comes_from_somewhere(
+    name: str, follower: ColumnTracer
+) -> None:
     """The last column is the one most is computed for: a score, a count."""
     origin = follower.origin(name, views[name].columns[-1])
     tables = load_tables()
@@ -65,7 +67,7 @@ def test_unknown_names(name: str, says: str) -> None:
 
 
 def test_the_tree_says_each_thing_once() -> None:
-    text = drawn(lineage("news2.score"))
+    text = draw_tree(lineage("news2.score"))
     assert text.splitlines()[0].startswith("news2.score")
     assert text.count("codes.unit_conversions.factor") == 1
     assert "(see above)" in text

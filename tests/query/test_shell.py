@@ -275,7 +275,7 @@ def test_bi_tools_list_and_query_everything_through_sqlalchemy(init: Path) -> No
         with engine.connect() as connection:
             told = dict(connection.execute(text(titles)).fetchall())
             docs = {(t, c): d for t, c, d in connection.execute(text(commented)).fetchall()}
-        for name in {n for n, v in views.items() if v.available("safe_harbor")} - barred:
+        for name in {n for n, v in views.items() if v.is_available("safe_harbor")} - barred:
             assert told[name].startswith(f"{views[name].title}. {views[name].description[:40]}")
             for column in views[name].columns:
                 assert docs[name, column], (name, column)

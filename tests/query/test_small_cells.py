@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import lakehouse
 from lakehouse.errors import QueryError
-from lakehouse.query.disclosure.suppress import Layout, cells_to_hide
+from lakehouse.query.disclosure.layout import Layout
+from lakehouse.query.disclosure.suppress import cells_to_hide
 from lakehouse.query.lakehouse import Lakehouse
 from lakehouse.query.views.library import load_views
 from tests.helpers.warehouses import create_warehouse

@@ -16,7 +16,7 @@ from lakehouse.query.views.docs import column_docs
 from lakehouse.query.views.evaluate import connect, evaluate_view
 from lakehouse.query.views.library import (
     dependency_order,
-    inlined,
+    inline_readers,
     load_views,
     read_folder,
     validate,
@@ -51,7 +51,7 @@ Ask = Callable[..., duckdb.DuckDBPyConnection]
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
     """A function that asks for all of a view, where all views stand on empty tables."""
-    library = inlined(views)
+    library = inline_readers(views)
     with connect() as con:
         con.execute("SET threads = 1")  # for no rows, more of them only wait for each other
         create_codes(con, code_set_names())
@@ -109,8 +109,8 @@ def test_views_that_need_a_calendar_say_so_all_the_way_up() -> None:
     silent = [
         name
         for name, view in views.items()
-        if view.available("safe_harbor")
-        and any(not views[n].available("safe_harbor") for n in dependency_order([name], views))
+        if view.is_available("safe_harbor")
+        and any(not views[n].is_available("safe_harbor") for n in dependency_order([name], views))
     ]
     assert not silent
 
@@ -251,7 +251,7 @@ def test_a_view_reads_other_rows_through_all_views_between(tmp_path: Path) -> No
     )
     views = load_views([folder])
     assert views["above"].depends_on == {"counts"}
-    assert inlined(views)["above"].depends_on == {"few"}
+    assert inline_readers(views)["above"].depends_on == {"few"}
     patients = [{"record_id": r, "ordinal": 0, "patient_id": r} for r in "pq"]
     rows = evaluate_view("above", {"patients": patients}, folders=[folder])
     assert rows.to_pylist() == [{"patient_id": "p", "n": 1}]
@@ -286,7 +286,7 @@ def test_reading_other_rows_names_all_views_between(
 
 @pytest.mark.parametrize("name", sorted(n for n, v in views.items() if v.reading))
 def test_a_view_that_has_others_in_itself_has_their_docs(name: str) -> None:
-    within = inlined(views)
+    within = inline_readers(views)
     assert within[name].depends_on != within[name].inputs == views[name].depends_on
     assert column_docs(within[name], within) == column_docs(views[name], views)
 

@@ -1,9 +1,8 @@
-"""Cohorts: who fulfils what, when first, and how many each question leaves.
+"""Cohorts: patients selected by criteria, with an index time and the attrition of each step.
 
-Each step of a cohort is one CTE over the step before. The first event asked for sets a patient's
-*index time*: the first time it happened. Later events have to lie within the span given around
-that time; without a span, any time counts. Age is the age at the index time, whichever is asked
-first.
+Each step is a CTE over the step before. The first event criterion sets a patient's *index time*:
+the first time of that event. Later events must lie within the given span around that time; without
+a span, any time counts. Age is the age at the index time, whatever the order of criteria.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from lakehouse.query.views.view import DIALECT
 
 
 class CohortStore(Protocol):
-    """Where a cohort runs its SQL and is saved."""
+    """Runs the SQL of cohorts and saves them."""
 
     def ask(self, sql: str) -> Result:
         """Run a query."""
         ...
 
     def save(self, cohort: Cohort) -> str:
-        """Save a cohort with the snapshot of every table; return where."""
+        """Save a cohort with the snapshot of every table; return the file."""
         ...
 
 
@@ -51,35 +50,35 @@ class Step:
     """One criterion of a cohort.
 
     Attributes:
-        criterion: What is asked.
+        criterion: The criterion.
         within: Days around the index time, or None for any time.
-        excluded: Whether it must not be so.
+        is_excluded: Whether patients must not fulfil it.
     """
 
     criterion: Criterion
     within: int | None = None
-    excluded: bool = False
+    is_excluded: bool = False
 
     @property
     def sets_index(self) -> bool:
-        """Whether it can set the index time: an event that has to be there."""
-        return bool(self.criterion.view) and not self.excluded
+        """Whether it can set the index time: an event that patients must have."""
+        return bool(self.criterion.view) and not self.is_excluded
 
     @property
     def needs_index(self) -> bool:
-        """Whether it can be told only when the index time is known."""
+        """Whether it depends on the index time."""
         return self.criterion.of_age or self.within is not None
 
     @property
     def label(self) -> str:
-        """How it reads in the attrition."""
+        """Text of the step in the attrition."""
         span = f" within {self.within} days" if self.within is not None else ""
-        return f"{'without ' if self.excluded else ''}{self.criterion.label}{span}"
+        return f"{'without ' if self.is_excluded else ''}{self.criterion.label}{span}"
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A cohort being built; every method returns a new one.
+    """A cohort builder: an immutable list of steps, to which ``where`` adds.
 
     Examples:
         >>> diabetes = (
@@ -91,7 +90,7 @@ class Cohort:
     """
 
     name: str
-    home: CohortStore
+    store: CohortStore
     steps: tuple[Step, ...] = ()
     criteria: tuple[dict[str, Any], ...] = ()
 
@@ -112,7 +111,7 @@ class Cohort:
         within: str | int | timedelta | None = None,
         without: Mapping[str, Any] | None = None,
     ) -> Cohort:
-        """Return the cohort of those who also fulfil all of this; a list asks for each member.
+        """Return the cohort of patients who also fulfil these criteria; of a list, each member.
 
         Args:
             condition: An ICD code with all below it, another code, or a condition by name.
@@ -131,7 +130,7 @@ class Cohort:
             without: Criteria of the same names that must not be fulfilled (within the same span).
 
         Raises:
-            QueryError: Nothing is asked, or a value is of the wrong form.
+            QueryError: There is no criterion, or a value is of the wrong form.
         """
         named: dict[str, Any] = {
             "condition": condition,
@@ -146,15 +145,15 @@ class Cohort:
             "race": race,
             "ethnicity": ethnicity,
         }
-        asked = {kind: value for kind, value in named.items() if value is not None}
+        chosen = {kind: value for kind, value in named.items() if value is not None}
         span = days(within) if within is not None else None
         steps = [
-            *(Step(c, span if c.view else None) for c in criteria(asked)),
+            *(Step(c, span if c.view else None) for c in criteria(chosen)),
             *(Step(c, span if c.view else None, True) for c in criteria(without or {})),
         ]
         if not steps:
             raise QueryError("A cohort step asks for nothing.", 'Say what: condition="E11".')
-        entry = {**asked, "within": span, "without": without}
+        entry = {**chosen, "within": span, "without": without}
         return replace(self, steps=(*self.steps, *steps), criteria=(*self.criteria, entry))
 
     def query(self) -> Any:
@@ -172,10 +171,10 @@ class Cohort:
 
     def rows(self) -> Result:
         """Return the cohort: ``patient_id``, ``index_at`` and ``age_years`` at that time."""
-        return self.home.ask(self.sql())
+        return self.store.ask(self.sql())
 
     def attrition(self) -> pa.Table:
-        """Return what each step asks, how many patients it leaves, and how many it loses."""
+        """Return the criterion of each step, and how many patients it leaves and excludes."""
         ctes = self._ctes()
         counts = [_count(number, name) for number, (name, _) in enumerate(ctes)]
         query = counts[0]
@@ -183,19 +182,22 @@ class Cohort:
             query = exp.union(query, each, distinct=False)
         for name, body in ctes:
             query = query.with_(name, as_=body, copy=False)
-        found = dict(self.home.ask(query.sql(dialect=DIALECT)).fetchall())
-        left = [found[number] for number in range(len(ctes))]
+        count_by_step = dict(self.store.ask(query.sql(dialect=DIALECT)).fetchall())
+        remaining = [count_by_step[number] for number in range(len(ctes))]
         return pa.table(
             {
                 "step": list(range(len(ctes))),
                 "asks": ["all patients", *self._labels()],
-                "n_patients": left,
-                "lost": [before - n for before, n in zip([left[0], *left], left, strict=False)],
+                "n_patients": remaining,
+                "lost": [
+                    before - n
+                    for before, n in zip([remaining[0], *remaining], remaining, strict=False)
+                ],
             }
         )
 
-    def _ordered(self) -> list[Step]:
-        """Return the steps so that what needs the index time comes after what sets it."""
+    def _steps_in_order(self) -> list[Step]:
+        """Return the steps, those that need the index time after the one that sets it."""
         first = next((i for i, s in enumerate(self.steps) if s.sets_index), 0)
         before, rest = self.steps[:first], self.steps[first:]
         return [
@@ -206,21 +208,21 @@ class Cohort:
         ]
 
     def _labels(self) -> list[str]:
-        steps = self._ordered()
+        steps = self._steps_in_order()
         first = next((i for i, s in enumerate(steps) if s.sets_index), None)
         return [s.criterion.label if i == first else s.label for i, s in enumerate(steps)]
 
     def picture(self, path: str | Path | None = None) -> str:
         """Return the attrition as SVG, and write it to a file when one is named."""
         steps = [(r["asks"], r["n_patients"]) for r in self.attrition().to_pylist()]
-        drawn = attrition_svg(self.name, steps)
+        svg = attrition_svg(self.name, steps)
         if path is not None:
-            Path(path).write_text(drawn, encoding="utf-8")
-        return drawn
+            Path(path).write_text(svg, encoding="utf-8")
+        return svg
 
     def save(self) -> str:
         """Save the SQL, its parameters and the snapshot of every table; return the file."""
-        return self.home.save(self)
+        return self.store.save(self)
 
     def __len__(self) -> int:
         return len(self.rows())
@@ -234,7 +236,7 @@ class Cohort:
         )
         ctes = [("everyone", start)]
         indexed = False
-        for number, step in enumerate(self._ordered(), 1):
+        for number, step in enumerate(self._steps_in_order(), 1):
             before = ctes[-1][0]
             if not step.criterion.view:
                 body = _attribute(step, before)
@@ -252,7 +254,7 @@ def _count(number: int, name: str) -> Any:
 
 
 def _index(step: Step, before: str) -> Any:
-    """Keep those with the event, and set the index time to its first."""
+    """Keep patients with the event, and set the index time to its first time."""
     events = step.criterion.events().subquery("events")
     at = exp.column("at", table="events")
     age = exp.Anonymous(this="arg_min", expressions=[exp.column("age_years", table="events"), at])
@@ -260,15 +262,15 @@ def _index(step: Step, before: str) -> Any:
         exp.select(exp.column("patient_id", table=before))
         .select(exp.alias_(exp.Min(this=at.copy()), "index_at"), exp.alias_(age, "age_years"))
         .from_(before)
-        .join(events, on=_same(before))
+        .join(events, on=_same_patient(before))
         .group_by(exp.column("patient_id", table=before))
     )
 
 
 def _event(step: Step, before: str) -> Any:
-    """Keep those with (or without) the event near the index time."""
+    """Keep patients with (or without) the event near the index time."""
     events = step.criterion.events().subquery("events")
-    found = exp.select("1").from_(events).where(_same(before))
+    matches = exp.select("1").from_(events).where(_same_patient(before))
     if step.within is not None:
         index, at = exp.column("index_at", table=before), exp.column("at", table="events")
         span = exp.Interval(this=exp.Literal.string(str(step.within)), unit=exp.var("DAY"))
@@ -276,29 +278,29 @@ def _event(step: Step, before: str) -> Any:
             exp.Sub(this=index, expression=span),
             exp.Add(this=index.copy(), expression=span.copy()),
         )
-        # Before any event has set an index time there is nothing to be near to.
+        # without an index time any time counts
         near = exp.or_(index.copy().is_(exp.null()), exp.Between(this=at, low=low, high=high))
-        found = found.where(near)
-    exists = exp.Exists(this=found)
-    return _all(before).where(exists.not_() if step.excluded else exists)
+        matches = matches.where(near)
+    exists = exp.Exists(this=matches)
+    return _select_all(before).where(exists.not_() if step.is_excluded else exists)
 
 
 def _attribute(step: Step, before: str) -> Any:
-    """Keep those of whom the attribute is (or is not) true; an unknown one is not."""
+    """Keep patients whose attribute is (or is not) true; an unknown one is not true."""
     predicate = step.criterion.predicate
     if step.criterion.of_age:
-        kept = predicate.copy()
+        condition = predicate.copy()
     else:
         who = exp.select("patient_id").from_(EVERYONE).where(predicate.copy())
-        kept = exp.column("patient_id").isin(query=who)
-    return _all(before).where(kept.not_() if step.excluded else kept)
+        condition = exp.column("patient_id").isin(query=who)
+    return _select_all(before).where(condition.not_() if step.is_excluded else condition)
 
 
-def _all(before: str) -> Any:
+def _select_all(before: str) -> Any:
     return exp.select("patient_id", "index_at", "age_years").from_(before)
 
 
-def _same(before: str) -> Any:
+def _same_patient(before: str) -> Any:
     return exp.EQ(
         this=exp.column("patient_id", table="events"),
         expression=exp.column("patient_id", table=before),

@@ -1,8 +1,8 @@
-"""What a cohort may ask of a patient, each kind as a sqlglot expression over a concept view.
+"""The criteria of a cohort, each a sqlglot expression over a concept view.
 
 An *event* has a time (a diagnosis, a result, a drug, a procedure, a visit); an *attribute* holds
 for the patient (age at the index time, sex, state). Values become literals of the syntax tree, so
-no text of a person is ever spliced into SQL.
+no text of a user enters SQL as code.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing asked.
+    """One criterion: a condition on the rows of a concept view.
 
     Attributes:
-        label: How it reads in the attrition.
-        predicate: What a row has to fulfil.
+        label: Its text in the attrition.
+        predicate: The condition on a row.
         view: View of its events; empty for an attribute of the patient.
         at: Column with the time of the event.
     """
@@ -46,7 +46,7 @@ class Criterion:
 
     @property
     def of_age(self) -> bool:
-        """Whether it asks for the age, which depends on the index time."""
+        """Whether it is a criterion of age, which depends on the index time."""
         return not self.view and self.predicate.find(exp.Column).name == "age_years"
 
     def events(self) -> Any:
@@ -59,37 +59,37 @@ class Criterion:
         )
 
 
-def criteria(asked: Mapping[str, Any]) -> list[Criterion]:
-    """Return the criteria that keyword arguments ask for, events before attributes.
+def criteria(named: Mapping[str, Any]) -> list[Criterion]:
+    """Return the criteria of keyword arguments, events before attributes.
 
     Args:
-        asked: ``condition="E11"``, ``lab=("4548-4", ">=", 6.5)``, ``age=(18, 75)`` ...; a list
-            asks for each of its members.
+        named: ``condition="E11"``, ``lab=("4548-4", ">=", 6.5)``, ``age=(18, 75)`` ...; a list
+            stands for one criterion per member.
 
     Raises:
-        QueryError: There is no such kind, or its value is of the wrong form.
+        QueryError: No criterion has the name, or its value is of the wrong form.
 
     Examples:
         >>> [c.label for c in criteria({"age": (18, 75), "condition": ["E11", "I10"]})]
         ['condition E11', 'condition I10', 'age 18 to 75']
     """
-    found = []
-    for kind, value in asked.items():
+    result = []
+    for kind, value in named.items():
         if kind not in KINDS:
             raise QueryError(
                 f"A cohort has no criterion {kind}.",
                 did_you_mean(kind, KINDS) or f"Known: {', '.join(KINDS)}.",
             )
         for each in value if isinstance(value, list) else [value]:
-            found.append(KINDS[kind](each))
-    return sorted(found, key=lambda c: not c.view)
+            result.append(KINDS[kind](each))
+    return sorted(result, key=lambda c: not c.view)
 
 
 def days(within: str | int | timedelta) -> int:
     """Return a span in whole days.
 
     Raises:
-        QueryError: It is no span.
+        QueryError: The text is no number of days, weeks, months or years.
 
     Examples:
         >>> days("365 days"), days("2 years"), days(timedelta(weeks=1)), days(30)
@@ -99,7 +99,9 @@ def days(within: str | int | timedelta) -> int:
         return within.days
     match = re.fullmatch(r"\s*(\d+)\s*(day|week|month|year)?s?\s*", str(within))
     if match is None:
-        raise QueryError("A span reads like 365 days.", "Days, weeks, months (30) or years (365).")
+        raise QueryError(
+            "A span reads like 365 days.", "Give days, weeks, months (30) or years (365)."
+        )
     return int(match[1]) * _DAYS[match[2] or "day"]
 
 
@@ -136,7 +138,7 @@ def _comparison(kind: str, value: Any) -> tuple[str, str, float]:
     if not (isinstance(value, (tuple, Sequence)) and len(value) == 3 and value[1] in OPERATORS):
         raise QueryError(
             f'The criterion {kind} takes a name, an operator and a number: ("4548-4", ">=", 6.5).',
-            f"Operators: {' '.join(OPERATORS)}.",
+            f"Use one of these operators: {' '.join(OPERATORS)}.",
         )
     return str(value[0]), str(value[1]), float(value[2])
 
@@ -163,8 +165,8 @@ def _vital(value: Any) -> Criterion:
 def _medication(value: Any) -> Criterion:
     """A drug, a class, a family, a code, or an ATC code with all below it."""
     text = _text("medication", value)
-    named = [_is(column, text.lower()) for column in ("drug", "class", "family")]
-    either = exp.or_(*named, _is("code", text.upper()), _begins("atc", text.upper()))
+    by_name = [_is(column, text.lower()) for column in ("drug", "class", "family")]
+    either = exp.or_(*by_name, _is("code", text.upper()), _begins("atc", text.upper()))
     return Criterion(f"medication {text}", either, "medication_list", "first_stated_at")
 
 
@@ -188,7 +190,9 @@ def _encounter(value: Any) -> Criterion:
 
 def _age(value: Any) -> Criterion:
     if not (isinstance(value, tuple) and len(value) == 2):
-        raise QueryError("The criterion age takes two numbers: (18, 75).", "Both belong to it.")
+        raise QueryError(
+            "The criterion age takes two numbers: (18, 75).", "Give both; they are included."
+        )
     low, high = (int(v) for v in value)
     between = exp.Between(
         this=exp.column("age_years"), low=exp.convert(low), high=exp.convert(high)

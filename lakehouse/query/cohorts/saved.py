@@ -1,4 +1,4 @@
-"""``lake.cohort``: new cohorts, and saved ones that give the same rows later.
+"""Saved cohorts, which give the same rows later: ``lake.cohort.load(name)``.
 
 A saved cohort is a JSON file in the warehouse's folder ``cohorts``: its SQL, its parameters, the
 snapshot of every table, and the views and code sets it reads. It holds no row of a patient.
@@ -21,7 +21,7 @@ import pyarrow as pa
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query.cohorts.cohort import Cohort
 from lakehouse.query.connection.location import EMPTY, WarehouseLocation
-from lakehouse.query.connection.time_travel import newest
+from lakehouse.query.connection.time_travel import newest_snapshots
 from lakehouse.query.result import Result
 from lakehouse.query.svg import attrition_svg
 from lakehouse.query.views.code_sets import is_number, load_codes
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Queryable(Protocol):
-    """A warehouse opened for queries, as a cohort needs it; ``Lakehouse`` is one."""
+    """The parts of ``Lakehouse`` that cohorts use."""
 
     @property
     def warehouse(self) -> Warehouse:
@@ -45,7 +45,7 @@ class Queryable(Protocol):
 
     @property
     def location(self) -> WarehouseLocation:
-        """Where the tables lie, and which snapshots are read."""
+        """The folders of the tables, and the snapshots to read."""
         ...
 
     def sql(self, query: str) -> Result:
@@ -58,7 +58,7 @@ class Queryable(Protocol):
 
 
 class Cohorts:
-    """Makes, lists and loads the cohorts of one warehouse."""
+    """Creates, lists, saves and loads the cohorts of one warehouse."""
 
     def __init__(self, lake: Queryable, root: str) -> None:
         self._lake = lake
@@ -72,7 +72,7 @@ class Cohorts:
         return join(self._folder, f"{name}.json")
 
     def __call__(self, name: str) -> Cohort:
-        """Return a new, empty cohort: everyone."""
+        """Return a new cohort without criteria: all patients."""
         if not name.replace("_", "").replace("-", "").isalnum():
             raise QueryError("A cohort's name is letters, digits, - and _.")
         return Cohort(name, self)
@@ -83,51 +83,56 @@ class Cohorts:
 
     def names(self) -> list[str]:
         """Return the names of the saved cohorts."""
-        listed = self._files.list(self._folder, recursive=False)
-        return sorted(Path(e.location).stem for e in listed if e.location.endswith(".json"))
+        entries = self._files.list(self._folder, recursive=False)
+        return sorted(Path(e.location).stem for e in entries if e.location.endswith(".json"))
 
     def save(self, cohort: Cohort) -> str:
-        """Save a cohort; return where.
+        """Save a cohort; return the file.
 
         Raises:
             QueryError: The folder cannot be written.
         """
         views, sql = self._lake.location.views, cohort.sql()
-        read = {r.name for r in references(parse(sql))}
-        kept = {n: asdict(views[n]) for n in dependency_order(sorted(read & set(views)), views)}
-        sets = {
-            d.partition(".")[2] for v in kept for d in views[v].depends_on if d.startswith("codes.")
+        relations = {r.name for r in references(parse(sql))}
+        used_views = {
+            n: asdict(views[n]) for n in dependency_order(sorted(relations & set(views)), views)
         }
-        pins = {**newest(self._lake.warehouse), **self._lake.location.snapshots}
-        saved = {
+        sets = {
+            d.partition(".")[2]
+            for v in used_views
+            for d in views[v].depends_on
+            if d.startswith("codes.")
+        }
+        pins = {**newest_snapshots(self._lake.warehouse), **self._lake.location.snapshots}
+        content = {
             "name": cohort.name,
             "saved_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "software": version("clinical-lakehouse"),
             "profile": self._lake.location.profile,
-            "asked": [_plain(entry) for entry in cohort.criteria],
+            "asked": [_to_json(entry) for entry in cohort.criteria],
             "sql": sql,
             "attrition": cohort.attrition().to_pylist(),
             "snapshots": pins,
-            "views": kept,
+            "views": used_views,
             "codes": {n: self.code_set(n).to_pydict() for n in sets},
         }
         path = self._location(cohort.name)
         try:
-            self._files.replace(path, json.dumps(saved).encode())
+            self._files.replace(path, json.dumps(content).encode())
         except OSError as error:
             raise QueryError(f"{path} cannot be written ({type(error).__name__}).") from None
         return path
 
     def code_set(self, name: str) -> pa.Table:
-        """Return the rows of a code set as it is now."""
+        """Return the current rows of a code set."""
         return load_codes(name, self._lake.location.codes).rows
 
     def views_now(self) -> Mapping[str, View]:
-        """Return the views as they are now."""
+        """Return the current views."""
         return self._lake.location.views
 
     def missing_snapshots(self, snapshots: Mapping[str, int]) -> list[str]:
-        """Return the tables whose snapshot is no longer there."""
+        """Return the tables that no longer have their snapshot."""
         return [
             name
             for name, snapshot in snapshots.items()
@@ -138,10 +143,10 @@ class Cohorts:
         ]
 
     def load(self, name: str) -> SavedCohort:
-        """Return a saved cohort; it reads the tables and views as they were.
+        """Return a saved cohort, which reads the tables and views as they were.
 
         Raises:
-            QueryError: There is none of the name, or its file is damaged.
+            QueryError: No saved cohort has the name, or its file is damaged.
         """
         path = self._location(name)
         content = self._files.read(path)
@@ -159,35 +164,35 @@ class Cohorts:
         views: Mapping[str, View],
         sets: Mapping[str, pa.Table],
     ) -> Queryable:
-        """Return the lakehouse of another time, its definitions as well; closed with this one."""
+        """Return the lakehouse with other snapshots, views and code sets; closed with this one."""
         location = replace(self._lake.location, snapshots=pins, saved_views=views, code_sets=sets)
         return self._lake.with_location(location)
 
 
 @dataclass(frozen=True)
 class SavedCohort:
-    """A cohort as it was saved.
+    """A cohort read from its file.
 
     Attributes:
-        home: The lakehouse's cohorts.
-        saved: Content of its file.
+        cohorts: The cohorts of the lakehouse.
+        content: Content of the file.
     """
 
-    home: Cohorts
-    saved: Mapping[str, Any]
+    cohorts: Cohorts
+    content: Mapping[str, Any]
 
     @property
     def name(self) -> str:
         """Name of the cohort."""
-        return str(self.saved["name"])
+        return str(self.content["name"])
 
     @cached_property
-    def _then(self) -> Queryable:
+    def _lake_then(self) -> Queryable:
         views = {
             n: View(**{**v, "grain": tuple(v["grain"]), "parameters": tuple(v["parameters"])})
-            for n, v in self.saved["views"].items()
+            for n, v in self.content["views"].items()
         }
-        return self.home.at(self.saved["snapshots"], views, self._sets)
+        return self.cohorts.at(self.content["snapshots"], views, self._sets)
 
     @cached_property
     def _sets(self) -> dict[str, pa.Table]:
@@ -198,77 +203,77 @@ class SavedCohort:
                     for c, values in columns.items()
                 }
             )
-            for name, columns in self.saved["codes"].items()
+            for name, columns in self.content["codes"].items()
         }
 
     def sql(self) -> str:
-        """Return the SQL as it was saved."""
-        return str(self.saved["sql"])
+        """Return the saved SQL."""
+        return str(self.content["sql"])
 
     def rows(self) -> Result:
-        """Return the cohort over the tables as they were when it was saved.
+        """Return the rows of the cohort over the tables as they were when it was saved.
 
         Raises:
-            QueryError: Their snapshots are gone.
+            QueryError: A table no longer has its snapshot.
         """
         try:
-            return self._then.sql(self.sql())
+            return self._lake_then.sql(self.sql())
         except QueryError:
-            if not (gone := self.home.missing_snapshots(self.saved["snapshots"])):
+            if not (missing := self.cohorts.missing_snapshots(self.content["snapshots"])):
                 raise
             raise QueryError(
-                f"The cohort reads snapshots that are gone: {', '.join(gone)}. The erasure of a "
+                f"The cohort reads snapshots that are gone: {', '.join(missing)}. The erasure of a "
                 "patient drops the past.",
-                "Its questions are kept: `.now()` asks them again, `.now().save()` keeps that.",
+                "Use `.now()` to repeat its criteria, and `.now().save()` to save the result.",
             ) from None
 
     def attrition(self) -> pa.Table:
-        """Return the attrition as it was when it was saved."""
-        return pa.Table.from_pylist(self.saved["attrition"])
+        """Return the saved attrition."""
+        return pa.Table.from_pylist(self.content["attrition"])
 
     def picture(self, path: str | Path | None = None) -> str:
         """Return the saved attrition as SVG, and write it to a file when one is named."""
         steps = [(r["asks"], r["n_patients"]) for r in self.attrition().to_pylist()]
-        drawn = attrition_svg(self.name, steps)
+        svg = attrition_svg(self.name, steps)
         if path is not None:
-            Path(path).write_text(drawn, encoding="utf-8")
-        return drawn
+            Path(path).write_text(svg, encoding="utf-8")
+        return svg
 
     def now(self) -> Cohort:
-        """Return the same questions over the tables and views of now."""
-        cohort = self.home(self.name)
-        for entry in self.saved["asked"]:
-            cohort = cohort.where(**_restored(entry))
+        """Return a cohort of the same criteria over the current tables and views."""
+        cohort = self.cohorts(self.name)
+        for entry in self.content["asked"]:
+            cohort = cohort.where(**_from_json(entry))
         return cohort
 
-    def redefined(self) -> list[str]:
-        """Return the views and code sets that it reads and that are no longer as they were."""
-        views = self.home.views_now()
-        found = [
+    def changed_definitions(self) -> list[str]:
+        """Return the views and code sets of the cohort whose definition has changed since."""
+        views = self.cohorts.views_now()
+        changed = [
             name
-            for name, view in self.saved["views"].items()
+            for name, view in self.content["views"].items()
             if name not in views or views[name].sql != view["sql"]
         ]
         for name, rows in self._sets.items():
             try:
-                same = self.home.code_set(name).equals(rows)
+                same = self.cohorts.code_set(name).equals(rows)
             except DefinitionError:
                 same = False
-            found += [] if same else [f"codes.{name}"]
-        return sorted(found)
+            changed += [] if same else [f"codes.{name}"]
+        return sorted(changed)
 
     def diff(self) -> pa.Table:
-        """Return who came, who went and whose index time moved since it was saved.
+        """Return the patients added, removed or with another index time since the cohort was saved.
 
         Returns:
             ``patient_id``, ``change`` (added, removed, moved), ``index_then``, ``index_now``. A
-            view or code set that has changed meanwhile is a row without a patient: ``redefined``,
-            and its name as ``definition``.
+            view or code set whose definition has changed is a row without a patient: the change is
+            ``redefined``, and ``definition`` has its name.
         """
         then = {p: at for p, at, _ in self.rows().fetchall()}
         now = {p: at for p, at, _ in self.now().rows().fetchall()}
         changed: list[dict[str, Any]] = [
-            {"change": "redefined", "definition": name} for name in self.redefined()
+            {"change": "redefined", "definition": name} for name in self.changed_definitions()
         ]
         changed += [
             {
@@ -295,29 +300,29 @@ _DIFF = pa.schema(
 )
 
 
-def _plain(value: Any) -> Any:
-    """Return criteria as JSON, which has no tuples."""
+def _to_json(value: Any) -> Any:
+    """Return criteria in the types of JSON, which has no tuples."""
     if isinstance(value, tuple):
         return {"tuple": list(value)}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [_to_json(v) for v in value]
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: _to_json(v) for k, v in value.items()}
     return value
 
 
-def _restored(value: Any) -> Any:
-    """Return criteria as they were asked.
+def _from_json(value: Any) -> Any:
+    """Return criteria from the types of JSON, the inverse of ``_to_json``.
 
     Examples:
-        >>> asked = {"age": (18, 75), "condition": ["E11"], "without": {"lab": ("a", ">", 1.5)}}
-        >>> _restored(_plain(asked)) == asked
+        >>> named = {"age": (18, 75), "condition": ["E11"], "without": {"lab": ("a", ">", 1.5)}}
+        >>> _from_json(_to_json(named)) == named
         True
     """
     if isinstance(value, list):
-        return [_restored(v) for v in value]
+        return [_from_json(v) for v in value]
     if isinstance(value, Mapping):
         if value.keys() == {"tuple"}:
             return tuple(value["tuple"])
-        return {k: _restored(v) for k, v in value.items()}
+        return {k: _from_json(v) for k, v in value.items()}
     return value

@@ -1,1 +1,1 @@
-"""One DuckDB connection over a warehouse: session, guard, table views, time travel."""
+"""A DuckDB connection to a warehouse: session, guard, table views, time travel."""

@@ -1,7 +1,7 @@
-"""DuckDB's extensions from their PyPI packages: loaded by path, nothing is downloaded.
+"""DuckDB's extensions, loaded by path from their PyPI packages.
 
-So it works where there is no way out to the internet. They are loaded in this order because
-iceberg reads manifests through avro and remote files through httpfs.
+Nothing is downloaded, so queries work without internet. The order matters: iceberg reads manifests
+through avro and remote files through httpfs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ EXTENSIONS = ("avro", "httpfs", "iceberg")
 
 @cache
 def extension_path(name: str) -> Path:
-    """Return the file of one extension, built for the DuckDB that is installed.
+    """Return the file of one extension for the installed DuckDB.
 
     Raises:
-        UserError: The package is missing, or is made for another version.
+        UserError: The package is missing, or is for another version of DuckDB.
     """
     package = f"duckdb-extension-{name}"
     spec = find_spec(package.replace("-", "_"))
-    places = (spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = Path(place, "extensions", f"v{duckdb.__version__}", f"{name}.duckdb_extension")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        path = Path(folder, "extensions", f"v{duckdb.__version__}", f"{name}.duckdb_extension")
         if path.is_file():
             return path
     raise UserError(

@@ -1,7 +1,7 @@
-"""What a person's SQL may be: one SELECT that names tables, views and code sets, nothing else.
+"""Checks that a statement is one SELECT over tables, views and code sets of the warehouse.
 
-The statement is judged by DuckDB's own syntax tree. A connection that runs it is besides
-locked: no file access outside the warehouse's tables, no settings, no extensions.
+The check uses DuckDB's own syntax tree. The connection is locked besides: no file access outside
+the warehouse's tables, no settings, no extensions.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from lakehouse.query.views.syntax import TABLE_FUNCTIONS, Reference
 BARRED_FUNCTIONS = frozenset(
     {"getenv", "current_setting", "getvariable", "nextval", "currval", "write_log", "set_config"}
 )
-"""Functions that read or change the session's surroundings."""
+"""Functions that read or change the environment of the session."""
 
 INFORMATION = frozenset({"tables", "columns", "schemata"})
-"""What of ``information_schema`` a query may read."""
+"""The relations of ``information_schema`` that a query may read."""
 
 
 @dataclass
 class Reads:
-    """What a statement reads.
+    """The relations and parameters of a statement.
 
     Attributes:
         names: Tables, views and macros.
         codes: Code sets, without their schema.
-        everything: It lists what there is (SHOW, ``information_schema``).
-        lists_views: It asks ``lakehouse_views()`` what views there are.
-        columns_of: Tables and views of which it asks ``lakehouse_columns`` what they hold.
-        parameters: What ``$name`` names, and the numbers of ``?``.
-        describes: It asks for the columns of a query (DESCRIBE), not for its rows.
+        everything: Whether it lists all relations (SHOW, ``information_schema``).
+        lists_views: Whether it reads ``lakehouse_views()``, the list of views.
+        columns_of: Tables and views whose columns it reads by ``lakehouse_columns``.
+        parameters: The names of ``$name``, and the numbers of ``?``.
+        describes: Whether it reads the columns of a query (DESCRIBE), not its rows.
     """
 
     names: set[str] = field(default_factory=set)
@@ -52,25 +52,25 @@ class Reads:
     describes: bool = False
 
 
-def check(
+def check_statement(
     sql: str,
-    known: Set[str],
+    relations: Set[str],
     codes: Set[str] = frozenset(),
     macros: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Reads:
-    """Return what a statement reads, when it is one that may run.
+    """Return what a statement reads; refuse a statement that may not run.
 
     Args:
         sql: The statement.
-        known: Names of tables, views and macros.
+        relations: Names of tables, views and macros.
         codes: Names of code sets.
         macros: Of each name that takes arguments their names.
 
     Raises:
-        QueryError: It is not one SELECT, or reads something else than those names.
+        QueryError: The text is not one SELECT, or reads anything but these relations.
 
     Examples:
-        >>> sorted(check("SELECT count(*) FROM patients", {"patients"}).names)
+        >>> sorted(check_statement("SELECT count(*) FROM patients", {"patients"}).names)
         ['patients']
     """
     statements = syntax.parse(sql)
@@ -79,10 +79,12 @@ def check(
     if len(statements) != 1:
         raise _many() if statements else QueryError("There is no SQL to run.", "Give one SELECT.")
     (statement,) = statements
-    reads = Reads(parameters=syntax.parameters(statement), describes=syntax.describes(statement))
+    reads = Reads(
+        parameters=syntax.parameter_names(statement), describes=syntax.is_describe(statement)
+    )
     for reference in syntax.references(statement):
         _check_arguments(reference, macros)
-        _judge(reference, reads, known, codes)
+        _check_reference(reference, reads, relations, codes)
     return reads
 
 
@@ -91,7 +93,7 @@ def _many() -> QueryError:
 
 
 def _refusal(sql: str) -> QueryError:
-    """Return why a statement has no tree: it does not parse, or is no SELECT."""
+    """Return the error for a statement without a tree: it does not parse, or is no SELECT."""
     try:
         kinds = syntax.statement_kinds(sql)
     except duckdb.Error as error:
@@ -106,19 +108,19 @@ def _refusal(sql: str) -> QueryError:
     article = "an" if kind[0] in "AEIOU" else "a"
     return QueryError(
         f"Only a SELECT can run here, and this is {article} {kind}.",
-        "Rows change by `lakehouse ingest` and `lakehouse forget`; a query reads.",
+        "Use `lakehouse ingest` or `lakehouse forget` to change rows; a query reads.",
     )
 
 
 def check_parameters(named: Set[str], given: Sequence[Any] | Mapping[str, Any] | None) -> None:
-    """Refuse values that are not those a statement asks for.
+    """Refuse parameter values that do not match the parameters of a statement.
 
     Args:
         named: ``Reads.parameters``.
         given: Values by name, or in the order of ``?``.
 
     Raises:
-        QueryError: One is missing or too many; no value is quoted.
+        QueryError: A value is missing or superfluous; the error quotes no value.
     """
     numbered = {name for name in named if name.isdigit()}
     if not isinstance(given, Mapping):
@@ -139,7 +141,7 @@ def check_parameters(named: Set[str], given: Sequence[Any] | Mapping[str, Any] |
     if more:
         raise QueryError(
             f"The query has no parameter ${more[0]}.",
-            did_you_mean(more[0], asked) or "In a query a parameter reads $name.",
+            did_you_mean(more[0], asked) or "Write a parameter as $name in the query.",
         )
 
 
@@ -151,9 +153,9 @@ def _check_arguments(reference: Reference, macros: Mapping[str, Sequence[str]]) 
         raise arguments_error(reference.name, wanted)
 
 
-def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
+def _check_reference(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
     if reference.kind == syntax.TABLE:
-        _table(reference, reads, known, codes)
+        _check_table(reference, reads, known, codes)
     elif reference.kind == syntax.LISTING:
         reads.everything = True
     elif reference.kind == syntax.SCALAR and reference.name in BARRED_FUNCTIONS:
@@ -167,7 +169,7 @@ def _judge(reference: Reference, reads: Reads, known: Set[str], codes: Set[str])
     elif reference.kind == syntax.FUNCTION and reference.name not in TABLE_FUNCTIONS:
         raise QueryError(
             f"The table function {reference.name} is not available in a query.",
-            "A query names tables and views of the warehouse; it reads no file.",
+            "Name tables and views of the warehouse; a query reads no file.",
         )
 
 
@@ -180,7 +182,7 @@ def _relation_named(reference: Reference) -> str:
     return reference.arguments[0].lower()
 
 
-def _table(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
+def _check_table(reference: Reference, reads: Reads, known: Set[str], codes: Set[str]) -> None:
     name, schema = reference.name, reference.schema
     if reference.at:
         raise QueryError(

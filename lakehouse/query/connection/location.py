@@ -1,7 +1,7 @@
-"""Where a warehouse's tables lie, found without opening its catalog.
+"""The folders of a warehouse's tables, found without opening its catalog.
 
-A query needs the folders of the tables and the profile, no more; importing pyiceberg and opening
-the catalog would cost longer than the query.
+A query needs only these and the profile; importing pyiceberg and opening the catalog would take
+longer than the query.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ import pyarrow as pa
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import WarehouseError
-from lakehouse.query.views.library import inlined, load_views
+from lakehouse.query.views.library import inline_readers, load_views
 from lakehouse.query.views.view import View
 from lakehouse.storage.io.files import Files, is_local, join, normalise, store_properties
 from lakehouse.storage.metadata.settings import SETTINGS_FILE, Catalog, Settings
 
 EMPTY = -1
-"""In ``Place.pins``: the table had no rows at that time."""
+"""In ``WarehouseLocation.snapshots``: the table had no rows at that time."""
 
 
 @dataclass(frozen=True)
 class WarehouseLocation:
-    """Where a warehouse's tables lie and under which promise.
+    """The folders of a warehouse's tables, its profile, and the definitions that queries use.
 
     Attributes:
         locations: Folder of each table, by name.
         profile: De-identification profile.
-        pins: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
+        snapshots: Snapshot of each table to read, ``EMPTY`` for none; no entry means the newest.
         codes: A site's folders with code sets.
         folders: A site's folders with views.
-        store: How an object store is reached, as pyiceberg names it (``s3.endpoint`` ...).
-        library: Views as a saved cohort keeps them, in place of today's.
-        sets: Code sets as a saved cohort keeps them, in place of today's.
+        store: Properties of the object store as pyiceberg names them (``s3.endpoint`` ...).
+        saved_views: Views that a saved cohort keeps, in place of the current ones.
+        code_sets: Code sets that a saved cohort keeps, in place of the current ones.
     """
 
     locations: Mapping[str, str]
@@ -50,8 +50,10 @@ class WarehouseLocation:
 
     @property
     def views(self) -> dict[str, View]:
-        """All views by name, also those that the profile cannot answer."""
-        return inlined(load_views(self.folders) if self.saved_views is None else self.saved_views)
+        """All views by name, including those that the profile excludes."""
+        return inline_readers(
+            load_views(self.folders) if self.saved_views is None else self.saved_views
+        )
 
 
 def locate(
@@ -61,12 +63,12 @@ def locate(
     codes: tuple[Path, ...] = (),
     folders: tuple[Path, ...] = (),
 ) -> WarehouseLocation:
-    """Return where a warehouse's tables lie.
+    """Return the location of a warehouse's tables.
 
     Args:
         path: Folder or URI of the warehouse.
-        catalog: A pyiceberg catalog in place of the one that the warehouse names; it is opened
-            then, and has to hold the warehouse's tables.
+        catalog: A pyiceberg catalog with the warehouse's tables, in place of the one that the
+            warehouse names. Such a catalog is opened.
         codes: A site's folders with code sets.
         folders: A site's folders with views.
 
@@ -88,7 +90,7 @@ def locate(
 
 
 def _settings(root: str) -> Settings | None:
-    """Return the settings of a warehouse on this disk; None when it has to be opened to know."""
+    """Return the settings of a warehouse on this disk; None when only its catalog has them."""
     if not is_local(root):
         return None
     content = Files().read(join(root, SETTINGS_FILE))
@@ -102,6 +104,6 @@ def _settings(root: str) -> Settings | None:
 
 
 def cache_folder() -> Path:
-    """Return the user's own folder for what can be made again."""
+    """Return the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "clinical-lakehouse"

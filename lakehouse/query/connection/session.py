@@ -1,10 +1,9 @@
-"""One DuckDB connection onto a warehouse: tables as views of Iceberg, made when first named.
+"""One DuckDB connection to a warehouse that creates tables and views when a query names them.
 
-Binding a view costs a look into the metadata of every table it stands on, so a session makes only
-what a query names. A table's view holds the folder, not a snapshot: DuckDB reads
-``metadata/version-hint.text`` at each query, so a session that stays open sees every new ingest.
-Pinned to snapshots (``as_of``), it sees those instead. What is dear to find and needed again it
-keeps (see ``kept``).
+Binding a view reads the metadata of every table below it, so a session creates only the relations
+of a query. A table is a view of its Iceberg folder, not of a snapshot: DuckDB reads
+``metadata/version-hint.text`` at each query, so an open session sees every new ingest. With
+``as_of`` it sees fixed snapshots. ``materialized`` caches views that are slow to compute.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError, WarehouseError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.connection.extensions import load_statements
-from lakehouse.query.connection.guard import Reads, check
+from lakehouse.query.connection.guard import Reads, check_statement
 from lakehouse.query.connection.location import WarehouseLocation
 from lakehouse.query.connection.materialized import MaterializedViews
 from lakehouse.query.connection.store_secrets import secret_statements
@@ -33,21 +32,21 @@ from lakehouse.query.views.view import CODES, sql_literal
 
 
 class Session:
-    """A locked, read-only connection on which tables, views and code sets appear when named."""
+    """A locked, read-only connection that creates tables, views and code sets on first use."""
 
-    def __init__(self, place: WarehouseLocation) -> None:
-        self.place = place
-        self.views = place.views
-        self._made: set[str] = set()
-        self.closed = False
-        self._making = Lock()
+    def __init__(self, location: WarehouseLocation) -> None:
+        self.location = location
+        self.views = location.views
+        self._existing: set[str] = set()
+        self.is_closed = False
+        self._lock = Lock()
         self.con = connect()
         self._described: dict[str, list[tuple[str, str, str]]] = {}
-        self._kept = MaterializedViews(self.con, place, self.views)
+        self._materialized = MaterializedViews(self.con, location, self.views)
         try:
             for statement in load_statements():
                 self.con.execute(statement)
-            for statement in lock_statements(place):
+            for statement in lock_statements(location):
                 self.con.execute(statement)
         except duckdb.Error as error:
             self.con.close()
@@ -57,36 +56,40 @@ class Session:
             ) from error
 
     @property
-    def known(self) -> frozenset[str]:
+    def relation_names(self) -> frozenset[str]:
         """Names of tables, views and macros."""
-        return frozenset({*self.place.locations, *self.views})
+        return frozenset({*self.location.locations, *self.views})
 
     def check(self, sql: str) -> Reads:
-        """Return what a person's statement reads, make it exist, and have the kept rows be of now.
+        """Return what a statement reads; create its relations and refresh the materialized views.
 
         Raises:
             QueryError: The statement may not run, or the session is closed.
         """
-        if self.closed:
+        if self.is_closed:
             raise errors.query_error(duckdb.ConnectionException())
         macros = {name: view.parameters for name, view in self.views.items() if view.parameters}
-        codes = frozenset(code_set_names(self.place.codes))
-        reads = check(sql, self.known, codes, macros)
+        codes = frozenset(code_set_names(self.location.codes))
+        reads = check_statement(sql, self.relation_names, codes, macros)
         self._list(reads)
         if reads.everything:
-            profile = self.place.profile
-            names = {n for n in self.known if n not in self.views or self._answerable(n, profile)}
-            self.ensure(names, code_set_names(self.place.codes))
+            profile = self.location.profile
+            names = {
+                n
+                for n in self.relation_names
+                if n not in self.views or self._answerable(n, profile)
+            }
+            self.ensure(names, code_set_names(self.location.codes))
         else:
             self.ensure(reads.names, reads.codes)
             if not reads.describes:
-                self._renew(reads)
+                self._refresh(reads)
         return reads
 
     def _list(self, reads: Reads) -> None:
         """Make the macros that tell of views and columns, when a statement asks them."""
         described = {name: self.describe(name) for name in reads.columns_of - set(self._described)}
-        with self._making:
+        with self._lock:
             self._described |= described
             if described:
                 self.con.execute(columns_macro(self._described))
@@ -111,54 +114,54 @@ class Session:
         self.ensure([name])
         arguments = ", ".join("NULL" for _ in views[name].parameters) if name in views else ""
         target = f"{name}({arguments})" if arguments else f'"{name}"'
-        with self._making:
+        with self._lock:
             rows = self.con.execute(f"DESCRIBE SELECT * FROM {target}").fetchall()
         return [(row[0], row[1], docs.get(row[0], "")) for row in rows]
 
-    def _renew(self, reads: Reads) -> None:
-        with self._making:
+    def _refresh(self, reads: Reads) -> None:
+        with self._lock:
             try:
-                self._kept.renew(reads.names)
+                self._materialized.refresh(reads.names)
             except duckdb.Error as error:
-                raise errors.query_error(error, self.known) from None
+                raise errors.query_error(error, self.relation_names) from None
 
     def ensure(self, names: Iterable[str], codes: Iterable[str] = ()) -> None:
-        """Make tables, views and code sets exist, with all that they stand on.
+        """Create tables, views and code sets with all relations below them.
 
         Raises:
             QueryError: A view needs a calendar that the profile does not have.
         """
-        with self._making:
+        with self._lock:
             self._ensure(names, codes)
 
     def _ensure(self, names: Iterable[str], codes: Iterable[str]) -> None:
         names = set(names)
-        order = [n for n in dependency_order(names, self.views) if n not in self._made]
+        order = [n for n in dependency_order(names, self.views) if n not in self._existing]
         for name in order:
-            if not self.views[name].available(self.place.profile):
+            if not self.views[name].is_available(self.location.profile):
                 asked = next(a for a in names if name in dependency_order([a], self.views))
                 raise calendar_error(name, asked)
         needed = (names | {d for n in order for d in self.views[n].depends_on}) - set(self.views)
         sets = {d.partition(".")[2] for d in needed if d.startswith(f"{CODES}.")} | set(codes)
-        create_codes(self.con, sorted(sets), self.place.codes, self.place.code_sets)
-        tables = sorted((needed - self._made) & load_tables().keys())
+        create_codes(self.con, sorted(sets), self.location.codes, self.location.code_sets)
+        tables = sorted((needed - self._existing) & load_tables().keys())
         self.con.execute("BEGIN")
         try:
-            # A view binds all below it, down to the metadata of Iceberg. Over empty tables in the
-            # place of those this costs next to nothing, and they give way before anyone can look.
+            # binding a view reads the metadata of all Iceberg tables below it; binding it over
+            # empty tables costs next to nothing, and the transaction replaces them unseen
             fill_empty(self.con, [self.views[n] for n in order], tables if order else ())
             for name in tables:
                 if order:
                     self.con.execute(f'DROP TABLE "{name}"')
-                for statement in table_statements(self.con, load_tables()[name], self.place):
+                for statement in table_statements(self.con, load_tables()[name], self.location):
                     self.con.execute(statement)
             self.con.execute("COMMIT")
         except BaseException as error:
             self.con.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
-                raise errors.query_error(error, self.known) from None
+                raise errors.query_error(error, self.relation_names) from None
             raise
-        self._made.update(order, tables)
+        self._existing.update(order, tables)
 
     def columns_of(self, name: str) -> list[str]:
         """Return the columns of a table or view; none for an unknown name."""
@@ -168,19 +171,23 @@ class Session:
         return list(tables[name].columns) if name in tables else []
 
     def _answerable(self, name: str, profile: str) -> bool:
-        return all(self.views[n].available(profile) for n in dependency_order([name], self.views))
+        return all(
+            self.views[n].is_available(profile) for n in dependency_order([name], self.views)
+        )
 
     def close(self) -> None:
         """Close the connection."""
-        self.closed = True
+        self.is_closed = True
         self.con.close()
 
 
-def lock_statements(place: WarehouseLocation) -> list[str]:
-    """Return the settings that shut a connection in: the tables' folders and nothing else."""
-    folders = ", ".join(sql_literal(_slashed(loc)) for loc in sorted(place.locations.values()))
+def lock_statements(location: WarehouseLocation) -> list[str]:
+    """Return the settings that restrict a connection to the folders of the tables."""
+    folders = ", ".join(
+        sql_literal(_with_slash(loc)) for loc in sorted(location.locations.values())
+    )
     return [
-        *secret_statements(place.store),
+        *secret_statements(location.store),
         "SET python_enable_replacements = false",
         f"SET allowed_directories = [{folders}]",
         "SET enable_external_access = false",
@@ -188,5 +195,5 @@ def lock_statements(place: WarehouseLocation) -> list[str]:
     ]
 
 
-def _slashed(location: str) -> str:
+def _with_slash(location: str) -> str:
     return location.rstrip("/") + "/"

@@ -1,4 +1,4 @@
-"""The views database and its ``init.sql``: the whole library for any DuckDB of the same version.
+"""The views database and its ``init.sql``: all views for any DuckDB of the same version.
 
 ``views-<digest>.duckdb`` holds the code sets, and a view for every table and every view; no rows.
 ``init.sql`` loads the extensions by path and attaches it read-only, so ``duckdb -init init.sql``
@@ -34,7 +34,7 @@ from lakehouse.query.connection.store_secrets import secret_statements
 from lakehouse.query.connection.table_views import table_statements
 from lakehouse.query.views.code_sets import code_set_names, create_codes
 from lakehouse.query.views.docs import column_docs, comment_on, comments
-from lakehouse.query.views.evaluate import SETTLED, arguments_error, calendar_error
+from lakehouse.query.views.evaluate import DISABLE_FAULTY_OPTIMIZER, arguments_error, calendar_error
 from lakehouse.query.views.library import dependency_order
 from lakehouse.query.views.listing import DATABASE_COLUMNS, views_macro
 from lakehouse.query.views.relations import fill_empty
@@ -143,7 +143,7 @@ def init_sql(place: WarehouseLocation, database: Path) -> str:
         *load_statements(),
         *secret_statements(place.store, by_name=True),
         "SET TimeZone = 'UTC'",
-        SETTLED,
+        DISABLE_FAULTY_OPTIMIZER,
         f"ATTACH {sql_literal(str(database.resolve()))} AS lakehouse (READ_ONLY)",
         "USE lakehouse",
         OWN_LIST,
@@ -184,7 +184,9 @@ def fill(con: duckdb.DuckDBPyConnection, place: WarehouseLocation) -> None:
     create_codes(con, code_set_names(place.codes), place.codes)
     fill_empty(con, ())
     barred = {
-        name: [n for n in dependency_order([name], views) if not views[n].available(place.profile)]
+        name: [
+            n for n in dependency_order([name], views) if not views[n].is_available(place.profile)
+        ]
         for name in views
     }
     order = dependency_order(views, views)

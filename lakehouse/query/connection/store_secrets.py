@@ -1,4 +1,4 @@
-"""How DuckDB is told to reach an object store: by a secret that lives in memory only."""
+"""DuckDB's credentials for an object store, as a secret in memory only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CREDENTIALS = {
 
 
 def secret_statements(store: Mapping[str, str], *, by_name: bool = False) -> list[str]:
-    """Return the statement that lets DuckDB reach an S3 store; none when there is nothing to tell.
+    """Return the CREATE SECRET statement for an S3 store; empty without properties of S3.
 
     Args:
         store: Properties as pyiceberg names them.
-        by_name: Leave credentials to the environment of whoever runs the statement, for a file
-            that is kept; DuckDB's own shell has ``getenv``.
+        by_name: Take credentials from the environment of the process that runs the statement, for
+            a statement in a file; DuckDB's own shell has ``getenv``.
 
     Examples:
         >>> secret_statements({"s3.endpoint": "http://127.0.0.1:9000"}, by_name=True)[0][:52]

@@ -1,4 +1,4 @@
-"""A table of a warehouse as DuckDB reads it: a view of ``iceberg_scan`` with the table's docs."""
+"""The DuckDB view over an Iceberg table of the warehouse, with the table's docs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lakehouse.storage.io.files import is_local
 
 
 def table_statements(
-    con: duckdb.DuckDBPyConnection, table: Table, place: WarehouseLocation
+    con: duckdb.DuckDBPyConnection, table: Table, location: WarehouseLocation
 ) -> list[str]:
-    """Return the statements that make a table's view, with its docs as comments.
+    """Return the statements that create a table's view, with its docs as comments.
 
-    The view has exactly the columns of the definition: one that the stored table (or the pinned
-    snapshot) does not have yet is null.
+    The view has exactly the columns of the definition; one that the stored table or snapshot does
+    not have yet is null.
     """
-    scan = _scan(place.locations.get(table.name), place.snapshots.get(table.name))
+    scan = _scan(location.locations.get(table.name), location.snapshots.get(table.name))
     stored: set[str] = set()
     if scan:
         stored = {str(row[0]) for row in con.execute(f"DESCRIBE FROM {scan}").fetchall()}
@@ -40,6 +40,6 @@ def _scan(location: str | None, pin: int | None) -> str:
     if location is None or pin == EMPTY:
         return ""
     if is_local(location) and not Path(location, "metadata", "version-hint.text").exists():
-        return ""  # the warehouse is older than the table, and nothing has been written since
-    pinned = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
-    return f"iceberg_scan({sql_literal(location)}{pinned})"
+        return ""  # the warehouse is older than the table and has no row of it
+    argument = f", snapshot_from_id = {int(pin)}" if pin is not None else ""
+    return f"iceberg_scan({sql_literal(location)}{argument})"

@@ -1,1 +1,1 @@
-"""Small cells: which queries can be judged, and which cells a result must hide."""
+"""Small-cell suppression: which queries it accepts, and which cells of a result it hides."""

@@ -1,4 +1,4 @@
-"""The words of a query that small cells can be judged in: its sources, keys and conditions."""
+"""Which SQL sources, keys and conditions small-cell suppression accepts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import QueryError
 from lakehouse.query.views.view import CODES, DIALECT, PATIENTS
 
-COUNT, LEVEL, KEPT, BEHIND, VALUES = "_cell_n", "_cell_level", "_cell_kept", "_cell_n", "_cell_v"
-"""Columns that a plan adds; the last two get a number, one for each figure."""
+COUNT, LEVEL, PASSES_WHERE, BEHIND, VALUES = (
+    "_cell_n",
+    "_cell_level",
+    "_cell_kept",
+    "_cell_n",
+    "_cell_v",
+)
+"""Columns that a plan adds; the last two get a number for each measure."""
 
 PATIENT_KEYS = ("patient_id", "study_id")
 _IDENTIFYING = ("patient", "identifier", "uid", "name", "contact", "url", "biometric", "other_id")
@@ -26,7 +32,7 @@ _PLAIN = (
     exp.Week, exp.Day, exp.Case, exp.If, exp.Coalesce, exp.Lower, exp.Upper, exp.Substring,
     exp.Left, exp.Floor, exp.IntDiv, exp.Div, exp.Mul,
 )  # fmt: skip
-"""What a condition or a key may consist of: nothing that aggregates, reads rows or can fail."""
+"""Parts that a condition or key may have: none aggregates, reads rows or can fail."""
 
 ADVICE = (
     "Write SELECT key, count(*) AS n FROM one table or view with a patient_id GROUP BY key, "
@@ -36,29 +42,29 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Measure:
-    """Result columns that are blanked together.
+    """Result columns that are blanked together, because the same patients are behind them.
 
     Attributes:
         names: The columns.
-        behind: Column with the number of patients behind them; by default those of the row.
-        whole: Whether the patients of the row that are not behind them are a cell as well.
-        values: Column with the number of distinct values, when few of them give counts away.
+        count_column: Column with the number of patients behind them; by default those of the row.
+        has_complement: Whether the other patients of the row are a cell as well.
+        values_column: Column with the number of distinct values; empty when it reveals no count.
     """
 
     names: tuple[str, ...]
-    behind: str = COUNT
-    whole: bool = False
-    values: str = ""
+    count_column: str = COUNT
+    has_complement: bool = False
+    values_column: str = ""
 
 
 @dataclass(frozen=True)
 class Relations:
-    """What is known of the tables and views.
+    """Columns, grain and cells of the tables and views.
 
     Attributes:
         columns_of: Columns of a table or view, by its name.
         grain: Key columns of each view.
-        cells: Counts of patients of each view, each with the figures that stand on it.
+        cells: Counts of patients of each view, each with its figures.
     """
 
     columns_of: Callable[[str], Sequence[str]]
@@ -67,12 +73,12 @@ class Relations:
 
 
 def not_eligible(what: str, instead: str = ADVICE) -> QueryError:
-    """Return the error that something cannot be judged, and what to write instead."""
+    """Return the error for SQL that suppression does not accept, with an alternative."""
     return QueryError(f"A minimum cell size cannot judge {what}.", instead)
 
 
 def same_expression(one: Any, other: Any) -> bool:
-    """Return whether two expressions read alike, whatever table is named before a column."""
+    """Return whether two expressions are equal but for the table before a column."""
     text = [str(e.sql(dialect=DIALECT)).lower() for e in (one, other)]
     if isinstance(one, exp.Column) and isinstance(other, exp.Column):
         bare = not one.table or not other.table
@@ -89,13 +95,13 @@ def aggregates(item: Any) -> Iterator[Any]:
             yield node
 
 
-def identifying(column: str) -> bool:
-    """Return whether a column tells single patients, visits or records apart."""
-    return column.endswith(("_id", "_uid", "_key")) or column in _identifiers()
+def is_identifying(column: str) -> bool:
+    """Return whether a column identifies single patients, visits or records."""
+    return column.endswith(("_id", "_uid", "_key")) or column in _identifying_columns()
 
 
 @cache
-def _identifiers() -> set[str]:
+def _identifying_columns() -> set[str]:
     return {
         c.name
         for table in load_tables().values()
@@ -104,8 +110,8 @@ def _identifiers() -> set[str]:
     }
 
 
-def _name(source: Any, *, aliased: bool = True) -> str:
-    """Return what a source is called, a macro as well, in lower case."""
+def _source_name(source: Any, *, aliased: bool = True) -> str:
+    """Return the name or alias of a table, view or macro in lower case."""
     called = source.this
     if aliased and source.alias:
         return str(source.alias).lower()
@@ -119,36 +125,36 @@ def _no_column(column: Any) -> None:
 
 
 class Sources:
-    """What a query reads, and whose patients."""
+    """The sources of a query, and the column that names their patients."""
 
-    def __init__(self, query: Any, known: Relations) -> None:
+    def __init__(self, query: Any, relations: Relations) -> None:
         first = query.args["from_"].this
         self._names: dict[str, set[str] | None] = {}
-        columns = self._add(first, known)
-        found = next((k for k in PATIENT_KEYS if columns and k in columns), None)
-        if found is None:
-            name = _name(first, aliased=False)
+        columns = self._add(first, relations)
+        patient_key = next((k for k in PATIENT_KEYS if columns and k in columns), None)
+        if patient_key is None:
+            name = _source_name(first, aliased=False)
             raise not_eligible(
                 "groups of a source without patients",
-                f"It has its counts: SELECT {', '.join(known.grain[name])}, {PATIENTS} FROM {name}."
-                if name in known.cells
+                f"Write SELECT {', '.join(relations.grain[name])}, {PATIENTS} FROM {name}."
+                if name in relations.cells
                 else ADVICE,
             )
-        self.patient = exp.column(found, table=_name(first))
+        self.patient = exp.column(patient_key, table=_source_name(first))
         for join in query.args.get("joins") or []:
-            self._join(join, known)
+            self._join(join, relations)
 
-    def _add(self, source: Any, known: Relations) -> set[str] | None:
-        """Take in a table, view, macro or code set; return its columns, None for a code set."""
+    def _add(self, source: Any, relations: Relations) -> set[str] | None:
+        """Add a table, view, macro or code set; return its columns, None for a code set."""
         if not isinstance(source, exp.Table):
             raise not_eligible("anything but tables and views in FROM")
         called = source.this
         if isinstance(called, exp.Anonymous):
             for argument in called.expressions:
                 check_allowed(argument, _no_column)
-        name = _name(source, aliased=False)
+        name = _source_name(source, aliased=False)
         code_set = source.db.lower() == CODES
-        columns = None if code_set else {c.lower() for c in known.columns_of(name)}
+        columns = None if code_set else {c.lower() for c in relations.columns_of(name)}
         if columns is not None and not columns:
             raise not_eligible("anything but tables and views in FROM")
         if source.args.get("pivots") or (source.args.get("alias") and source.args["alias"].columns):
@@ -157,36 +163,36 @@ class Sources:
             )
         if isinstance(called, exp.Func) and not source.alias:
             source.set("alias", exp.TableAlias(this=exp.to_identifier(name)))  # to name columns by
-        self._names[_name(source)] = columns
+        self._names[_source_name(source)] = columns
         return columns
 
-    def _join(self, join: Any, known: Relations) -> None:
+    def _join(self, join: Any, relations: Relations) -> None:
         odd = join.args.get("method") or join.side not in ("", "LEFT") or join.kind not in (
             "", "INNER", "OUTER",
         )  # fmt: skip
-        columns = self._add(join.this, known)
+        columns = self._add(join.this, relations)
         using = [u.name.lower() for u in join.args.get("using") or []]
         on = join.args.get("on")
         parts = list(on.flatten()) if isinstance(on, exp.And) else [on] if on is not None else []
-        joined = "patient_id" in using
+        by_patient = "patient_id" in using
         for part in parts:
             sides = [part.this, part.expression] if isinstance(part, exp.EQ) else []
             if sides and all(isinstance(s, exp.Column) for s in sides):
-                joined |= all(s.name.lower() == "patient_id" for s in sides) and (
+                by_patient |= all(s.name.lower() == "patient_id" for s in sides) and (
                     sides[0].table.lower() != sides[1].table.lower()
                 )
             else:
                 check_allowed(part, self.check)
-        if odd or not (using or parts) or (columns is not None and not joined):
+        if odd or not (using or parts) or (columns is not None and not by_patient):
             raise not_eligible(
                 "a join by something else than the patient", "Join: JOIN x USING (patient_id)."
             )
 
     def check(self, column: Any) -> None:
-        """Refuse a column that does not exist, or that tells patients apart.
+        """Refuse a column that does not exist, or that identifies patients.
 
         Raises:
-            QueryError: It is one of these.
+            QueryError: No source has the column, or it identifies patients, visits or records.
         """
         name, table = column.name.lower(), column.table.lower()
         sets = [self._names[table]] if table in self._names else list(self._names.values())
@@ -196,7 +202,7 @@ class Sources:
             raise not_eligible(
                 "a column of none of the sources", "Name columns of the tables and views in FROM."
             )
-        if identifying(name) or name.startswith(PATIENTS):
+        if is_identifying(name) or name.startswith(PATIENTS):
             raise not_eligible(
                 "a key or condition on single patients, visits or records",
                 "Group by what many patients share.",
@@ -204,14 +210,14 @@ class Sources:
 
 
 def check_allowed(expression: Any, check: Callable[[Any], None]) -> None:
-    """Check a key or condition: columns, constants and what compares and bands them.
+    """Check that a key or condition only compares or bands columns and constants.
 
     Args:
         expression: The key or condition.
-        check: Told each column; raises for one that may not be there.
+        check: Called with each column; raises for one that is not allowed.
 
     Raises:
-        QueryError: It holds something else.
+        QueryError: The expression has another part.
     """
     for node in expression.walk():
         if isinstance(node, exp.Cast):

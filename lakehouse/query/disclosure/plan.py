@@ -1,18 +1,18 @@
-"""Which queries can be judged for small cells, and how they are run for it.
+"""Plans a query for small-cell suppression: checks its form and adds the counts it needs.
 
-Two forms are accepted, and what is run is put together again from what was judged:
+Two forms are accepted, and each is rebuilt from its checked parts:
 
-- a grouped SELECT over one table or view with a ``patient_id``, others joined by it: keys made of
-  its columns, and counts, sums, means, medians and standard deviations of columns as they are;
-- the rows of a view with counts, one that declares its ``cells``.
+- a grouped SELECT over one table or view with a ``patient_id``, others joined by it: keys of its
+  columns, and counts, sums, means, medians and standard deviations of plain columns;
+- the rows of a view with counts, which declares its ``cells``.
 
-Everything else is refused with what to write instead: a subquery, a window, HAVING, FILTER or an
-expression within an aggregate counts a part of a group, or answers yes or no about it; a minimum
-or maximum is one patient's value; a key that names patients or visits shows single ones. ORDER BY
-and LIMIT are applied to the blanked rows. How cells are blanked is told in ``suppression``.
+Every other form is refused with an alternative. A subquery, a window, HAVING, FILTER or an
+expression within an aggregate counts a part of a group, or answers yes or no about it. A minimum
+or maximum is the value of one patient. A key of patients or visits shows single ones. ORDER BY and
+LIMIT apply to the blanked rows (see ``suppress``).
 
-Queries compared with each other, each with another WHERE, can still reveal a small group; so a
-result that leaves the house needs a person's eye besides.
+Two queries with different conditions can still reveal a small group by their difference. So a
+person must review a result before it is published.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lakehouse.query.disclosure.eligible import (
     ADVICE,
     BEHIND,
     COUNT,
-    KEPT,
+    PASSES_WHERE,
     PATIENT_KEYS,
     Measure,
     Relations,
@@ -38,57 +38,59 @@ from lakehouse.query.disclosure.eligible import (
     not_eligible,
     same_expression,
 )
-from lakehouse.query.disclosure.grouped import Grouped
+from lakehouse.query.disclosure.grouped import GroupedQuery
 from lakehouse.query.views.view import DIALECT, PATIENTS
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a query is run for suppression.
+    """The rewritten query, and the roles of its result columns.
 
     Attributes:
-        sql: The query with the columns it takes, without ORDER BY and LIMIT.
-        keys: Result columns that name a cell.
-        shown: Result columns that were asked for, in order.
-        figures: The other result columns.
-        order: Columns to sort by, each with whether it falls.
-        limit: Rows to keep in the end, or None.
-        offset: Rows to pass over in the end.
+        sql: The query with the columns that suppression needs, without ORDER BY and LIMIT.
+        keys: Result columns that identify a cell.
+        shown: Result columns that the user selected, in order.
+        measures: The other result columns.
+        order: Columns to sort by, each with whether it descends.
+        limit: Most rows of the final result, or None.
+        offset: Rows to skip in the final result.
     """
 
     sql: str
     keys: tuple[str, ...]
     shown: tuple[str, ...]
-    figures: tuple[Measure, ...]
+    measures: tuple[Measure, ...]
     order: tuple[tuple[str, bool], ...] = ()
     limit: int | None = None
     offset: int = 0
 
 
-def plan(sql: str, known: Relations) -> Plan:
-    """Return how to run a query so that small cells can be found.
+def plan_query(sql: str, relations: Relations) -> Plan:
+    """Return the plan of a query for small-cell suppression.
 
     Args:
-        sql: A query that the guard has let through.
-        known: The tables and views.
+        sql: A query that has passed the guard.
+        relations: The tables and views.
 
     Raises:
-        QueryError: It cannot be judged; the message says what to write instead.
+        QueryError: The query has another form than the two; the message gives an alternative.
     """
     try:
         query = sqlglot.parse_one(sql, dialect=DIALECT)
     except sqlglot.errors.SqlglotError:
         raise not_eligible("this SQL") from None
-    _shape(query)
+    _check_shape(query)
     limit, offset = _number(query, "limit"), _number(query, "offset") or 0
     calls = [e for e in query.selects if any(True for _ in aggregates(e))]
     grouped = query.args.get("group") or calls
-    run, keys, figures, shown = (Grouped if grouped else CountedView)(query, known).plan()
+    run, keys, measures, shown = (GroupedQuery if grouped else CountedView)(
+        query, relations
+    ).rewrite()
     order = tuple(_order(query, shown))
-    return Plan(run.sql(dialect=DIALECT), keys, tuple(shown), figures, order, limit, offset)
+    return Plan(run.sql(dialect=DIALECT), keys, tuple(shown), measures, order, limit, offset)
 
 
-_INSTEAD = {
+_REMEDIES = {
     "with_": "Name the tables and views themselves; a view of your own can hold the WITH.",
     "having": "Leave HAVING out and choose among the rows of the result.",
     "qualify": "Leave QUALIFY out.",
@@ -97,15 +99,15 @@ _INSTEAD = {
     "laterals": "Name tables and views only.",
     "sample": "Leave the sample out.",
 }
-_KNOWN_PARTS = {"expressions", "from_", "joins", "where", "group", "order", "limit", "offset"}
+_ALLOWED_PARTS = {"expressions", "from_", "joins", "where", "group", "order", "limit", "offset"}
 
 
-def _shape(query: Any) -> None:
+def _check_shape(query: Any) -> None:
     if not isinstance(query, exp.Select):
         raise not_eligible("more than one plain SELECT", "Ask each SELECT by itself.")
     for part, value in query.args.items():
-        if value and part not in _KNOWN_PARTS:
-            raise not_eligible(f"{part.strip('_').upper()}", _INSTEAD.get(part, ADVICE))
+        if value and part not in _ALLOWED_PARTS:
+            raise not_eligible(f"{part.strip('_').upper()}", _REMEDIES.get(part, ADVICE))
     for node in query.walk():
         if isinstance(node, (exp.Subquery, exp.Query)) and node is not query:
             raise not_eligible(
@@ -118,18 +120,18 @@ def _shape(query: Any) -> None:
                 "FILTER", "GROUP BY what it asks: SELECT sex, count(*) ... GROUP BY sex."
             )
         if isinstance(node, exp.TableSample):
-            raise not_eligible("a sample", _INSTEAD["sample"])
+            raise not_eligible("a sample", _REMEDIES["sample"])
     if not query.args.get("from_"):
         raise not_eligible("a SELECT without FROM")
 
 
 def _number(query: Any, part: str) -> int | None:
     """Return the number of LIMIT or OFFSET."""
-    found = query.args.get(part)
-    if found is None:
+    clause = query.args.get(part)
+    if clause is None:
         return None
-    value = found.expression
-    options = found.args.get("limit_options")
+    value = clause.expression
+    options = clause.args.get("limit_options")
     percent = options is not None and options.args.get("percent")
     if percent or not (isinstance(value, exp.Literal) and value.is_int):
         raise QueryError(f"With a minimum cell size, {part.upper()} is a plain number.")
@@ -137,7 +139,7 @@ def _number(query: Any, part: str) -> int | None:
 
 
 def _order(query: Any, shown: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield what ORDER BY sorts by, as columns of the result."""
+    """Yield the result columns of ORDER BY, each with whether it descends."""
     names = list(shown)
     for each in query.args["order"].expressions if query.args.get("order") else []:
         by, falls = each.this, bool(each.args.get("desc"))
@@ -160,13 +162,13 @@ def _order(query: Any, shown: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 class CountedView:
-    """The rows of a view with counts."""
+    """A SELECT of the rows of a view with counts, and its rewriting."""
 
-    def __init__(self, query: Any, known: Relations) -> None:
+    def __init__(self, query: Any, relations: Relations) -> None:
         source = query.args["from_"].this
         name = source.name.lower() if isinstance(source, exp.Table) else ""
-        if name not in known.cells or query.args.get("joins"):
-            columns = known.columns_of(name) if name else ()
+        if name not in relations.cells or query.args.get("joins"):
+            columns = relations.columns_of(name) if name else ()
             raise QueryError(
                 "A minimum cell size needs groups, and these are rows of single patients."
                 if set(PATIENT_KEYS) & set(columns)
@@ -176,10 +178,10 @@ class CountedView:
                 else ADVICE,
             )
         self._query, self._name = query, name
-        self._grain, self._cells = tuple(known.grain[name]), known.cells[name]
+        self._grain, self._cells = tuple(relations.grain[name]), relations.cells[name]
 
-    def plan(self) -> tuple[Any, tuple[str, ...], tuple[Measure, ...], dict[str, Any]]:
-        """Return the query to run, its keys, its figures and the columns asked for."""
+    def rewrite(self) -> tuple[Any, tuple[str, ...], tuple[Measure, ...], dict[str, Any]]:
+        """Return the query to run, its keys, its measures and the selected columns."""
         open_to = [*self._grain, *(n for c, own in self._cells.items() for n in (c, *own))]
         shown: dict[str, Any] = {}
         for item in self._query.selects:
@@ -193,30 +195,30 @@ class CountedView:
                 )
             shown[item.alias_or_name] = exp.column(inner.name.lower())
         as_named = {e.name: n for n, e in shown.items()}
-        # Keys that are not asked for are still needed to know the lines.
+        # the lines depend on all keys, selected or not
         run = exp.select(
             *(exp.alias_(e.copy(), n, quoted=True) for n, e in shown.items()),
             *(exp.alias_(exp.column(k), f"_cell_{k}") for k in self._grain if k not in as_named),
             exp.alias_(exp.column(PATIENTS), COUNT),
         ).from_(self._name)
-        figures = []
+        measures = []
         for number, (count, own) in enumerate(self._cells.items()):
             names = tuple(as_named[n] for n in (count, *own) if n in as_named)
             behind = COUNT if count == PATIENTS else f"{BEHIND}{number}"
             if names:
-                figures.append(Measure(names, behind, whole=count != PATIENTS))
+                measures.append(Measure(names, behind, has_complement=count != PATIENTS))
             if names and count != PATIENTS:
                 run = run.select(exp.alias_(exp.column(count), behind))
         if where := self._query.args.get("where"):
-            # Applied in the end: the rows that it leaves out are cells of the same lines.
-            check_allowed(where.this, self._key)
+            # the rows that WHERE excludes are cells of the same lines, so it applies in the end
+            check_allowed(where.this, self._check_key)
             condition = where.this.copy()
             for column in condition.find_all(exp.Column):
                 column.set("table", None)
-            run = run.select(exp.alias_(exp.paren(condition), KEPT))
+            run = run.select(exp.alias_(exp.paren(condition), PASSES_WHERE))
         keys = tuple(as_named.get(k, f"_cell_{k}") for k in self._grain)
-        return run, keys, tuple(figures), shown
+        return run, keys, tuple(measures), shown
 
-    def _key(self, column: Any) -> None:
+    def _check_key(self, column: Any) -> None:
         if column.name.lower() not in self._grain:
             raise not_eligible("a condition on a figure", f"Ask {', '.join(self._grain)} only.")

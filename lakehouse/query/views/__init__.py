@@ -1,1 +1,1 @@
-"""The library of SQL views: from a file to a view, its documentation, lineage and dialects."""
+"""The library of SQL views: their files, documentation, column lineage and dialects."""

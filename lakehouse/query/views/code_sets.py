@@ -1,14 +1,14 @@
-"""Code sets: every ``catalog/codes/*.csv`` is a table ``codes.<stem>`` in SQL.
+"""Code sets: lists of codes from ``catalog/codes/*.csv``, each a table ``codes.<stem>`` in SQL.
 
-A file may open with ``# key: value`` lines: ``title``, ``source``, ``version``, and ``key`` (the
-columns that name one row). Then comes the header, then the rows. Every column is text, but those
-named as in ``NUMBERS`` hold numbers; an empty field is null.
+A file may begin with ``# key: value`` lines: ``title``, ``source``, ``version``, and ``key`` (the
+columns that identify a row). The header and the rows follow. Columns whose name matches ``NUMBERS``
+hold numbers and all others text; an empty field is null.
 
-``codes.quality_rules`` is made from ``catalog/quality/*.toml``.
+``codes.quality_rules`` comes from ``catalog/quality/*.toml``.
 
-A site's own folder (``--codes DIR``) adds rows to a set of the same stem, or adds a set. Where the
-set has a ``key``, a site's row takes the place of the shipped row with that key; an exact copy of
-a row counts once.
+A site's own folder (``--codes DIR``) adds rows to a set of the same stem, or adds a set. In a set
+with a ``key``, a site's row replaces the shipped row with that key; an exact copy of a row counts
+once.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ NUMBERS = re.compile(
     r"(.+_)?(weight|factor|offset|low|high|minimum|maximum|points|population|coefficient|days)"
     r"|(original|quan|readmission|mortality)(_\d+|_weight)?"
 )
-"""Columns that hold numbers (DOUBLE), whole name; every other column is text."""
+"""Names of the columns that hold numbers (DOUBLE); every other column is text."""
 
 _MATTER = re.compile(r"#\s*(?P<key>title|source|version|key):\s*(?P<value>.*)")
 
 
 @dataclass(frozen=True)
 class CodeSet:
-    """One code set.
+    """A code set: the rows of one list of codes, with its source and version.
 
     Attributes:
         name: The file's stem; ``codes.<name>`` in SQL.
         title: A few words.
-        source: Where it comes from.
-        version: Which edition.
-        key: Columns that name one row; empty when not stated.
+        source: Its publication.
+        version: Its edition.
+        key: Columns that identify a row; empty when the file states none.
         rows: Its rows.
     """
 
@@ -74,10 +74,10 @@ def is_number(column: str) -> bool:
 
 
 def read_codes(path: Path) -> CodeSet:
-    """Read one file.
+    """Read the code set in one CSV file.
 
     Raises:
-        DefinitionError: It is not CSV with a header, or a number column holds something else.
+        DefinitionError: The file is not CSV with a header, or a number column holds text.
     """
     where = f"{path.parent.name}/{path.name}"
     matter: dict[str, str] = {}
@@ -131,15 +131,15 @@ def _extend(shipped: CodeSet, own: CodeSet, where: str) -> CodeSet:
         ],
         schema=schema,
     )
-    kept = shipped.rows
+    remaining = shipped.rows
     if shipped.key:
-        taken = set(zip(*(added.column(k).to_pylist() for k in shipped.key), strict=True))
+        replaced = set(zip(*(added.column(k).to_pylist() for k in shipped.key), strict=True))
         mask = [
-            row not in taken
-            for row in zip(*(kept.column(k).to_pylist() for k in shipped.key), strict=True)
+            row not in replaced
+            for row in zip(*(remaining.column(k).to_pylist() for k in shipped.key), strict=True)
         ]
-        kept = kept.filter(pa.array(mask, pa.bool_()))
-    rows = pa.concat_tables([kept, added])
+        remaining = remaining.filter(pa.array(mask, pa.bool_()))
+    rows = pa.concat_tables([remaining, added])
     rows = rows.group_by(rows.column_names, use_threads=False).aggregate([])
     return CodeSet(shipped.name, shipped.title, shipped.source, shipped.version, shipped.key, rows)
 
@@ -148,7 +148,7 @@ RULES = "quality_rules"
 
 
 @cache
-def _shipped(name: str) -> CodeSet | None:
+def _shipped_set(name: str) -> CodeSet | None:
     if name == RULES:
         return CodeSet(
             RULES,
@@ -163,28 +163,30 @@ def _shipped(name: str) -> CodeSet | None:
 
 def code_set_names(folders: Iterable[Path] = ()) -> list[str]:
     """Return the names of all code sets, shipped and a site's own."""
-    places = [resource("catalog/codes"), *folders]
-    return sorted({RULES, *(path.stem for place in places for path in place.glob("*.csv"))})
+    sources = [resource("catalog/codes"), *folders]
+    return sorted({RULES, *(path.stem for place in sources for path in place.glob("*.csv"))})
 
 
 def load_codes(name: str, folders: Iterable[Path] = ()) -> CodeSet:
-    """Return one code set with what a site's folders add to it.
+    """Return one code set, extended by the rows of a site's folders.
 
     Raises:
-        DefinitionError: There is none of the name, or a file is at fault.
+        DefinitionError: No code set has the name, or a file cannot be read as a code set.
     """
-    found = _shipped(name)
+    code_set = _shipped_set(name)
     folders = list(folders)
     for folder in folders:
         path = folder / f"{name}.csv"
         if path.is_file():
             own = read_codes(path)
-            found = own if found is None else _extend(found, own, f"{folder.name}/{path.name}")
-    if found is None:
+            code_set = (
+                own if code_set is None else _extend(code_set, own, f"{folder.name}/{path.name}")
+            )
+    if code_set is None:
         raise DefinitionError(
             f"There is no code set named {name}.", did_you_mean(name, code_set_names(folders))
         )
-    return found
+    return code_set
 
 
 def create_codes(
@@ -193,13 +195,13 @@ def create_codes(
     folders: Iterable[Path] = (),
     saved: Mapping[str, pa.Table] | None = None,
 ) -> None:
-    """Create ``codes.<name>`` for each name; those that exist are left alone.
+    """Create the table ``codes.<name>`` for each name, unless it exists.
 
     Args:
         con: The connection.
         names: Code sets.
         folders: A site's folders with code sets.
-        saved: Rows of another time, in place of today's.
+        saved: Rows that a saved cohort keeps, in place of the current ones.
     """
     folders, saved = list(folders), saved or {}
     con.execute("CREATE SCHEMA IF NOT EXISTS codes")
@@ -209,7 +211,7 @@ def create_codes(
 
 
 def _select(rows: pa.Table) -> str:
-    """Return rows as a query. To register them with DuckDB would import pandas: 0.2 s."""
+    """Return rows as a query, because registering them with DuckDB imports pandas (0.2 s)."""
     kinds = {f.name: ["DOUBLE" if pa.types.is_floating(f.type) else "VARCHAR"] for f in rows.schema}
     columns = ", ".join(f'unnest(j."{name}") AS "{name}"' for name in kinds)
     given, types = (json.dumps(value).replace("'", "''") for value in (rows.to_pydict(), kinds))

@@ -1,8 +1,8 @@
-"""The library in another engine's SQL: qualified by sqlglot first, then written in its dialect.
+"""Translates the views into the SQL of other engines.
 
-Unqualified, a ``*`` or an alias used in the same SELECT would become wrong SQL elsewhere. Table
-macros have no counterpart: a view that calls one has its query in itself, and the macros are left
-out. So is what a dialect cannot say; both are told.
+sqlglot qualifies every column first: a ``*``, or an alias used in its own SELECT, means something
+else in other engines. Table macros have no counterpart: a view that calls one has the macro's query
+in itself. The macros, and views that a dialect cannot express, are left out with the reason.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from lakehouse.query.views.view import DIALECT, View
 DIALECTS = ("trino", "spark", "snowflake", "postgres")
 
 NAMESPACE = "lakehouse"
-"""Schema of the other engine in which tables and views are expected."""
+"""Schema of the other engine that holds tables and views."""
 
 
 @dataclass(frozen=True)
-class Translated:
+class Translation:
     """One view in another dialect.
 
     Attributes:
         view: The view.
-        sql: Its SELECT, or empty when the dialect cannot say it.
-        why: What it cannot say, or empty.
+        sql: Its SELECT; empty when the dialect cannot express it.
+        why: What the dialect cannot express; empty otherwise.
     """
 
     view: View
@@ -51,7 +51,7 @@ def translate(
     *,
     namespace: str = NAMESPACE,
     folders: tuple[Path, ...] = (),
-) -> Iterator[Translated]:
+) -> Iterator[Translation]:
     """Yield views in another dialect, inputs first.
 
     Args:
@@ -78,15 +78,15 @@ def translate(
         if name not in views:
             raise QueryError(f"There is no view named {name}.", did_you_mean(name, views))
     for name in dependency_order(roots or views, views):
-        yield _translated(views[name], dialect, roots, folders, namespace)
+        yield _translate_view(views[name], dialect, roots, folders, namespace)
 
 
-def _translated(
+def _translate_view(
     view: View, dialect: str, roots: tuple[str, ...], folders: tuple[Path, ...], namespace: str
-) -> Translated:
+) -> Translation:
     if view.parameters:
-        return Translated(view, "", "a table macro of DuckDB")
-    query = _qualified(view.name, roots, folders).copy()
+        return Translation(view, "", "a table macro of DuckDB")
+    query = _qualify_query(view.name, roots, folders).copy()
     for table in query.find_all(exp.Table):
         if table.db == relations.MAIN:
             table.set("db", exp.to_identifier(namespace) if namespace else None)
@@ -94,12 +94,12 @@ def _translated(
     try:
         sql = query.sql(dialect=dialect, pretty=True, unsupported_level=ErrorLevel.RAISE)
     except UnsupportedError as error:
-        return Translated(view, "", str(error).partition("\n")[0])
-    return Translated(view, sql)
+        return Translation(view, "", str(error).partition("\n")[0])
+    return Translation(view, sql)
 
 
 def _double(node: Any) -> Any:
-    """Make a literal such as 100.0 a double: as a decimal, others would cut what it multiplies."""
+    """Cast a literal such as 100.0 to double, because engines with decimals round products."""
     is_fraction = isinstance(node, exp.Literal) and not node.is_string and not node.is_int
     if not is_fraction or isinstance(node.parent, exp.Cast):
         return node
@@ -107,7 +107,7 @@ def _double(node: Any) -> Any:
 
 
 def _percentile(node: Any, dialect: str) -> Any:
-    """Write a median or quantile the way each engine has it; Trino has approximate ones only."""
+    """Write a median or quantile as each engine has it; Trino has approximate ones only."""
     if isinstance(node, exp.Median) and dialect == "trino":
         value, share = node.this, exp.Literal.number("0.5")
     elif isinstance(node, exp.PercentileCont) and node.expression is not None:
@@ -124,8 +124,8 @@ def _percentile(node: Any, dialect: str) -> Any:
 
 
 @cache
-def _qualified(name: str, roots: tuple[str, ...], folders: tuple[Path, ...]) -> Any:
-    """Return a view's query with every column and table qualified and every type known."""
+def _qualify_query(name: str, roots: tuple[str, ...], folders: tuple[Path, ...]) -> Any:
+    """Return a view's query with qualified columns and tables, annotated with types."""
     views, schema = load_views(folders), relations.columns(roots, folders)
     view = views[name]
     try:
@@ -162,11 +162,11 @@ def script(
         f"the schema {namespace},\n-- the code sets (catalog/codes/*.csv, without the lines that "
         "begin with #) in the schema codes, and a session in UTC."
     )
-    for found in translate(dialect, roots, namespace=namespace, folders=folders):
-        if found.why:
-            yield f"-- {found.view.name} is left out: {found.why}"
+    for translation in translate(dialect, roots, namespace=namespace, folders=folders):
+        if translation.why:
+            yield f"-- {translation.view.name} is left out: {translation.why}"
         else:
             yield (
-                f"-- {found.view.title}\n"
-                f"CREATE OR REPLACE VIEW {namespace}.{found.view.name} AS\n{found.sql};"
+                f"-- {translation.view.title}\n"
+                f"CREATE OR REPLACE VIEW {namespace}.{translation.view.name} AS\n{translation.sql};"
             )

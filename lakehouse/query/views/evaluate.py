@@ -1,4 +1,4 @@
-"""Any view over rows given in memory: to test a score, or to check it on rows of one's own."""
+"""Runs a view over rows in memory, to test a score or to check it on one's own rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, did_you_mean
 from lakehouse.query import errors
 from lakehouse.query.views.code_sets import create_codes
-from lakehouse.query.views.library import dependency_order, inlined, load_views
+from lakehouse.query.views.library import dependency_order, inline_readers, load_views
 from lakehouse.query.views.view import CODES, View, ddl
 
 Rows: TypeAlias = "pa.Table | Sequence[Mapping[str, Any]]"
@@ -31,10 +31,10 @@ def evaluate_view(
     codes: Iterable[Path] = (),
     folders: Iterable[Path] = (),
 ) -> pa.Table:
-    """Run a view, and whatever lies between it and the rows given, over rows in memory.
+    """Run a view, and all views between it and the given rows, over rows in memory.
 
-    Tables that are not given are empty, columns that are not given are null, and a time without
-    a zone is read as UTC. A view may be given like a table; nothing behind it is looked at then.
+    Missing tables are empty, missing columns are null, and a time without a zone is UTC. Rows may
+    also stand for a view; nothing below that view runs then.
 
     Args:
         name: The view.
@@ -50,7 +50,7 @@ def evaluate_view(
     Raises:
         QueryError: There is no such view, table or column, the view does not read a view that is
             given, or a value does not fit its column.
-        DefinitionError: The view's SQL is at fault.
+        DefinitionError: The view's SQL does not bind.
 
     Examples:
         >>> rows = evaluate_view("patients_current", {"patients": [
@@ -58,21 +58,21 @@ def evaluate_view(
         >>> rows.column("sex").to_pylist()
         ['female']
     """
-    views = inlined(load_views(folders), tables)
-    view = _view_named(name, views)
+    views = inline_readers(load_views(folders), tables)
+    view = _find_view(name, views)
     order = dependency_order([name], views, stop=set(tables) - {name})
-    _check_given(name, tables, views, {d for n in order for d in views[n].depends_on})
-    if barred := [n for n in order if not views[n].available(profile)]:
+    _check_names(name, tables, views, {d for n in order for d in views[n].depends_on})
+    if barred := [n for n in order if not views[n].is_available(profile)]:
         raise calendar_error(barred[0], name)
     with connect() as con:
-        _stage(con, order, tables, views, tuple(codes), tuple(folders))
-        return _run(con, view, views, parameters or {})
+        _create_inputs(con, order, tables, views, tuple(codes), tuple(folders))
+        return _query_view(con, view, views, parameters or {})
 
 
-SETTLED = "SET disabled_optimizers = 'top_n_window_elimination'"
-"""DuckDB 1.5.5 fails to bind a column when this rule meets shared subplans ("Failed to bind column
-reference"): the latest row of each patient of a view, by QUALIFY row_number() = 1, is such a query.
-Without the rule it answers, and no view is measurably slower."""
+DISABLE_FAULTY_OPTIMIZER = "SET disabled_optimizers = 'top_n_window_elimination'"
+"""Turns off one optimizer rule: in DuckDB 1.5.5 it fails on shared subplans ("Failed to bind column
+reference"). The latest row of each patient, by QUALIFY row_number() = 1, is such a query. No view
+is measurably slower without the rule."""
 
 
 AT = "ts"
@@ -80,21 +80,21 @@ AT = "ts"
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Return an empty in-memory connection in UTC, without extensions from the net."""
+    """Return an empty in-memory connection in UTC that downloads no extensions."""
     config = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
     con = duckdb.connect(":memory:", config={**config})
     con.execute("SET TimeZone = 'UTC'")
-    con.execute(SETTLED)
+    con.execute(DISABLE_FAULTY_OPTIMIZER)
     return con
 
 
 def calendar_error(barred: str, asked: str = "") -> QueryError:
-    """Return the line that says why a view does not exist under ``safe_harbor``."""
+    """Return the error that a view needs a shared calendar, which ``safe_harbor`` does not have."""
     through = f" (read by {asked})" if asked and asked != barred else ""
     return QueryError(
         f"{barred}{through} compares patients in time, and under safe_harbor every patient has a "
         "time line of its own.",
-        "It exists in a warehouse with the profile limited.",
+        "Use a warehouse with the profile limited.",
     )
 
 
@@ -110,14 +110,14 @@ def arguments_error(name: str, parameters: Sequence[str]) -> QueryError:
     return QueryError(f"{name} takes arguments.", f"Write: FROM {name}({', '.join(parameters)}).")
 
 
-def _view_named(name: str, views: Mapping[str, View]) -> View:
+def _find_view(name: str, views: Mapping[str, View]) -> View:
     try:
         return views[name]
     except KeyError:
         raise QueryError(f"There is no view named {name}.", did_you_mean(name, views)) from None
 
 
-def _check_given(
+def _check_names(
     name: str, tables: Mapping[str, Rows], views: Mapping[str, View], needed: set[str]
 ) -> None:
     for given in tables:
@@ -126,15 +126,15 @@ def _check_given(
                 f"{name} does not read {given}, so its rows would count for nothing.",
                 f"It reads {', '.join(sorted(needed & {*views, *load_tables()}))}.",
             )
-        known = given in load_tables() or given in views or given in needed
-        if not known and not given.startswith(f"{CODES}."):
+        is_relation = given in load_tables() or given in views or given in needed
+        if not is_relation and not given.startswith(f"{CODES}."):
             raise QueryError(
                 f"There is no table or view named {given}.",
                 did_you_mean(given, [*load_tables(), *views]),
             )
 
 
-def _stage(
+def _create_inputs(
     con: duckdb.DuckDBPyConnection,
     order: Sequence[str],
     tables: Mapping[str, Rows],
@@ -142,14 +142,14 @@ def _stage(
     codes: tuple[Path, ...],
     folders: tuple[Path, ...],
 ) -> None:
-    """Create what some views stand on, from the rows given or empty, and then the views."""
+    """Create the inputs of some views from the given rows, empty without any, then the views."""
     needed = {d for n in order for d in views[n].depends_on} - set(order)
     sets = {d.partition(".")[2] for d in needed - set(tables) if d.startswith(f"{CODES}.")}
     create_codes(con, sorted(sets), codes)
     for source in sorted(needed):
         if source in tables or source in load_tables():
             schema = _schema_of(source, views, codes, folders)
-            _fill(con, source, conform_rows(source, tables.get(source, ()), schema))
+            _create_table(con, source, conform_rows(source, tables.get(source, ()), schema))
     for name in order:
         try:
             con.execute(ddl(views[name]))
@@ -157,7 +157,7 @@ def _stage(
             raise DefinitionError(f"{views[name].where}: {errors.text_of(error)}") from None
 
 
-def _run(
+def _query_view(
     con: duckdb.DuckDBPyConnection,
     view: View,
     views: Mapping[str, View],
@@ -174,7 +174,7 @@ def _run(
         raise errors.query_error(error, views) from None
 
 
-def _fill(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+def _create_table(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     schema, _, table = name.rpartition(".")
     if schema:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -197,7 +197,7 @@ def _schema_of(
 def view_schema(
     name: str, codes: tuple[Path, ...] = (), folders: tuple[Path, ...] = ()
 ) -> pa.Schema:
-    """Return the columns of a view as Arrow types; no rows are needed for that.
+    """Return the columns of a view as an Arrow schema; it needs no rows.
 
     Examples:
         >>> view_schema("patients_current").field("patient_id").type
@@ -211,7 +211,7 @@ def conform_rows(name: str, rows: Rows, schema: pa.Schema | None) -> pa.Table:
     """Return rows with the columns of a schema, in its types; missing columns are null.
 
     Raises:
-        QueryError: A column does not exist, or a value does not fit it (the value is not said).
+        QueryError: A column does not exist, or a value does not fit it; no value is quoted.
     """
     if schema is None:
         return rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows))
@@ -259,9 +259,9 @@ def view_types(name: str) -> dict[str, str]:
         'VARCHAR'
     """
     views = load_views()
-    view = _view_named(name, views)
+    view = _find_view(name, views)
     arguments = f"({', '.join('NULL' for _ in view.parameters)})" if view.parameters else ""
     with connect() as con:
-        _stage(con, dependency_order([name], views), {}, views, (), ())
+        _create_inputs(con, dependency_order([name], views), {}, views, (), ())
         described = con.execute(f"DESCRIBE SELECT * FROM {name}{arguments}").fetchall()
         return {row[0]: row[1] for row in described}

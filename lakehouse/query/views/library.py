@@ -1,4 +1,4 @@
-"""All views together: loaded from their folders, checked against each other, put in order."""
+"""Loads the views from their folders, validates them and sorts them by dependency."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ _WITH = re.compile(r"(?P<comments>(?:\s*--[^\n]*\n)*\s*)WITH\s+")
 
 
 def read_folder(folder: Path) -> dict[str, View]:
-    """Return the views of one folder by name; every ``.sql`` below it is one.
+    """Return the views of one folder by name; every ``.sql`` file below it defines one.
 
     Raises:
-        DefinitionError: A file is at fault, or two have one name, or the name of a table.
+        DefinitionError: A file is no valid view, or two views or a view and a table share a name.
     """
-    found: dict[str, View] = {}
+    views: dict[str, View] = {}
     for path in sorted(folder.rglob("*.sql")):
         view = parse_view(path.read_text(encoding="utf-8"), path.parent.name, path.stem)
-        if view.name in found:
-            raise DefinitionError(f"{view.where}: {found[view.name].where} has that name already.")
+        if view.name in views:
+            raise DefinitionError(f"{view.where}: {views[view.name].where} has that name already.")
         if view.name in load_tables():
             raise DefinitionError(f"{view.where}: there is a table of that name.")
-        found[view.name] = view
-    return found
+        views[view.name] = view
+    return views
 
 
 @cache
-def _shipped() -> Mapping[str, View]:
+def _shipped_views() -> Mapping[str, View]:
     return read_folder(resource("sql"))
 
 
 def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
     """Return every view by name: those shipped, then those of a site's own folders.
 
-    A site's view is checked whole (see ``validate``); the shipped ones are, by the tests.
+    A site's views are validated here, the shipped ones by the tests.
 
     Args:
         folders: Folders with further ``.sql`` files.
 
     Raises:
-        DefinitionError: A file is at fault, or takes a name that is taken.
+        DefinitionError: A file is no valid view, or its name exists already.
     """
-    views = dict(_shipped())
+    views = dict(_shipped_views())
     for folder in folders:
         added = read_folder(folder)
         for name, view in added.items():
@@ -62,12 +62,12 @@ def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
     return views
 
 
-def inlined(views: Mapping[str, View], given: Iterable[str] = ()) -> dict[str, View]:
-    """Return the views, those that read other rows with the views that read them as CTEs.
+def inline_readers(views: Mapping[str, View], given: Iterable[str] = ()) -> dict[str, View]:
+    """Return the views with every ``reading`` replaced by CTEs of the views between.
 
     Args:
         views: The views as their files have them.
-        given: Names whose rows are given: what would have one of them in itself stays as it is.
+        given: Views whose rows the caller supplies; a view that would inline one stays as it is.
     """
     names = set(given)
     return {
@@ -88,16 +88,16 @@ def _inline(view: View, views: Mapping[str, View]) -> View:
 
 
 def validate(view: View, views: Mapping[str, View]) -> None:
-    """Check a view against the rules that its text alone cannot break.
+    """Check a view against the other views: its columns, docs, grain and inputs.
 
     Args:
         view: The view.
         views: All views, among them those it reads.
 
     Raises:
-        DefinitionError: It reads what does not exist, ends in ``*``, has a column without a name
-            or twice, documents a column it does not have, its grain names none, or it reads other
-            rows through other views than those between.
+        DefinitionError: The view reads a relation that does not exist, or its outer SELECT has a
+            ``*``, an unnamed or a repeated column. Or front matter names no column of it, or
+            ``reading`` lists other views than those between.
     """
     if "*" in view.columns:
         raise DefinitionError(
@@ -121,30 +121,31 @@ def validate(view: View, views: Mapping[str, View]) -> None:
             n for n in order if name in dependency_order([n], views) and n not in (name, view.name)
         ]
         if set(through) != set(between):
-            listed = ", ".join(between) or "no view"
-            raise DefinitionError(f"{view.where}: it reads {name} through {listed}.")
+            expected = ", ".join(between) or "no view"
+            raise DefinitionError(f"{view.where}: it reads {name} through {expected}.")
         if any(views[n].parameters for n in through):
             raise DefinitionError(f"{view.where}: it cannot read {name} through a macro.")
-    known = {*views, *load_tables()}
+    relations = {*views, *load_tables()}
     for name in sorted(view.depends_on):
-        if not name.startswith(f"{CODES}.") and name not in known:
+        if not name.startswith(f"{CODES}.") and name not in relations:
             raise DefinitionError(
-                f"{view.where}: there is no table or view named {name}.", did_you_mean(name, known)
+                f"{view.where}: there is no table or view named {name}.",
+                did_you_mean(name, relations),
             )
 
 
 def dependency_order(
     names: Iterable[str], views: Mapping[str, View], stop: Iterable[str] = ()
 ) -> list[str]:
-    """Return the views that some names stand on, themselves included, inputs first.
+    """Return some views and all views below them, inputs first.
 
     Args:
-        names: Views (tables and code sets among them are passed over).
+        names: Views; tables and code sets among them are ignored.
         views: All views.
-        stop: Names not to look behind, because they are given.
+        stop: Views whose inputs are ignored.
 
     Raises:
-        DefinitionError: Views read each other in a circle.
+        DefinitionError: Views form a cycle.
     """
     given = set(stop)
     graph: dict[str, frozenset[str]] = {}

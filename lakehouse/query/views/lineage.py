@@ -1,8 +1,8 @@
-"""Where a column of a view comes from, down to the columns of the tables, step by step.
+"""Column lineage: the columns of views and tables from which a view computes a column.
 
-sqlglot follows the column through one view's SQL to the relations it reads; this goes on from
-there, view by view. A count of rows has no column behind it: it comes from ``relation.*``.
-Columns that only filter or join are not part of a value's lineage.
+sqlglot traces a column within the SQL of one view; this module goes on from view to view. A count
+of rows comes from no column but from ``relation.*``. Columns that only filter or join are not part
+of the lineage.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from lakehouse.query.views.macros import with_arguments, written_out
 from lakehouse.query.views.view import CODES, DIALECT, View
 
 ROWS = "*"
-"""Stands for the rows of a relation where a value counts them."""
+"""The rows of a relation, as the origin of a value that counts them."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A column and what it is made from.
+    """A node of a column's lineage: the column and its input columns.
 
     Attributes:
         relation: View, table or ``codes.<stem>``.
         column: Name of the column, or ``*`` for its rows.
         doc: What it holds; may be empty.
-        inputs: Columns it is made from; none for a table or code set.
+        inputs: Columns from which it is computed; none for a table or code set.
     """
 
     relation: str
@@ -49,14 +49,14 @@ class Origin:
         return f"{self.relation}.{self.column}"
 
     def walk(self) -> Iterator[Origin]:
-        """Yield this column and everything it is made from."""
+        """Yield this column and all columns in its lineage."""
         yield self
         for each in self.inputs:
             yield from each.walk()
 
 
 def lineage(name: str, folders: tuple[Path, ...] = ()) -> Origin:
-    """Return where a column of a view comes from.
+    """Return the lineage of a view's column.
 
     Args:
         name: ``view.column``.
@@ -82,29 +82,29 @@ def lineage(name: str, folders: tuple[Path, ...] = ()) -> Origin:
             f"The view {relation} has no column named {column}.",
             did_you_mean(column, views[relation].columns),
         )
-    return Follower(views, relations.columns((relation,), folders)).origin(relation, column)
+    return ColumnTracer(views, relations.columns((relation,), folders)).origin(relation, column)
 
 
-class Follower:
-    """Follows columns from view to view, each once.
+class ColumnTracer:
+    """Traces the lineage of columns from view to view, each column once.
 
     Args:
         views: All views.
-        schema: Columns of what they read.
+        schema: Columns of the relations that they read.
     """
 
     def __init__(self, views: Mapping[str, View], schema: relations.Columns) -> None:
         self._views = views
         self._schema = schema
         self._docs: dict[str, dict[str, str]] = {}
-        self._known: dict[tuple[str, str], Origin] = {}
+        self._origins: dict[tuple[str, str], Origin] = {}
 
     def origin(self, relation: str, column: str) -> Origin:
-        """Return a column with everything it is made from."""
+        """Return a column with its lineage."""
         key = relation, column
-        if key not in self._known:
-            self._known[key] = self._follow(relation, column)
-        return self._known[key]
+        if key not in self._origins:
+            self._origins[key] = self._follow(relation, column)
+        return self._origins[key]
 
     def _follow(self, relation: str, column: str) -> Origin:
         tables = load_tables()
@@ -120,7 +120,7 @@ class Follower:
         return Origin(relation, column)
 
     def _inputs(self, view: View, column: str) -> list[tuple[str, str]]:
-        """Return the columns of other relations that one column of a view is made from."""
+        """Return the columns of other relations from which a view computes a column."""
         tree = follow(
             column,
             with_arguments(
@@ -130,44 +130,44 @@ class Follower:
             dialect=DIALECT,
             db=relations.MAIN,
         )
-        found = set()
+        origins = set()
         for node in tree.walk():
             if node.downstream:
                 continue
             if isinstance(node.source, exp.Table):
                 name = node.name.rpartition(".")[2].strip('"')
-                found.add((_named(node.source), name))
+                origins.add((_relation_name(node.source), name))
             else:
-                found.update((r, ROWS) for r in _counted(node))
-        return sorted(found)
+                origins.update((r, ROWS) for r in _counted_relations(node))
+        return sorted(origins)
 
 
-def _counted(node: Any) -> set[str]:
+def _counted_relations(node: Any) -> set[str]:
     """Return the relations whose rows an expression without columns counts."""
     columns = node.expression.find(exp.Column)
     if columns is not None or node.expression.find(exp.Count) is None:
         return set()
-    return {_named(t) for t in node.source.find_all(exp.Table) if t.db}
+    return {_relation_name(t) for t in node.source.find_all(exp.Table) if t.db}
 
 
-def _named(table: Any) -> str:
+def _relation_name(table: Any) -> str:
     return f"{CODES}.{table.name}" if table.db == CODES else str(table.name)
 
 
-def drawn(origin: Origin) -> str:
-    """Return the lineage as a tree in text; what was drawn once is not repeated.
+def draw_tree(origin: Origin) -> str:
+    """Return the lineage as a tree in text; a column that occurs again has no branches.
 
     Examples:
-        >>> print(drawn(Origin("v", "n", "", (Origin("t", "a", "A."), Origin("t", "b")))))
+        >>> print(draw_tree(Origin("v", "n", "", (Origin("t", "a", "A."), Origin("t", "b")))))
         v.n
         ├─ t.a  A.
         └─ t.b
     """
-    seen: set[str] = set()
+    printed: set[str] = set()
 
     def lines(node: Origin, lead: str, branch: str) -> Iterator[str]:
-        again = node.name in seen and node.inputs
-        seen.add(node.name)
+        again = node.name in printed and node.inputs
+        printed.add(node.name)
         yield f"{lead}{branch}{node.name}" + ("  (see above)" if again else _doc(node))
         if again:
             return

@@ -1,4 +1,4 @@
-"""What every table, view and code set looks like, for whoever rewrites or explains their SQL."""
+"""Columns and types of every table, view and code set, for callers that analyse SQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Columns = Mapping[str, Mapping[str, Mapping[str, str]]]
 def columns(
     roots: tuple[str, ...] = (), folders: tuple[Path, ...] = (), codes: tuple[Path, ...] = ()
 ) -> Columns:
-    """Return the columns of what a query can name, with their DuckDB types.
+    """Return the columns of all relations that a query can name, with their DuckDB types.
 
     Args:
         roots: Only these views and what they stand on; all views when empty.
@@ -61,10 +61,10 @@ def columns(
 def fill_empty(
     con: duckdb.DuckDBPyConnection, views: Iterable[View], tables: Iterable[str] | None = None
 ) -> None:
-    """Create tables, empty, and views over them, inputs first.
+    """Create empty tables, and views over them.
 
     Args:
-        con: Where to.
+        con: The connection.
         views: The views.
         tables: Names of the tables; None for every one.
 
@@ -81,7 +81,7 @@ def fill_empty(
 
 
 def select_list(table: Table, stored: Set[str]) -> str:
-    """Return all columns of a table, the ones that are not stored as nulls."""
+    """Return the select list of a table's defined columns; null stands for one not stored."""
     return ", ".join(
         f'"{c.name}"' if c.name in stored else f'NULL::{_duckdb_type(c.type)} AS "{c.name}"'
         for c in table.columns.values()

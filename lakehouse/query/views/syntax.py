@@ -1,7 +1,7 @@
 """DuckDB's own syntax tree of a SELECT, and the names in it.
 
-``json_serialize_sql`` has a tree for SELECT statements only, and it is the tree that DuckDB runs:
-no second parser can be led astray. It also takes a twentieth of the time of one written in Python.
+``json_serialize_sql`` accepts SELECT statements only, and DuckDB runs the same tree, so the two can
+never disagree. It also takes a twentieth of the time of a parser written in Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLE, FUNCTION, SCALAR, LISTING = "table", "function", "scalar", "listing"
 TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
 )
-"""Table functions that make rows out of their arguments; every other may read a file."""
+"""Table functions that compute rows from their arguments; any other may read a file."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def parse(sql: str) -> list[Mapping[str, Any]] | None:
         >>> len(parse("SELECT 1; SELECT 2")), parse("DROP TABLE t")
         (2, None)
     """
-    # As a literal: a parameter would make DuckDB's client import pandas, for half a second.
+    # a parameter would make DuckDB's client import pandas, which takes half a second
     quoted = "'" + sql.replace("'", "''") + "'"
     row = _parser().cursor().execute(f"SELECT json_serialize_sql({quoted})").fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
@@ -64,29 +64,29 @@ def parse(sql: str) -> list[Mapping[str, Any]] | None:
 
 
 def statement_kinds(sql: str) -> list[str]:
-    """Return what kind each statement in a text is: SELECT, INSERT, ...
+    """Return the kind of each statement in a text: SELECT, INSERT, ...
 
     Raises:
-        duckdb.Error: It does not parse.
+        duckdb.Error: The text does not parse.
     """
     return [statement.type.name for statement in _parser().cursor().extract_statements(sql)]
 
 
-def parameters(statement: Mapping[str, Any]) -> set[str]:
-    """Return the names of a SELECT's parameters; of ``?`` its number.
+def parameter_names(statement: Mapping[str, Any]) -> set[str]:
+    """Return the names of a SELECT's parameters; the name of a ``?`` is its number.
 
     Examples:
-        >>> [sorted(parameters(parse(f"SELECT {what}")[0])) for what in ("$a + $b", "? + ?")]
+        >>> [sorted(parameter_names(parse(f"SELECT {what}")[0])) for what in ("$a + $b", "? + ?")]
         [['a', 'b'], ['1', '2']]
     """
     return {str(entry["key"]) for entry in statement.get("named_param_map") or ()}
 
 
-def describes(statement: Mapping[str, Any]) -> bool:
+def is_describe(statement: Mapping[str, Any]) -> bool:
     """Return whether a statement is DESCRIBE, of a name or of a query.
 
     Examples:
-        >>> describes(parse("DESCRIBE SELECT 1 AS a")[0]), describes(parse("SELECT 1 AS a")[0])
+        >>> is_describe(parse("DESCRIBE SELECT 1")[0]), is_describe(parse("SELECT 1")[0])
         (True, False)
     """
     source = statement["node"].get("from_table") or {}
@@ -94,31 +94,31 @@ def describes(statement: Mapping[str, Any]) -> bool:
 
 
 def references(tree: Any) -> list[Reference]:
-    """Return the names that a tree uses; names of its own CTEs are none.
+    """Return the names that a tree uses, without those of its own CTEs.
 
     Examples:
         >>> (tree,) = parse("WITH x AS (FROM t) SELECT upper(a) FROM x JOIN codes.c USING (a)")
         >>> [(r.kind, r.schema, r.name) for r in references(tree)]
         [('table', '', 't'), ('table', 'codes', 'c'), ('scalar', '', 'upper')]
     """
-    found: list[Reference] = []
-    ahead: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
-    while ahead:
-        node, scope = ahead.pop()
+    names_used: list[Reference] = []
+    pending: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
+    while pending:
+        node, scope = pending.pop()
         if isinstance(node, list):
-            ahead.extend((child, scope) for child in node if isinstance(child, (dict, list)))
+            pending.extend((child, scope) for child in node if isinstance(child, (dict, list)))
             continue
         inner = scope
         for name, body in _ctes(node):
-            # A CTE sees the ones before it, and itself when it is recursive.
+            # a CTE sees those before it, and itself when it is recursive
             recursive = body["node"]["type"] == "RECURSIVE_CTE_NODE"
-            ahead.append((body, inner | {name} if recursive else inner))
+            pending.append((body, inner | {name} if recursive else inner))
             inner |= {name}
-        found.extend(_own(node, inner))
+        names_used.extend(_names_in_node(node, inner))
         for key, child in node.items():
             if child and key != "cte_map" and isinstance(child, (dict, list)):
-                ahead.append((child, inner))
-    return sorted(found, key=lambda r: (r.kind != TABLE, r.schema, r.name))
+                pending.append((child, inner))
+    return sorted(names_used, key=lambda r: (r.kind != TABLE, r.schema, r.name))
 
 
 def _ctes(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -126,8 +126,8 @@ def _ctes(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield str(entry["key"]).lower(), entry["value"]["query"]
 
 
-def _own(node: Mapping[str, Any], scope: frozenset[str]) -> Iterator[Reference]:
-    """Yield what a node itself names."""
+def _names_in_node(node: Mapping[str, Any], scope: frozenset[str]) -> Iterator[Reference]:
+    """Yield the names in a node itself, without its children."""
     kind = node.get("type")
     if kind == "BASE_TABLE":
         name, schema = str(node["table_name"]).lower(), str(node.get("schema_name", "")).lower()
@@ -149,11 +149,11 @@ def _constant(node: Mapping[str, Any]) -> str | None:
     return None if value.get("is_null", True) else str(value["value"])
 
 
-def columns(statement: Mapping[str, Any]) -> list[str]:
-    """Return the names of a SELECT's result columns; ``*`` for a star, empty for one without.
+def result_columns(statement: Mapping[str, Any]) -> list[str]:
+    """Return the names of a SELECT's result columns; ``*`` for a star, empty for an unnamed one.
 
     Examples:
-        >>> columns(parse("SELECT a.b, count(*) AS n, 1 + 1 FROM a UNION ALL FROM c")[0])
+        >>> result_columns(parse("SELECT a.b, count(*) AS n, 1 + 1 FROM a UNION ALL FROM c")[0])
         ['b', 'n', '']
     """
     node = statement["node"]

@@ -1,24 +1,24 @@
-"""The views: ``sql/<topic>/*.sql``, one SELECT a file; the file's stem is the view's name.
+"""A SQL view as its file defines it: ``sql/<topic>/<name>.sql`` with front matter and one SELECT.
 
-A file opens with front matter, ``-- key: value`` lines; a comment line indented by two more
-blanks continues the line before it:
+Front matter is lines of ``-- key: value``; a comment line indented by two more blanks continues
+the line before it:
 
-- ``title``, ``description``, ``grain`` (columns that name a row): always
-- ``source``: where the definition is published; always for a risk score
+- ``title``, ``description``, ``grain`` (columns that identify a row): always
+- ``source``: the publication of the definition; always for a risk score
 - ``requires: calendar``: the view compares patients in time. Under ``safe_harbor`` every patient
   has a time line of its own, so the view exists under ``limited`` only
 - ``cells: n_patients (mean_age, ...); n_with_diabetes; ...``: a view of counts: each count of
-  patients, the row's own first, with the figures that stand on it. With a minimum cell size these
-  columns and the grain are shown, no others, each count judged by itself
+  patients, the row's own first, with the figures computed from these patients. A minimum cell size
+  applies to each count by itself, and shows these columns and the grain only
 - ``parameters: ts``: the file defines a table macro, ``SELECT ... FROM charlson_at(ts)``
 - ``reading: GIVEN for NAME through VIEW, VIEW``: the views from NAME up to this one, in this order,
-  are asked about the rows of GIVEN instead of those of NAME. A cohort asks a score about few
-  visits, but the score is a view of all, and no engine takes a condition on visits through its
-  windows. GIVEN has to have whole groups of what the views put together: whole visits for a score
+  read the rows of GIVEN instead of NAME. A cohort needs a score for few visits, but the score is a
+  view of all, and no engine pushes a condition on visits through its windows. GIVEN must hold whole
+  groups: whole visits for a score
 - ``column NAME: what it holds``: for a risk score, every column that no input documents already
 
 The SELECT names other views and tables directly and code sets as ``codes.<stem>``. It ends in
-explicit columns: an outer ``SELECT *`` would change with its inputs and has no lineage.
+explicit columns, because an outer ``SELECT *`` changes with its inputs and has no lineage.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ PATIENTS = "n_patients"
 """Column with the number of distinct patients behind a row."""
 
 CODES = "codes"
-"""Schema in which code sets lie."""
+"""Schema of the code sets."""
 
 CALENDAR = "calendar"
-"""What a view requires that compares patients in time."""
+"""Value of ``requires`` for a view that compares patients in time."""
 
 CALENDAR_PROFILES = frozenset({"limited"})
 """Profiles under which all patients share one calendar."""
@@ -69,14 +69,13 @@ class View:
         title: A few words, for lists.
         description: What it shows and how.
         grain: Columns that together name one row.
-        source: Where the definition is published; empty if it is plain.
+        source: Publication of the definition; empty without one.
         requires: ``calendar`` or empty.
         parameters: Arguments, when the file defines a table macro.
         docs: What each documented column holds.
-        cells: Counts of patients, each with the figures that stand on it; none for other views.
-        reading: The view whose rows are read, the name for which they are, and the views that read
-            them; empty if none are.
-        written: The SELECT as the file has it, where ``sql`` has other views in itself.
+        cells: Counts of patients, each with its figures; empty for a view without counts.
+        reading: The view to read, the name it replaces, and the views between; empty without any.
+        written: The SELECT as the file has it, where ``sql`` has other views as CTEs.
         sql: The SELECT, without front matter.
         where: ``topic/name.sql``, for messages.
     """
@@ -116,27 +115,27 @@ class View:
 
     @cached_property
     def query(self) -> Any:
-        """The SELECT as a sqlglot expression, for whoever rewrites it."""
+        """The SELECT as a sqlglot expression, which callers rewrite."""
         import sqlglot
 
         return sqlglot.parse_one(self.sql, dialect=DIALECT)
 
     @cached_property
     def depends_on(self) -> frozenset[str]:
-        """Names the SELECT reads: tables, views, macros, and ``codes.<stem>``."""
+        """Tables, views, macros and ``codes.<stem>`` that the SELECT reads."""
         return frozenset(sources(self.tree))
 
     @cached_property
     def inputs(self) -> frozenset[str]:
-        """Names the file's SELECT reads, those of views that ``sql`` has in itself among them."""
+        """Names that the SELECT of the file reads, before other views become CTEs of it."""
         return frozenset(sources((syntax.parse(self.written) or [self.tree])[0]))
 
     @cached_property
     def columns(self) -> list[str]:
         """Names of the result's columns, in order."""
-        return syntax.columns(self.tree)
+        return syntax.result_columns(self.tree)
 
-    def available(self, profile: str) -> bool:
+    def is_available(self, profile: str) -> bool:
         """Return whether the view can exist under a de-identification profile."""
         return self.requires != CALENDAR or profile in CALENDAR_PROFILES
 
@@ -145,24 +144,24 @@ def sources(statement: Any) -> set[str]:
     """Return the tables, views, macros and ``codes.<stem>`` that a SELECT reads; no CTE names.
 
     Examples:
-        >>> (select,) = tree.parse("WITH x AS (FROM t) SELECT a FROM x JOIN codes.units USING (a)")
+        >>> (select,) = syntax.parse("WITH x AS (FROM t) FROM x JOIN codes.units USING (a)")
         >>> sorted(sources(select))
         ['codes.units', 't']
     """
-    found = set()
+    names = set()
     for reference in syntax.references(statement):
         if reference.kind == syntax.TABLE:
-            found.add(".".join(filter(None, (reference.schema, reference.name))))
+            names.add(".".join(filter(None, (reference.schema, reference.name))))
         elif reference.kind == syntax.FUNCTION and reference.name not in TABLE_FUNCTIONS:
-            found.add(reference.name)
-    return found
+            names.add(reference.name)
+    return names
 
 
 def parse_view(text: str, topic: str, name: str) -> View:
-    """Read one view file.
+    """Parse one view file.
 
     Raises:
-        DefinitionError: Front matter is missing or has an unknown key, or the name is none.
+        DefinitionError: Front matter is missing or has an unknown key, or the name is invalid.
     """
     where = f"{topic}/{name}.sql"
     if not _NAME.fullmatch(name):
@@ -199,37 +198,39 @@ def parse_view(text: str, topic: str, name: str) -> View:
         topic=topic,
         title=matter["title"],
         description=matter["description"],
-        grain=_names(matter["grain"]),
+        grain=_split_names(matter["grain"]),
         source=matter.get("source", ""),
         requires=matter.get("requires", ""),
-        parameters=_names(matter.get("parameters", "")),
+        parameters=_split_names(matter.get("parameters", "")),
         docs=docs,
-        cells=_cells(matter.get("cells", ""), where),
-        reading=(reading["given"], reading["name"], *_names(reading["through"])) if reading else (),
+        cells=_parse_cells(matter.get("cells", ""), where),
+        reading=(reading["given"], reading["name"], *_split_names(reading["through"]))
+        if reading
+        else (),
         sql="\n".join(lines[body:]).strip().rstrip(";"),
         where=where,
     )
 
 
-def _cells(text: str, where: str) -> dict[str, tuple[str, ...]]:
-    """Return the counts of patients that front matter declares, with what stands on each.
+def _parse_cells(text: str, where: str) -> dict[str, tuple[str, ...]]:
+    """Return the counts of patients that front matter declares, each with its figures.
 
     Examples:
-        >>> _cells("n_patients (mean_age, share); n_female", "x.sql")
+        >>> _parse_cells("n_patients (mean_age, share); n_female", "x.sql")
         {'n_patients': ('mean_age', 'share'), 'n_female': ()}
     """
-    found: dict[str, tuple[str, ...]] = {}
+    figures: dict[str, tuple[str, ...]] = {}
     for each in filter(str.strip, text.split(";")):
         match = _CELL.fullmatch(each.strip())
         if match is None:
             raise DefinitionError(f"{where}: `cells` reads n_patients (mean_age, ...); n_female.")
-        found[match["count"]] = _names(match["figures"] or "")
-    if found and next(iter(found)) != PATIENTS:
+        figures[match["count"]] = _split_names(match["figures"] or "")
+    if figures and next(iter(figures)) != PATIENTS:
         raise DefinitionError(f"{where}: `cells` begins with {PATIENTS}.")
-    return found
+    return figures
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
