@@ -1,4 +1,4 @@
-"""Proof that nothing identifying is stored, and that what is stored is whole."""
+"""Verifies that a warehouse holds no identifiers, and that its files are complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lakehouse.storage.maintenance.inspection import inspect_table
 from lakehouse.storage.metadata.settings import Catalog
 from lakehouse.storage.metadata.settings import check_settings as same_policy
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verification.integrity import checks
+from lakehouse.verification.integrity import run_checks
 from lakehouse.verification.report import Check, VerifyReport
 from lakehouse.verification.rules import Checker
 from lakehouse.verification.search import search
-from lakehouse.verification.stored_values import Reading
+from lakehouse.verification.stored_values import StoredValues
 
 __all__ = ["Check", "VerifyReport", "verify"]
 
@@ -34,31 +34,30 @@ def verify(
     catalog: Catalog | None = None,
     progress: Progress = lambda _: None,
 ) -> VerifyReport:
-    """Prove what can be proved of a warehouse.
+    """Verify the integrity of a warehouse and the rules of its profile; search it for identifiers.
 
-    Without tokens: every table can be read, row counts equal the ledger, every file is there, is
-    what its manifest says, and none lies besides, version hints are current, no erased patient is
-    back, and the profile's rules hold in every stored value of every snapshot. With tokens, every
-    byte of the warehouse is decoded as well and each identifier searched in it, in several forms.
+    Always: every table is readable and has the rows of the ledger, every file is present and as its
+    manifest says, and no other file lies there. Version hints are current, no erased patient is
+    back, and the profile's rules hold for every stored value of every snapshot. With tokens, every
+    byte of the warehouse is decoded too and searched for each identifier in several forms.
 
-    A number of fewer than ten digits that equals a token and stands in a numeric column, or among
-    the storage's own counts, is noted for a person to judge and is no finding: 100001 may be a
-    record number, or a result.
+    A number of fewer than ten digits in a numeric column, or among the storage's own counts, may
+    equal a token by chance: 100001 is a record number or a result. It is a note for a person to
+    judge, not a finding.
 
     Args:
         warehouse: The warehouse.
-        tokens: A file of identifiers that must not be found, one a line, of five characters and
-            more.
-        control: Files or folders of the source data, needed with tokens: the search counts only
-            when it finds every token there.
+        tokens: A file of identifiers that must not occur, one a line, of five characters or more.
+        control: Files or folders of the source data, needed with tokens: only a search that
+            finds every token there proves anything.
         also: Other folders to search (logs, Ray's session folder).
         catalog: A pyiceberg catalog by name or properties; None for the warehouse's own.
-        progress: Told what is being looked at.
+        progress: Called with the name of each step.
 
     Raises:
-        WarehouseError: There is none, or its policy file is not the one at hand.
-        InputError: The token file cannot be read or proves nothing, or a folder is missing.
-        UserError: Tokens without control data, or these without tokens.
+        WarehouseError: No warehouse is there, or it was made under another policy file.
+        InputError: The token file cannot be read or has no usable token, or a folder is missing.
+        UserError: Tokens come without control data, or control data without tokens.
 
     Examples:
         ::
@@ -89,12 +88,12 @@ def verify(
         for name in opened.tables():
             progress(f"table {name}")
             states.append(inspect_table(opened, name))
-        reading = Reading(opened, Checker(policy))
+        reading = StoredValues(opened, Checker(policy))
         for state in states:
             progress(f"rules of {state.name}")
-            reading.table(state)
-        report.columns = list(reading.checker.checked.values())
-        report.checks += checks(opened, states, reading)
+            reading.read_table(state)
+        report.columns = list(reading.checker.column_checks.values())
+        report.checks += run_checks(opened, states, reading)
         if tokens is not None:
             report.checks += search(opened, Path(tokens), control, also, progress)
     return report

@@ -1,7 +1,7 @@
-"""Every byte of a file, decoded: what a leak scanner must look through, since files compress.
+"""Decodes a file into its parts, because a search of compressed bytes finds nothing.
 
-A Parquet file gives its footer, statistics, pages and values; an Avro file its header and blocks;
-SQLite its rows; gzip and zip what they pack. Each file also gives its bytes as they lie there.
+A Parquet file has a footer, statistics, pages and values; an Avro file a header and blocks; SQLite
+rows; gzip and zip archives their members. Every file also has its raw bytes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.verification.parquet_pages import bloom_filters, pages, salvaged
+from lakehouse.verification.parquet_pages import count_bloom_filters, pages, salvage_pages
 
 Piece = tuple[str, bytes]
-"""Part of a file, and its decoded bytes."""
+"""Name of a part of a file, and its decoded bytes."""
 
 VALUES, NUMBERS = "values", "numbers"
-"""Begin the names of the parts that are a column's values, one a line."""
+"""Prefixes of the names of parts that are a column's values, one a line."""
 
 
-class Undecodable(Exception):
-    """A file says what it is and cannot be decoded as that."""
+class DecodeError(Exception):
+    """A file, or a part of it, cannot be decoded in the format that it begins with."""
 
 
 _DAMAGE = (
@@ -42,15 +42,15 @@ _DAMAGE = (
 )
 
 
-def decoded(data: bytes) -> Iterator[Piece]:
-    """Yield the parts of a file, decoded.
+def decode_parts(data: bytes) -> Iterator[Piece]:
+    """Yield the decoded parts of a file.
 
     Raises:
-        Undecodable: It cannot be, or it holds what cannot be searched, as a Bloom filter; a
-            scanner must not take it for clean.
+        DecodeError: The file is damaged, or has a part that cannot be searched, such as a Bloom
+            filter. A scanner must not take it for clean.
 
     Examples:
-        >>> [part for part, _ in decoded(gzip.compress(b"text"))]
+        >>> [part for part, _ in decode_parts(gzip.compress(b"text"))]
         ['bytes', 'gzip: bytes']
     """
     yield "bytes", data
@@ -60,14 +60,14 @@ def decoded(data: bytes) -> Iterator[Piece]:
                 for part, piece in decode(data):
                     yield f"{kind}: {part}", piece
             except _DAMAGE as error:
-                raise Undecodable(kind) from error
+                raise DecodeError(kind) from error
 
 
 def _parquet(data: bytes) -> Iterator[Piece]:
     try:
         file = pq.ParquetFile(io.BytesIO(data))
     except _DAMAGE:
-        yield from (("pages", page) for page in salvaged(data))
+        yield from (("pages", page) for page in salvage_pages(data))
         raise
     footer = file.metadata
     yield "footer", repr(footer.metadata).encode() + repr(footer.schema).encode()
@@ -83,7 +83,7 @@ def _parquet(data: bytes) -> Iterator[Piece]:
         for batch in file.iter_batches(columns=[name]):
             values = batch.column(0)
             yield f"{NUMBERS if _numeric(values.type) else VALUES} of {name}", _text(values)
-    if bloom_filters(data):
+    if count_bloom_filters(data):
         raise ValueError("Bloom filter")
 
 
@@ -148,14 +148,14 @@ def _sqlite(data: bytes) -> Iterator[Piece]:
 
 
 def _gzip(data: bytes) -> Iterator[Piece]:
-    yield from decoded(gzip.decompress(data))
+    yield from decode_parts(gzip.decompress(data))
 
 
 def _zip(data: bytes) -> Iterator[Piece]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             yield "name", info.filename.encode()
-            yield from decoded(archive.read(info))
+            yield from decode_parts(archive.read(info))
 
 
 _DECODERS = (

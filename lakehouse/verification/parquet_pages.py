@@ -1,7 +1,7 @@
-"""The pages of a Parquet file, decompressed one by one.
+"""The decompressed pages of a Parquet file.
 
-A reader of columns shows values; what a page holds beyond them (an unused dictionary entry, say)
-it does not. So pages are walked by their headers (Apache Parquet format, Thrift compact protocol).
+A column reader returns values only, but a page can hold more, such as an unused dictionary entry.
+So this module reads the page headers itself (Apache Parquet format, Thrift compact protocol).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BINARY, _LIST, _STRUCT = 8, (9, 10), 12
 
 
 class _Thrift:
-    """Reads integers, lists and nested structs; everything else is passed over."""
+    """A reader of the Thrift compact protocol; it keeps integers, lists and structs."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -39,15 +39,15 @@ class _Thrift:
 
     def struct(self) -> dict[int, object]:
         """Return the integers and structs of a struct by field id."""
-        found: dict[int, object] = {}
+        fields: dict[int, object] = {}
         field = 0
         while True:
             head = self.data[self.at]
             self.at += 1
             if head == 0:
-                return found
+                return fields
             field = field + (head >> 4) if head >> 4 else self.zigzag()
-            found[field] = self.value(head & 15)
+            fields[field] = self.value(head & 15)
 
     def value(self, kind: int) -> object:
         if kind in _BOOL:
@@ -75,7 +75,7 @@ def pages(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield (column, decompressed page) for every page of a Parquet file.
 
     Raises:
-        pa.ArrowInvalid: It is no Parquet file, or a page is damaged.
+        pa.ArrowInvalid: The bytes are no Parquet file, or a page is damaged.
     """
     footer = pq.read_metadata(io.BytesIO(data))
     view = memoryview(data)
@@ -95,10 +95,10 @@ def pages(data: bytes) -> Iterator[tuple[str, bytes]]:
                 start = body + size
 
 
-def salvaged(data: bytes) -> Iterator[bytes]:
-    """Yield the decompressed pages of a Parquet file that was not written to its end.
+def salvage_pages(data: bytes) -> Iterator[bytes]:
+    """Yield the decompressed pages of an incomplete Parquet file.
 
-    Without a footer nobody says how they are compressed; this software writes zstd.
+    Only the footer states the compression; this software writes zstd.
     """
     view = memoryview(data)
     start = len(b"PAR1")
@@ -116,32 +116,32 @@ def salvaged(data: bytes) -> Iterator[bytes]:
 
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
-"""Begins what zstd has packed (RFC 8878)."""
+"""Magic number of a zstd frame (RFC 8878)."""
 
 
 _GROUPS, _CHUNKS, _COLUMN, _BLOOM_FILTER = 4, 1, 3, 14
 """Fields of ``FileMetaData``, ``RowGroup``, ``ColumnChunk`` and ``ColumnMetaData``."""
 
 
-def bloom_filters(data: bytes) -> int:
-    """Count the Bloom filters of a Parquet file.
+def count_bloom_filters(data: bytes) -> int:
+    """Return the number of Bloom filters in a Parquet file.
 
-    This software writes none. One tells of a value whether it is in the column, so a search of the
-    values themselves would not be the whole truth.
+    This software writes none. A filter reveals whether a value is in the column, which a search
+    of the bytes cannot see.
     """
     size = int.from_bytes(data[-8:-4], "little")
     footer = _Thrift(memoryview(data)[-8 - size : -8]).struct()
-    found = 0
+    count = 0
     for group in _parts(footer, _GROUPS):
         for chunk in _parts(group, _CHUNKS):
             column = chunk.get(_COLUMN)
-            found += isinstance(column, dict) and _BLOOM_FILTER in column
-    return found
+            count += isinstance(column, dict) and _BLOOM_FILTER in column
+    return count
 
 
 def _parts(struct: dict[int, object], field: int) -> list[dict[int, object]]:
-    listed = struct.get(field)
-    return [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []
+    items = struct.get(field)
+    return [p for p in items if isinstance(p, dict)] if isinstance(items, list) else []
 
 
 def _number(value: object) -> int:

@@ -1,4 +1,4 @@
-"""What a verification found, as a record that can be filed: JSON, and a page to read and sign."""
+"""The report of a verification: as JSON, and as a page to read and sign."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lakehouse.verification.rules import Checked
+from lakehouse.verification.rules import ColumnCheck
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at as a whole.
+    """The outcome of one check of the whole warehouse.
 
     Attributes:
-        id: Its name.
-        clause: What asks for it.
-        says: What must hold.
-        checked: How many things were looked at.
-        findings: What did not hold, one line each, without a value from the data.
-        notes: What a person has to judge; no finding.
+        id: Name of the check.
+        clause: Clause of the law or standard that requires it.
+        says: The condition, one sentence.
+        checked: Number of objects checked.
+        findings: Violations, one line each, without a value from the data.
+        notes: Facts for a person to judge; they are no findings.
     """
 
     id: str
@@ -33,16 +33,16 @@ class Check:
 
 @dataclass
 class VerifyReport:
-    """The outcome of ``verify``.
+    """The outcome of ``verify``: all checks and all rules with their findings.
 
     Attributes:
-        warehouse: Where the warehouse is.
+        warehouse: Path of the warehouse.
         profile: De-identification profile.
         policy_sha256: SHA-256 of the policy file.
         key_id: Id of the secret.
-        data_use_agreement: Its reference, if any.
-        software: Version that verified.
-        verified_at: Wall clock.
+        data_use_agreement: Reference of the agreement, if any.
+        software: Version of this software.
+        verified_at: Time of the verification.
         checks: Checks of the warehouse as a whole.
         columns: Rules of the profile, column by column.
     """
@@ -55,16 +55,16 @@ class VerifyReport:
     software: str
     verified_at: str
     checks: list[Check] = field(default_factory=list)
-    columns: list[Checked] = field(default_factory=list)
+    columns: list[ColumnCheck] = field(default_factory=list)
 
     @property
     def n_findings(self) -> int:
-        """How many things did not hold."""
+        """Number of findings."""
         return sum(len(c.findings) for c in self.checks) + sum(c.findings for c in self.columns)
 
     @property
     def passed(self) -> bool:
-        """Whether everything held."""
+        """Whether there is no finding."""
         return self.n_findings == 0
 
     def to_json(self) -> str:
@@ -83,9 +83,9 @@ class VerifyReport:
             ("Verified at", self.verified_at),
             ("Software", self.software),
         ]
-        whole = [(c.id, c.clause, c.says, f"{c.checked:,}", len(c.findings)) for c in self.checks]
-        found = [(c.id, line) for c in self.checks for line in c.findings]
-        noted = [(c.id, line) for c in self.checks for line in c.notes]
+        checks = [(c.id, c.clause, c.says, f"{c.checked:,}", len(c.findings)) for c in self.checks]
+        findings = [(c.id, line) for c in self.checks for line in c.findings]
+        notes = [(c.id, line) for c in self.checks for line in c.notes]
         columns = [
             (c.rule, c.clause, c.says, f"{c.table}.{c.column}", f"{c.rows:,}", c.findings)
             for c in self.columns
@@ -96,9 +96,9 @@ class VerifyReport:
             f"<h1>Verification: <span class={tone}>{verdict}</span></h1>",
             _table((), facts),
             "<h2>The warehouse</h2>",
-            _table(("check", "clause", "must hold", "checked", "findings"), whole),
-            *(["<h2>Findings</h2>", _table(("check", "finding"), found)] if found else []),
-            *(["<h2>To be judged</h2>", _table(("check", "note"), noted)] if noted else []),
+            _table(("check", "clause", "must hold", "checked", "findings"), checks),
+            *(["<h2>Findings</h2>", _table(("check", "finding"), findings)] if findings else []),
+            *(["<h2>To be judged</h2>", _table(("check", "note"), notes)] if notes else []),
             "<h2>The profile, column by column</h2>",
             _table(("rule", "clause", "must hold", "column", "values", "findings"), columns),
             "<p class=sign>Reviewed by: ______________________ &nbsp; Date: ______________</p>",

@@ -1,4 +1,4 @@
-"""The profile's rules, checked against the stored values themselves, file by file."""
+"""The rules of each profile, checked on the stored values of every data file."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ from lakehouse.privacy.rules.policy import Policy
 from lakehouse.privacy.rules.postal import populous_prefixes
 
 Violations = Callable[[pa.Array, pa.Array | None], pa.Array]
-"""(values, values of the column that governs them) -> where the rule is broken; null passes."""
+"""Values, and those of the column that governs them -> a mask of violations; null passes."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a profile.
+    """A rule of a profile: the condition on the values of a column.
 
     Attributes:
-        id: Its name.
-        clause: What asks for it.
-        says: What must hold, one sentence.
-        broken: Where it does not.
+        id: Name of the rule.
+        clause: Clause of the law or standard that requires it.
+        says: The condition, one sentence.
+        violations: Function that returns where values violate it.
     """
 
     id: str
     clause: str
     says: str
-    broken: Violations = field(repr=False)
+    violations: Violations = field(repr=False)
 
 
 @dataclass
-class Checked:
-    """A rule applied to one column.
+class ColumnCheck:
+    """The outcome of one rule for one column.
 
     Attributes:
         rule: Id of the rule.
-        clause: What asks for it.
-        says: What must hold.
+        clause: Clause of the law or standard that requires it.
+        says: The condition.
         table: Table.
         column: Column.
-        rows: Values looked at, nulls included, in every data file of every snapshot.
-        findings: Values that break the rule.
+        rows: Values checked, nulls included, in every data file of every snapshot.
+        findings: Values that violate the rule.
     """
 
     rule: str
@@ -71,7 +71,7 @@ class Checked:
     findings: int = 0
 
     def add(self, rows: int, findings: int | None) -> None:
-        """Count the rows of a batch and what was found in them."""
+        """Add the numbers of rows and findings of a batch."""
         self.rows += rows
         self.findings += findings or 0
 
@@ -80,25 +80,25 @@ def _not_null(values: pa.Array, _: pa.Array | None) -> pa.Array:
     return pc.is_valid(values)
 
 
-def _unlike(pattern: str) -> Violations:
+def _not_matching(pattern: str) -> Violations:
     def broken(values: pa.Array, _: pa.Array | None) -> pa.Array:
         return pc.invert(pc.match_substring_regex(values, pattern))
 
     return broken
 
 
-def _before_line(values: pa.Array, _: pa.Array | None) -> pa.Array:
+def _before_shifted_times(values: pa.Array, _: pa.Array | None) -> pa.Array:
     line = pa.scalar(datetime.combine(SHIFTED_FROM, time(), UTC))
     return pc.less(values.cast(pa.timestamp("us", tz="UTC")), line.cast(values.type))
 
 
-def _birth(values: pa.Array, _: pa.Array | None) -> pa.Array:
-    if pa.types.is_integer(values.type):  # a year on the shifted line is never a true one
+def _true_birth(values: pa.Array, _: pa.Array | None) -> pa.Array:
+    if pa.types.is_integer(values.type):  # a shifted year is never before 2000
         return pc.less(values, 1900 + 100)
     return pc.is_valid(values)
 
 
-def _over_age(values: pa.Array, _: pa.Array | None) -> pa.Array:
+def _age_out_of_range(values: pa.Array, _: pa.Array | None) -> pa.Array:
     return pc.or_(pc.less(values, 0), pc.greater(values, TOP_AGE))
 
 
@@ -122,8 +122,8 @@ def _text_of_local_code(values: pa.Array, systems: pa.Array | None) -> pa.Array:
 
 
 @dataclass(frozen=True)
-class _Stored:
-    """A batch of a data file, read as raw rows are."""
+class _StoredRows:
+    """A batch of a data file, with the interface of raw rows."""
 
     table: pa.Table
 
@@ -132,24 +132,24 @@ class _Stored:
 
 
 def _identifying_answers(batch: pa.RecordBatch, table: Table, policy: Policy) -> dict[str, int]:
-    """Count the answers to identifying questions that the profile does not keep, by column."""
+    """Return the number of identifying answers that the profile does not keep, by column."""
     question = question_of(table)
-    found = dict.fromkeys(answer_columns(table), 0) if question else {}
-    rows = _Stored(pa.Table.from_batches([batch]))
+    counts = dict.fromkeys(answer_columns(table), 0) if question else {}
+    rows = _StoredRows(pa.Table.from_batches([batch]))
     for phi, where in rows_by_phi_class(rows, question).items() if question else ():
         action = policy.action(phi)
         if action.startswith("keep"):
             continue
-        for name in found.keys() & set(batch.schema.names):
+        for name in counts.keys() & set(batch.schema.names):
             values = batch.column(name)
-            wrong = where & pc.is_valid(values).to_numpy(zero_copy_only=False)
+            violations = where & pc.is_valid(values).to_numpy(zero_copy_only=False)
             if action == "top_code_90" and pa.types.is_floating(values.type):
                 ages = values.to_numpy(zero_copy_only=False) * years_per_unit(rows)
-                wrong &= (ages < 0) | (ages > TOP_AGE + _ROUNDING)
+                violations &= (ages < 0) | (ages > TOP_AGE + _ROUNDING)
             elif action == "top_code_90":
-                wrong &= coded_ages_over_89(rows, where)
-            found[name] += int(wrong.sum())
-    return found
+                violations &= coded_ages_over_89(rows, where)
+            counts[name] += int(violations.sum())
+    return counts
 
 
 _ROUNDING = 1e-6  # of an age that is stated in months or days
@@ -160,41 +160,43 @@ ANSWERS = Rule(
     "No answer to a question that identifies; ages as results from 0 to 90.",
     lambda values, _: pa.repeat(False, len(values)),
 )
-"""Not of a column alone: what is asked stands in another one."""
+"""This rule is not of one column: the question is in another column than the answer."""
 
-_DROPPED = Rule("dropped", "164.514(b)(2)(i)(A)-(R)", "Nothing of this class is stored.", _not_null)
+_NOT_STORED = Rule(
+    "dropped", "164.514(b)(2)(i)(A)-(R)", "Nothing of this class is stored.", _not_null
+)
 
 RULES: dict[str, Rule] = {
-    "drop": _DROPPED,
+    "drop": _NOT_STORED,
     "pseudonym": Rule(
         "pseudonym",
         "164.514(b)(2)(i)(H)-(R), 164.514(c)",
         "A keyed pseudonym of 32 hex digits.",
-        _unlike("^[0-9a-f]{32}$"),
+        _not_matching("^[0-9a-f]{32}$"),
     ),
     "uid": Rule(
         "uid",
         "DICOM PS3.15 table E.1-1, action U",
         "A new UID, or one the standard assigns.",
-        _unlike(r"^(2\.25\.[0-9]{1,39}|1\.2\.840\.10008\.[0-9.]{1,50})$"),
+        _not_matching(r"^(2\.25\.[0-9]{1,39}|1\.2\.840\.10008\.[0-9.]{1,50})$"),
     ),
     "shift": Rule(
         "shifted-time",
         "164.514(b)(2)(i)(C)",
         f"No time lies before {SHIFTED_FROM}, where the shifted lines begin.",
-        _before_line,
+        _before_shifted_times,
     ),
     "birth_year": Rule(
         "birth-year",
         "164.514(b)(2)(i)(C)",
         "No date of birth; a year only on the shifted line.",
-        _birth,
+        _true_birth,
     ),
     "top_code_90": Rule(
         "age-at-most-90",
         "164.514(b)(2)(i)(C)",
         "Ages from 0 to 90; 90 stands for all above 89.",
-        _over_age,
+        _age_out_of_range,
     ),
     "zip3": Rule(
         "zip3",
@@ -202,7 +204,7 @@ RULES: dict[str, Rule] = {
         "Three digits of an area of more than 20,000 people, or 000.",
         _zip3,
     ),
-    "zip5": Rule("zip5", "164.514(e)(2)(ii)", "Five digits.", _unlike("^[0-9]{5}$")),
+    "zip5": Rule("zip5", "164.514(e)(2)(ii)", "Five digits.", _not_matching("^[0-9]{5}$")),
     "code_shape": Rule("code-shape", "164.514(b)(2)(i)(R)", "Has the shape of a code.", _not_code),
     "place_shape": Rule("place-shape", "164.514(b)(2)(i)(B)", "A state or country.", _not_place),
     "public_codes_only": Rule(
@@ -212,26 +214,26 @@ RULES: dict[str, Rule] = {
         _text_of_local_code,
     ),
 }
-"""By the action of the policy. ``keep`` and its kind promise nothing that could be checked."""
+"""Rules by the action of the policy; ``keep`` and similar actions have none."""
 
 
 def rule_of(policy: Policy, column: Column) -> Rule | None:
-    """Return the rule that a column's class asks for under a profile, or None for no rule."""
+    """Return the rule for a column's PHI class under a profile, or None."""
     action = policy.action(column.phi)
     if action in RULES:
         return RULES[action]
-    return None if action in ("keep", "keep_name", "offset_difference", "zero") else _DROPPED
+    return None if action in ("keep", "keep_name", "offset_difference", "zero") else _NOT_STORED
 
 
 class Checker:
-    """Applies the rules of a profile to data files, one after another."""
+    """Checks the rules of a profile on one data file after another."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.checked: dict[tuple[str, str, str], Checked] = {}
+        self.column_checks: dict[tuple[str, str, str], ColumnCheck] = {}
 
     def check(self, table: Table, files: Iterable[bytes]) -> None:
-        """Check every column of some Parquet files of a table."""
+        """Check every column in Parquet files of a table."""
         rules = {n: r for n, c in table.columns.items() if (r := rule_of(self._policy, c))}
         for name, rule in rules.items():
             self._entry(table, name, rule)
@@ -247,11 +249,15 @@ class Checker:
         governing = table.columns[name].system
         system = batch.column(governing) if governing in batch.schema.names else None
         values = batch.column(name)
-        broken = pc.and_(pc.is_valid(values), pc.fill_null(rule.broken(values, system), False))
-        self._entry(table, name, rule).add(batch.num_rows, pc.sum(broken.cast(pa.int64())).as_py())
+        violations = pc.and_(
+            pc.is_valid(values), pc.fill_null(rule.violations(values, system), False)
+        )
+        self._entry(table, name, rule).add(
+            batch.num_rows, pc.sum(violations.cast(pa.int64())).as_py()
+        )
 
-    def _entry(self, table: Table, name: str, rule: Rule) -> Checked:
-        return self.checked.setdefault(
+    def _entry(self, table: Table, name: str, rule: Rule) -> ColumnCheck:
+        return self.column_checks.setdefault(
             (table.name, name, rule.id),
-            Checked(rule.id, rule.clause, rule.says, table.name, name),
+            ColumnCheck(rule.id, rule.clause, rule.says, table.name, name),
         )

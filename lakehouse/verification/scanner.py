@@ -1,11 +1,11 @@
-"""Searching decoded bytes for identifiers, in every form in which they could hide.
+"""Searches decoded bytes for identifiers in many forms at once.
 
-What is found is a hit; whether by chance is told as far as that can be told:
+Two rules tell occurrences by chance from hits:
 
-- a short run of digits counts only where it stands alone: within a longer number, a pseudonym, a
-  digest or an identifier of a file it is a part of something else
-- a number that stands alone in a numeric column or in the storage's own counts may be a value
-  like any other: it is reported as such, for a person to judge
+- a short number counts only where it is not a part of a longer number, a pseudonym, a digest or a
+  file name
+- a whole number in a numeric column or in the storage's own counts may be an ordinary value, so it
+  is marked for a person to judge
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import ahocorasick
 from lakehouse.errors import InputError
 from lakehouse.verification.token_forms import (
     SHORTEST,
-    bare,
     exact_forms,
     fold,
     fold_latin,
+    join_digit_groups,
+    strip_separators,
     text_forms,
-    unescaped,
-    ungrouped,
+    unescape,
 )
 
 _BY_CHANCE = 7
-"""Characters below which anything turns up in compressed bytes by chance."""
+"""Fewest characters that do not occur in compressed bytes by chance."""
 
 _LONG_NUMBER = 10
-"""Digits from which on a number is looked for within longer ones as well."""
+"""Fewest digits of a number that is also searched for within longer ones."""
 
 _GROUPED_NUMBER = 8
-"""Digits from which on a number is looked for in groups; LOINC codes are shorter (``2345-7``)."""
+"""Fewest digits of a number that is searched for in groups; LOINC codes (``2345-7``) have fewer."""
 
 _DIGEST = re.compile(
     r"[0-9a-f]{16}-\d{8}(?!\d)|[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -49,19 +49,19 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True)
 class Hit:
-    """A token that was found.
+    """An occurrence of a token.
 
     Attributes:
-        number: Its line in the token file, from 1; the token itself is never repeated.
-        form: In which form.
-        place: In which file and part.
-        value: It may be a number like any other: a person must judge.
+        number: Line of the token in its file, from 1; the token itself is never repeated.
+        form: Form of the occurrence.
+        place: File and part of the occurrence.
+        may_be_value: Whether it may be an ordinary number, for a person to judge.
     """
 
     number: int
     form: str
     place: str
-    value: bool = False
+    may_be_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class _Form:
     text: str
 
     @property
-    def short_number(self) -> bool:
+    def is_short_number(self) -> bool:
         return self.text.isdigit() and len(self.text) < _LONG_NUMBER
 
 
 @dataclass
 class Scanner:
-    """Looks for many tokens at once.
+    """Searches for many tokens at once, with one automaton for text and one for bytes.
 
     Args:
         tokens: Identifiers, by the number to report.
 
     Attributes:
-        n_bytes: Decoded bytes looked through.
+        n_bytes: Number of decoded bytes searched.
     """
 
     tokens: dict[int, str]
@@ -94,9 +94,9 @@ class Scanner:
     def __post_init__(self) -> None:
         for number, token in self.tokens.items():
             for name, text in text_forms(token).items():
-                _add(self._texts, _Form(number, name.rstrip(" 0123456789"), text))
+                _add_form(self._texts, _Form(number, name.rstrip(" 0123456789"), text))
             for name, raw in exact_forms(token):
-                _add(self._bytes, _Form(number, name, raw.decode("latin-1")))
+                _add_form(self._bytes, _Form(number, name, raw.decode("latin-1")))
         for automaton in (self._texts, self._bytes):
             if len(automaton):
                 automaton.make_automaton()
@@ -108,48 +108,48 @@ class Scanner:
 
         Args:
             data: Decoded bytes.
-            place: What to call them.
-            lines: Each line is a value of its own.
-            values: They are numbers, or hold numbers of the storage's own.
+            place: Their name in a hit.
+            lines: Whether each line is a separate value.
+            values: Whether they are numbers, or hold the storage's own numbers.
         """
         self.n_bytes += len(data)
         plain = data.decode("utf-8", "surrogateescape")
         readable = not _SURROGATE.search(plain) or not _CONTROL.search(data)
         is_text = readable and b"\0" not in data
         folded = fold(plain)
-        found = dict.fromkeys(_matches(self._texts, folded, is_text), "")
-        found |= dict.fromkeys(_matches(self._bytes, data.decode("latin-1"), is_text), "")
+        how_found = dict.fromkeys(_matches(self._texts, folded, is_text), "")
+        how_found |= dict.fromkeys(_matches(self._bytes, data.decode("latin-1"), is_text), "")
         if not data.isascii():
-            found |= dict.fromkeys(_matches(self._texts, fold_latin(data), is_text), "latin-1")
+            how_found |= dict.fromkeys(_matches(self._texts, fold_latin(data), is_text), "latin-1")
         if b"\0" in data:
             letters = data.replace(b"\0", b"")
             both = is_text or not _CONTROL.search(letters)
-            found |= dict.fromkeys(_matches(self._texts, fold_latin(letters), both), "utf-16")
+            how_found |= dict.fromkeys(_matches(self._texts, fold_latin(letters), both), "utf-16")
         if is_text:
             if b"\n" in data and not lines:
                 unbroken = plain.replace("\r", "").replace("\n", "")
-                found |= dict.fromkeys(_matches(self._bytes, unbroken, True), "")
-            found |= self._read(folded, "", lines)
-            if (undone := unescaped(plain)) != plain:
-                reading = fold(undone)
-                found |= dict.fromkeys(_matches(self._texts, reading, True), "escaped")
-                found |= self._read(reading, "escaped", lines)
+                how_found |= dict.fromkeys(_matches(self._bytes, unbroken, True), "")
+            how_found |= self._match_without_separators(folded, "", lines)
+            if (unescaped := unescape(plain)) != plain:
+                reading = fold(unescaped)
+                how_found |= dict.fromkeys(_matches(self._texts, reading, True), "escaped")
+                how_found |= self._match_without_separators(reading, "escaped", lines)
         return {
-            Hit(f.number, how or f.name, place, values and f.short_number)
-            for f, how in found.items()
+            Hit(f.number, how or f.name, place, values and f.is_short_number)
+            for f, how in how_found.items()
         }
 
-    def _read(self, text: str, how: str, lines: bool) -> dict[_Form, str]:
-        """Return what is found without separators.
+    def _match_without_separators(self, text: str, how: str, lines: bool) -> dict[_Form, str]:
+        """Return the forms that occur in text without separators.
 
-        Whether a number stands alone cannot be seen then: it is looked for in groups instead.
+        Such text does not show where a number ends, so a number is searched for in groups instead.
         """
-        parts = bare(text, lines=lines)
-        found = {f: how for f in _matches(self._texts, parts, True) if not f.short_number}
-        for form in _matches(self._texts, ungrouped(text), True):
-            if form.short_number and len(form.text) >= _GROUPED_NUMBER:
-                found[form] = how
-        return found
+        parts = strip_separators(text, lines=lines)
+        matches = {f: how for f in _matches(self._texts, parts, True) if not f.is_short_number}
+        for form in _matches(self._texts, join_digit_groups(text), True):
+            if form.is_short_number and len(form.text) >= _GROUPED_NUMBER:
+                matches[form] = how
+        return matches
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -162,13 +162,15 @@ def _matches(automaton: ahocorasick.Automaton, hay: str, is_text: bool) -> Itera
     for end, forms in automaton.iter(hay):
         for form in forms:
             size = len(form.text)
-            if (is_text or size >= _BY_CHANCE) and _counts(form, hay, end + 1 - size, end + 1):
+            if (is_text or size >= _BY_CHANCE) and _is_whole_occurrence(
+                form, hay, end + 1 - size, end + 1
+            ):
                 yield form
 
 
-def _counts(form: _Form, hay: str, start: int, end: int) -> bool:
-    """Return whether an occurrence is one, and not a part of something else."""
-    if form.short_number:
+def _is_whole_occurrence(form: _Form, hay: str, start: int, end: int) -> bool:
+    """Return whether an occurrence is whole, and not part of a number or digest."""
+    if form.is_short_number:
         while start and hay[start - 1] == "0":  # leading zeros change no number
             start -= 1
         if hay[start - 1 : start].isdigit() or hay[end : end + 1].isdigit():
@@ -180,17 +182,17 @@ def _counts(form: _Form, hay: str, start: int, end: int) -> bool:
     return not any(m.start() + first <= start and end <= m.end() + first for m in around)
 
 
-def _add(automaton: ahocorasick.Automaton, form: _Form) -> None:
-    known = automaton.get(form.text, [])
-    if all(f.number != form.number for f in known):
-        automaton.add_word(form.text, [*known, form])
+def _add_form(automaton: ahocorasick.Automaton, form: _Form) -> None:
+    forms = automaton.get(form.text, [])
+    if all(f.number != form.number for f in forms):
+        automaton.add_word(form.text, [*forms, form])
 
 
 def read_tokens(lines: Iterable[str]) -> dict[int, str]:
     """Return the tokens of a file, one a line, by line number; blank lines are left out.
 
     Raises:
-        InputError: There is none, or one is so short that it occurs by chance.
+        InputError: The file has no token, or one so short that it occurs by chance.
     """
     tokens = {n: line.strip() for n, line in enumerate(lines, 1) if line.strip()}
     if not tokens:

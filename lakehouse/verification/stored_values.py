@@ -1,4 +1,4 @@
-"""Every data file read once: is it what its manifest says, and what does it hold."""
+"""Reads every data file once: compares it with its manifest and checks its values."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from lakehouse.storage.maintenance.inspection import (
     relative_path,
 )
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verification.parquet_pages import bloom_filters
+from lakehouse.verification.parquet_pages import count_bloom_filters
 from lakehouse.verification.rules import Checker
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, EOFError)
 
 
-class Reading:
-    """Reads data files, applies the profile's rules to them, and keeps what else is found.
+class StoredValues:
+    """Reads data files, applies the profile's rules to them, and collects other findings.
 
     Args:
         warehouse: The warehouse.
-        checker: Holds the rules.
+        checker: Checks the rules.
 
     Attributes:
-        checker: What the rules found.
-        n_files: Files read.
-        astray: Rows that each table has more, or fewer, than its manifests say.
-        unlike: Files that are not what their manifest says, one line each.
-        filtered: Files with Bloom filters, one line each.
-        back: Rows of erased patients, by table; None when the tombstones cannot be read.
+        checker: The rules with their findings.
+        n_files: Number of files read.
+        row_differences: Rows of each table, less those that its manifests state.
+        mismatches: Files that differ from their manifest, one line each.
+        bloom_filters: Files with Bloom filters, one line each.
+        erased_rows: Rows of erased patients, by table; None when the tombstones cannot be read.
     """
 
     def __init__(self, warehouse: Warehouse, checker: Checker) -> None:
         self._warehouse = warehouse
         self.checker = checker
         self.n_files = 0
-        self.astray: Counter[str] = Counter()
-        self.unlike: list[str] = []
-        self.filtered: list[str] = []
-        self.back: Counter[str] | None = Counter()
+        self.row_differences: Counter[str] = Counter()
+        self.mismatches: list[str] = []
+        self.bloom_filters: list[str] = []
+        self.erased_rows: Counter[str] | None = Counter()
         self._tombstones: frozenset[str] = frozenset()
         try:
             self._tombstones = read_tombstones(warehouse)
         except Exception:  # pyiceberg fails in many ways on damaged files
-            self.back = None
+            self.erased_rows = None
 
-    def table(self, state: TableState) -> None:
-        """Read every data file of a table, of every snapshot."""
+    def read_table(self, state: TableState) -> None:
+        """Read every data file of a table in every snapshot."""
         definition = load_tables().get(state.name)
         if definition is not None:
             self.checker.check(definition, ())
         for location, stated in state.data_files.items():
             if location.endswith(".parquet"):
-                self._file(state, definition, location, stated)
+                self._read_file(state, definition, location, stated)
 
-    def _file(
+    def _read_file(
         self, state: TableState, definition: Table | None, location: str, stated: ManifestFacts
     ) -> None:
         data = self._warehouse.files.read(location)
@@ -75,25 +75,27 @@ class Reading:
             try:
                 rows = pq.read_metadata(io.BytesIO(data)).num_rows
                 if (rows, len(data)) != (stated.rows, stated.size):
-                    self.unlike.append(
+                    self.mismatches.append(
                         f"{shown}: {rows:,} rows in {len(data):,} bytes; its manifest says "
                         f"{stated.rows:,} in {stated.size:,}"
                     )
-                if bloom_filters(data):
-                    self.filtered.append(f"{shown} holds Bloom filters")
+                if count_bloom_filters(data):
+                    self.bloom_filters.append(f"{shown} holds Bloom filters")
                 if definition is not None:
                     self.checker.check(definition, [data])
-                    self._erased(definition, data)
+                    self._count_erased_rows(definition, data)
             except _DAMAGE:
-                self.unlike.append(f"{shown} cannot be read")
+                self.mismatches.append(f"{shown} cannot be read")
         if stated.is_current:
-            self.astray[state.name] += rows - stated.rows
+            self.row_differences[state.name] += rows - stated.rows
 
-    def _erased(self, definition: Table, data: bytes) -> None:
+    def _count_erased_rows(self, definition: Table, data: bytes) -> None:
         names = [c.name for c in definition.of_class("patient")]
-        if not self._tombstones or self.back is None or not names:
+        if not self._tombstones or self.erased_rows is None or not names:
             return
         for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(columns=names):
             for column in batch.columns:
                 who = pa.chunked_array([column])
-                self.back[definition.name] += pc.sum(erased(who, self._tombstones)).as_py() or 0
+                self.erased_rows[definition.name] += (
+                    pc.sum(erased(who, self._tombstones)).as_py() or 0
+                )

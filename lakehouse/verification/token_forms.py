@@ -1,7 +1,7 @@
-"""The forms in which an identifier could hide, and text made comparable.
+"""The encodings and spellings of an identifier, and a folded form of text to compare.
 
-Comparable means: without case, without accents, compatibility characters resolved (Unicode TR 15
-and TR 21), so that ``José``, ``JOSÉ``, ``Jose`` and both ways of writing an accent are one.
+Folding removes case and accents and resolves compatibility characters (Unicode TR 15 and TR 21), so
+that ``José``, ``JOSÉ``, ``Jose`` and both ways of writing an accent are equal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 
 SHORTEST = 5
-"""Characters below which a token occurs by chance and cannot be searched for."""
+"""Fewest characters of a token; shorter ones occur by chance."""
 
 _SEPARATORS = r"[\s\-./()_,:;^&~'’ʼ`´\"|\\]+"
 _ANYWHERE = re.compile(_SEPARATORS)
@@ -46,7 +46,7 @@ _LATIN = bytes(
 
 
 def fold_latin(data: bytes) -> str:
-    """Return bytes that are taken for Latin-1, comparable.
+    """Return bytes read as Latin-1, without case and accents.
 
     Examples:
         >>> fold_latin("José MÜLLER".encode("latin-1"))
@@ -55,35 +55,35 @@ def fold_latin(data: bytes) -> str:
     return data.translate(_LATIN).decode("latin-1").replace("ß", "ss")
 
 
-def bare(text: str, *, lines: bool = False) -> str:
-    r"""Return text without what separates the parts of names and numbers.
+def strip_separators(text: str, *, lines: bool = False) -> str:
+    r"""Return text without separators between the parts of names and numbers.
 
     Args:
         text: The text.
-        lines: Each line is a value of its own, so that the ends of lines stay.
+        lines: Whether each line is a separate value, so that the ends of lines stay.
 
     Examples:
-        >>> bare("O'Brien-Smith, A."), bare("1-2\n3", lines=True)
+        >>> strip_separators("O'Brien-Smith, A."), strip_separators("1-2\n3", lines=True)
         ('OBrienSmithA', '12\n3')
     """
     return (_WITHIN_LINE if lines else _ANYWHERE).sub("", text)
 
 
-def ungrouped(text: str) -> str:
-    """Return text with the groups of digits of each number joined.
+def join_digit_groups(text: str) -> str:
+    """Return text with the digit groups of each number joined.
 
     Examples:
-        >>> ungrouped("SSN 078-05-1120, room 7")
+        >>> join_digit_groups("SSN 078-05-1120, room 7")
         'SSN 078051120, room 7'
     """
     return _GROUPED.sub("", text)
 
 
-def unescaped(text: str) -> str:
-    r"""Return text with the escapes of JSON, HTML, URLs and quoted-printable undone.
+def unescape(text: str) -> str:
+    r"""Return text without the escapes of JSON, HTML, URLs and quoted-printable.
 
     Examples:
-        >>> unescaped(r"Jos\u00e9"), unescaped("Jos%C3%A9 O%27Brien"), unescaped("M&uuml;ller")
+        >>> unescape(r"Jos\u00e9"), unescape("Jos%C3%A9 O%27Brien"), unescape("M&uuml;ller")
         ('José', "José O'Brien", 'Müller')
     """
     if "\\" in text:
@@ -92,11 +92,11 @@ def unescaped(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if "%" in text or "=" in text or "\\x" in text:
-        text = _BYTES.sub(_spelt, text)
+        text = _BYTES.sub(_decode_escapes, text)
     return text
 
 
-def _spelt(match: re.Match[str]) -> str:
+def _decode_escapes(match: re.Match[str]) -> str:
     raw = bytes.fromhex(_BYTE.sub("", match[0]))
     try:
         return raw.decode("utf-8")
@@ -105,7 +105,7 @@ def _spelt(match: re.Match[str]) -> str:
 
 
 def text_forms(token: str) -> dict[str, str]:
-    """Return what to look for in comparable text, by the name of the form.
+    """Return the forms of a token to search for in folded text, by name.
 
     Examples:
         >>> forms = text_forms("O'Brien")
@@ -113,22 +113,22 @@ def text_forms(token: str) -> dict[str, str]:
         ("o'brien", 'obrien', "neirb'o")
     """
     plain = fold(token)
-    found = {"plain": plain, "reversed": fold(token[::-1])}
-    parts = bare(plain)
+    forms = {"plain": plain, "reversed": fold(token[::-1])}
+    parts = strip_separators(plain)
     if len(parts) >= SHORTEST:
-        found["without separators"] = parts
-        found["reversed, without separators"] = parts[::-1]
-    for number, raw in enumerate(_encoded(token)):
-        found[f"hex {number}"] = raw.hex()
-    return found
+        forms["without separators"] = parts
+        forms["reversed, without separators"] = parts[::-1]
+    for number, raw in enumerate(_encodings(token)):
+        forms[f"hex {number}"] = raw.hex()
+    return forms
 
 
 def exact_forms(token: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (name of the form, what to look for among bytes, case and all)."""
-    for raw in _encoded(token):
+    """Yield the name and the bytes of each form to search for in unfolded bytes."""
+    for raw in _encodings(token):
         for text in _base64(raw):
             yield "base64", text
-    if not token.isascii():  # others are found where the zeros between their letters are left out
+    if not token.isascii():  # the scanner finds ASCII in UTF-16 by leaving out the zero bytes
         for spelling in _spellings(token):
             for encoding in ("utf-16-le", "utf-16-be"):
                 yield encoding, spelling.encode(encoding)
@@ -136,26 +136,22 @@ def exact_forms(token: str) -> Iterator[tuple[str, bytes]]:
 
 def _spellings(token: str) -> list[str]:
     cases = [token, token.lower(), token.upper(), token.casefold()]
-    cases += [c for t in cases[:3] if len(c := bare(t)) >= SHORTEST]
+    cases += [c for t in cases[:3] if len(c := strip_separators(t)) >= SHORTEST]
     both = [unicodedata.normalize(n, c) for c in cases for n in ("NFC", "NFD")]
     return list(dict.fromkeys(both))
 
 
-def _encoded(token: str) -> list[bytes]:
-    """Return the bytes that a program might pack: spellings in UTF-8, Latin-1 and UTF-16."""
+def _encodings(token: str) -> list[bytes]:
+    """Return the spellings of a token in UTF-8, Latin-1 and UTF-16, which programs may encode."""
     spellings = _spellings(token)
-    found = [s.encode() for s in spellings]
-    found += [s.encode("latin-1") for s in spellings if _latin(s)]
-    found += [token.encode("utf-16-le"), token.encode("utf-16-be")]
-    return list(dict.fromkeys(found))
-
-
-def _latin(text: str) -> bool:
-    return all(ord(c) < 256 for c in text)
+    encodings = [s.encode() for s in spellings]
+    encodings += [s.encode("latin-1") for s in spellings if all(ord(c) < 256 for c in s)]
+    encodings += [token.encode("utf-16-le"), token.encode("utf-16-be")]
+    return list(dict.fromkeys(encodings))
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
-    """Yield what base64 makes of bytes at each of its three alignments, ends left out."""
+    """Yield the base64 text of bytes at each of its three alignments, without the ends."""
     for lead in range(3):
         text = base64.b64encode(bytes(lead) + raw)
         begin = -(-lead * 8 // 6)

@@ -21,7 +21,7 @@ from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.maintenance.inspection import file_contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
-from lakehouse.verification.decode import decoded
+from lakehouse.verification.decode import decode_parts
 
 
 def message(number: int, control: str, kind: str = "ORU^R01", extra: str = "") -> str:
@@ -66,7 +66,7 @@ def holding(home: Path, text: str) -> list[str]:
         return [
             name
             for name, data in file_contents(warehouse)
-            if text in name or any(text.encode() in piece for _, piece in decoded(data))
+            if text in name or any(text.encode() in piece for _, piece in decode_parts(data))
         ]
 
 
