@@ -1,4 +1,4 @@
-"""Items of code sequences: a public code with our own text of it, or nothing of a local one."""
+"""Items of code sequences: public codes get their published text, local codes are removed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")
 
 
 def replace_local_code(item: Dataset) -> None:
-    """Settle a level that may be the item of a code sequence (PS3.15 E.1.1 note 7)."""
+    """Replace a local code and the text of any code in an item (PS3.15 E.1.1 note 7)."""
     values = [k for k in CODE_VALUES if str(item.get(k, None) or "").strip(" \0")]
-    if not values:  # no code, so nothing that these could speak of
+    if not values:  # meaning and scheme of no code could hold anything
         for keyword in ("CodeMeaning", "CodingSchemeDesignator"):
             if keyword in item:
                 delattr(item, keyword)

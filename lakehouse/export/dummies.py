@@ -1,4 +1,4 @@
-"""What stands in a value's place, and what is left of a description that was cleaned."""
+"""Replacement values for DICOM elements: dummies, shifted dates, ages and cleaned descriptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNITS = frozenset(["mm", "cm", "ml", "s", "ms", "sec", "min", "kv", "gy", "d", 
 _MEASURE = re.compile(r"\d{1,3}(?:\.\d{1,2})?([a-z]{1,3})|(?:t[12]w?|[23]d)")
 _NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 _MOST_MEASURES = 2
-"""Numbers that a description may keep: of more, a record number could be put together."""
+"""Most numbers that a description keeps; more of them could spell a record number."""
 
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _DATETIME = re.compile(r"(\d{8})(\d{0,6}(?:\.\d{1,6})?)([+-]\d{4})?")
@@ -36,7 +36,7 @@ _AGE = re.compile(r"(\d{3})([DWMY])")
 
 
 def dummy(vr: str) -> Any:
-    """Return a value of a data type that says nothing.
+    """Return the dummy value of a value representation.
 
     Examples:
         >>> dummy("PN"), dummy("DA")
@@ -52,43 +52,43 @@ def _words() -> frozenset[str]:
     )
 
 
-def cleaned_text(text: str) -> str:
-    """Return of a description the words that name body parts, techniques and measures.
+def clean_text(text: str) -> str:
+    """Return the words of a description that name body parts, techniques and measures.
 
     Examples:
-        >>> cleaned_text("CT Chest w contrast Smith^John 5mm 12/03/1999")
+        >>> clean_text("CT Chest w contrast Smith^John 5mm 12/03/1999")
         'CT Chest w contrast 5mm'
-        >>> cleaned_text("123_456_789 CHEST 5 mm")
+        >>> clean_text("123_456_789 CHEST 5 mm")
         'CHEST 5 mm'
     """
     tokens = re.split(r"[\s_,;:()\[\]^]+", text)
-    kept: list[str] = []
+    words: list[str] = []
     measures = 0
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         folded = token.lower()
         if folded in _words():
-            kept.append(token)
+            words.append(token)
         elif match := _MEASURE.fullmatch(folded):
             with_unit = match[1] is not None
             measures += with_unit
             if not with_unit or (match[1] in _UNITS and measures <= _MOST_MEASURES):
-                kept.append(token)
+                words.append(token)
         elif _NUMBER.fullmatch(folded) and following.lower() in _UNITS:
             measures += 1
             if measures <= _MOST_MEASURES:
-                kept += [token, following]
+                words += [token, following]
         elif any(sign in folded for sign in "-/+&"):
             parts = re.split(r"[-/+&]", folded)
             if all(p in _words() for p in parts if p) and any(parts):
-                kept.append(token)
-    return " ".join(kept)
+                words.append(token)
+    return " ".join(words)
 
 
-def shifted_date(text: str, days: int) -> str | None:
-    """Return a DA value moved by whole days; None when it is no whole date.
+def shift_date(text: str, days: int) -> str | None:
+    """Return a DA value moved by whole days; None for an incomplete date.
 
     Examples:
-        >>> shifted_date("20240228", 2)
+        >>> shift_date("20240228", 2)
         '20240301'
     """
     day = _date(text)
@@ -101,23 +101,23 @@ def shifted_date(text: str, days: int) -> str | None:
     return f"{moved:%Y%m%d}".zfill(8)
 
 
-def shifted_datetime(text: str, days: int) -> str | None:
-    """Return a DT value moved by whole days; None when it names no whole date.
+def shift_datetime(text: str, days: int) -> str | None:
+    """Return a DT value moved by whole days; None for an incomplete date.
 
     Examples:
-        >>> shifted_datetime("20240228101500.5+0100", 2)
+        >>> shift_datetime("20240228101500.5+0100", 2)
         '20240301101500.5+0100'
     """
     match = _DATETIME.fullmatch(text.strip(" \0"))
-    day = shifted_date(match[1], days) if match else None
+    day = shift_date(match[1], days) if match else None
     return None if match is None or day is None else day + match[2] + (match[3] or "")
 
 
-def on_the_dummy_day(text: str) -> str:
-    """Return a DT value with its time of day, on the day that says nothing.
+def with_dummy_date(text: str) -> str:
+    """Return a DT value with the dummy date and its own time of day.
 
     Examples:
-        >>> on_the_dummy_day("20240228101500.5+0100"), on_the_dummy_day("Smith")
+        >>> with_dummy_date("20240228101500.5+0100"), with_dummy_date("Smith")
         ('19000101101500.5+0100', '19000101000000')
     """
     match = _DATETIME.fullmatch(text.strip(" \0"))
@@ -135,16 +135,16 @@ def is_utc_offset(text: str) -> bool:
     return _UTC_OFFSET.fullmatch(text) is not None
 
 
-def top_coded_age(stated: str, birth: str | None = None, study: str | None = None) -> str | None:
-    """Return an AS value, with 90 years for all from 90 on; None when no age is known.
+def top_code_age(stated: str, birth: str | None = None, study: str | None = None) -> str | None:
+    """Return an AS value, top-coded at 90 years; None when the age is unknown.
 
-    The birth date tells better than what is stated, as in the tables; an age that is stated
-    beside a birth date of which the day of the study is not known could hide one over 89.
+    The birth date takes precedence over the stated age, as in the tables. Beside a birth date
+    without a study date, a stated age is dropped, because the true one could be over 89.
 
     Examples:
-        >>> top_coded_age("093Y"), top_coded_age("045Y"), top_coded_age("1300M")
+        >>> top_code_age("093Y"), top_code_age("045Y"), top_code_age("1300M")
         ('090Y', '045Y', None)
-        >>> top_coded_age("045Y", "19200101", "20240101"), top_coded_age("045Y", "19200101")
+        >>> top_code_age("045Y", "19200101", "20240101"), top_code_age("045Y", "19200101")
         ('090Y', None)
     """
     match = _AGE.fullmatch(stated.strip(" \0"))

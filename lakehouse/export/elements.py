@@ -1,4 +1,4 @@
-"""Single elements: their values, and whether these are what tag and data type promise."""
+"""Single DICOM elements: whether their values match tag and value representation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BYTES = frozenset(["OB", "OW", "OF", "OD", "OL", "OV"])
 
 
 def values_of(element: DataElement) -> list[Any]:
-    """Return the values of an element that is no sequence."""
+    """Return the values of an element other than a sequence."""
     if element.value is None or element.value == "":
         return []
     return list(element.value) if element.VM > 1 else [element.value]
 
 
 def is_empty(element: DataElement) -> bool:
-    """Return whether an element has no value, or one of padding alone."""
+    """Return whether an element has no value, or only padding."""
     value = element.value
     if element.VR == "SQ":
         return len(value) == 0
@@ -37,8 +37,8 @@ def is_empty(element: DataElement) -> bool:
 
 
 @cache
-def is_known(number: int, vr: str) -> bool:
-    """Return whether the current standard has this attribute, under this data type."""
+def is_standard_attribute(number: int, vr: str) -> bool:
+    """Return whether the current standard has an attribute with this value representation."""
     from pydicom.datadict import dictionary_is_retired, keyword_for_tag
 
     if not keyword_for_tag(number) or number >> 16 < 8:
@@ -48,11 +48,11 @@ def is_known(number: int, vr: str) -> bool:
 
 @cache
 def has_type(number: int, vr: str) -> bool:
-    """Return whether the standard gives this data type to an attribute."""
+    """Return whether the standard gives an attribute this value representation."""
     from pydicom.datadict import dictionary_VR
 
-    known = str(dictionary_VR(number))
-    return vr == known or vr in known.split(" or ")
+    standard = str(dictionary_VR(number))
+    return vr == standard or vr in standard.split(" or ")
 
 
 @cache
@@ -66,15 +66,15 @@ def _multiplicity(number: int) -> tuple[int, int | None]:
 
 
 def type_of(element: DataElement) -> str:
-    """Return the data type; of one that depends on other attributes, which kind it is here."""
+    """Return the value representation; resolve one that depends on other attributes."""
     vr = str(element.VR)
     if " or " not in vr:
         return vr
     return "OW" if isinstance(element.value, bytes) else "US"
 
 
-def fits(element: DataElement) -> bool:
-    """Return whether the values of an element have the form of its data type."""
+def matches_type(element: DataElement) -> bool:
+    """Return whether the values of an element match its value representation."""
     vr = type_of(element)
     if int(element.tag) == _UTC_OFFSET:
         return all(is_utc_offset(_text(v)) for v in values_of(element))
@@ -89,17 +89,17 @@ def _text(value: Any) -> str:
     return str(value).strip(" \0")
 
 
-def stays(dataset: Dataset, element: DataElement, depth: int) -> bool:
-    """Return whether an element that table E.1-1 does not name stays; cleans what may be.
+def keep_if_harmless(dataset: Dataset, element: DataElement, depth: int) -> bool:
+    """Return whether an element that table E.1-1 does not name is harmless; clean code strings.
 
-    Numbers stay when they are numbers, and as many as the attribute has; text and bytes only
-    where ``safe_attributes.csv`` or the data type sets a rule for them. Code strings that are no
-    terms are emptied where the attribute has several.
+    Numbers are harmless when they are as many as the attribute allows. Text and bytes are harmless
+    only by a rule of ``safe_attributes.csv`` or of the value representation. In an attribute of
+    several code strings, those that are no terms of the standard become empty.
     """
     number, vr = int(element.tag), type_of(element)
     values = values_of(element)
     fewest, most = _multiplicity(number)
-    if not fits(element) or (most is not None and len(values) > most):
+    if not matches_type(element) or (most is not None and len(values) > most):
         return False
     if vr in _NUMBERS or vr in ("TM", "AS"):
         return True
@@ -109,13 +109,13 @@ def stays(dataset: Dataset, element: DataElement, depth: int) -> bool:
     if rule is None:
         return False
     if vr in _BYTES:
-        from lakehouse.export.byte_lengths import stated_lengths
+        from lakehouse.export.byte_lengths import allowed_lengths
 
-        return len(element.value) in stated_lengths(dataset, number, rule, depth)
-    known = [is_allowed(rule, _text(v)) for v in values]
-    if all(known):
+        return len(element.value) in allowed_lengths(dataset, number, rule, depth)
+    allowed = [is_allowed(rule, _text(v)) for v in values]
+    if all(allowed):
         return True
-    if fewest == most or not any(k and _text(v) for k, v in zip(known, values, strict=True)):
+    if fewest == most or not any(k and _text(v) for k, v in zip(allowed, values, strict=True)):
         return False
-    element.value = [v if k else "" for k, v in zip(known, values, strict=True)]
+    element.value = [v if k else "" for k, v in zip(allowed, values, strict=True)]
     return True

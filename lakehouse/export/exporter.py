@@ -1,7 +1,7 @@
-"""De-identified copies of DICOM objects: files in, files out, nothing of a name in between.
+"""Writes de-identified copies of DICOM files into a folder.
 
-Each object goes through ``walker`` and is written under its new UIDs. What may show
-identity where no rule reaches is refused and reported by the keyed id of its file.
+Each object passes ``object_deidentifier`` and is written under its new UIDs. An object that may
+show identity where no rule reaches is refused, and reported by the keyed id of its file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InputError, LakehouseError, MissingExtraError
-from lakehouse.export.compressed_frames import strip_riders
+from lakehouse.export.compressed_frames import strip_hidden_data
 from lakehouse.export.object_deidentifier import ObjectDeidentifier, identity
-from lakehouse.export.pixels import Refused, Regions, blank, reason_to_refuse
+from lakehouse.export.pixels import ExportRefusal, Regions, blank_regions, reason_to_refuse
 from lakehouse.export.profile import Options
 from lakehouse.export.unused_bits import clear_unused_bits
 from lakehouse.formats.dicom.encoding.dicomdir import DIRECTORY
@@ -42,22 +42,22 @@ NOBODY = "no-patient"
 MAX_SWOLLEN = 64 << 20
 MAX_RATIO = 100
 TOO_LARGE = "a packed object that swells beyond measure"
-"""Images deflate to a half or a tenth; what swells more than a hundredfold is made to fill the
-memory."""
+"""Images deflate to a half or a tenth; a file that inflates more than a hundredfold is an attack on
+the memory."""
 
 EXPORTED, REFUSED, UNREADABLE, SKIPPED = "exported", "refused", "unreadable", "skipped"
 
 
 @dataclass
 class ExportReport:
-    """What became of each file.
+    """The result of an export: counts of files by outcome and of elements by action.
 
     Attributes:
-        n_files: Files looked at.
+        n_files: Files read.
         n_exported: Objects written.
-        n_replaced: Objects written over one of the same new UID.
+        n_replaced: Objects that replaced one of the same new UID.
         outcomes: Files by status and reason.
-        elements: Elements by what happened to them (X, Z, D, U, K, C).
+        elements: Elements by action (X, Z, D, U, K, C).
     """
 
     n_files: int = 0
@@ -68,10 +68,10 @@ class ExportReport:
 
 
 class Exporter:
-    """Writes de-identified copies into one folder.
+    """Writes de-identified copies of DICOM files into one folder.
 
     Args:
-        target: Folder that the copies go to.
+        target: Folder of the copies.
         secret: The warehouse's secret: copies and tables then agree.
         options: Options of the profile of PS3.15.
         regions: Devices whose pixels are cleaned; without them such objects are refused.
@@ -118,14 +118,14 @@ class Exporter:
         if not looks_like_dicom(data[:4096]):
             return SKIPPED, "metadata without an object"
         try:
-            read_header(io.BytesIO(data), {})  # its limits come before pydicom's lack of them
+            read_header(io.BytesIO(data), {})  # enforces limits that pydicom does not have
             most = max(MAX_SWOLLEN, MAX_RATIO * len(data))
             if inflated_size(data, most + 1) > most:
                 return REFUSED, TOO_LARGE
             self.write(data)
         except Unreadable as fault:
             return UNREADABLE, fault.message.rstrip(".")
-        except Refused as refused:
+        except ExportRefusal as refused:
             return REFUSED, refused.reason
         except LakehouseError:
             raise
@@ -134,24 +134,24 @@ class Exporter:
         return EXPORTED, ""
 
     def write(self, data: bytes) -> Path:
-        """De-identify one object and write it; return where it went.
+        """De-identify one object and write it; return its path.
 
         Raises:
-            Refused: It may show identity where no rule reaches, or cannot be written.
-            Unreadable: pydicom cannot read it.
+            Refused: The object may show identity where no rule reaches, or cannot be written.
+            Unreadable: pydicom cannot read the object.
         """
         with quiet():
             dataset = _read(data)
             if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
-                raise Refused("a DICOMDIR (an index is never copied)")
+                raise ExportRefusal("a DICOMDIR (an index is never copied)")
             cleaned = self._pixels(dataset)
-            strip_riders(dataset)
+            strip_hidden_data(dataset)
             clear_unused_bits(dataset)
             issuer, number = identity(dataset, self._authority)
             try:
                 self._deidentify(dataset)
             except RecursionError:
-                raise Refused("sequences nested too deep") from None
+                raise ExportRefusal("sequences nested too deep") from None
             if cleaned:
                 _note_clean_pixels(dataset)
             patient = NOBODY
@@ -160,13 +160,13 @@ class Exporter:
             return self._save(dataset, patient)
 
     def _pixels(self, dataset: FileDataset) -> bool:
-        """Blank pixels where needed and possible; return whether that was done."""
-        found = reason_to_refuse(dataset, self.options.structured_content)
-        if found is None:
+        """Blank burned-in regions of a risky image; return whether any were blanked."""
+        refusal = reason_to_refuse(dataset, self.options.structured_content)
+        if refusal is None:
             return False
-        reason, helps = found
-        if not helps or self._regions is None or not blank(dataset, self._regions):
-            raise Refused(reason)
+        reason, helps = refusal
+        if not helps or self._regions is None or not blank_regions(dataset, self._regions):
+            raise ExportRefusal(reason)
         return True
 
     def _save(self, dataset: FileDataset, patient: str) -> Path:
@@ -175,9 +175,9 @@ class Exporter:
             for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
         ]
         if names[2] == "none":
-            raise Refused("an object without a SOP instance UID")
+            raise ExportRefusal("an object without a SOP instance UID")
         if not all(_is_plain(name) for name in names):
-            raise Refused("an object whose UIDs are no UIDs")
+            raise ExportRefusal("an object whose UIDs are no UIDs")
         folder = self._target / patient / names[0] / names[1]
         path, partial = folder / f"{names[2]}.dcm", folder / f".{names[2]}.{os.getpid()}"
         try:
@@ -191,7 +191,7 @@ class Exporter:
             ) from None
         except Exception:
             partial.unlink(missing_ok=True)
-            raise Refused("an object that cannot be written as the standard asks") from None
+            raise ExportRefusal("an object that cannot be written as the standard asks") from None
         self.report.n_replaced += path.exists()
         partial.replace(path)
         return path
@@ -209,18 +209,18 @@ def export_dicom(
 ) -> ExportReport:
     """Write de-identified copies of all DICOM objects below some paths.
 
-    The copies lie under pseudonym and new UIDs; ``manifest.csv`` beside them says by keyed id
-    what became of each file.
+    The copies lie in folders of pseudonyms and new UIDs. ``manifest.csv`` beside them has the
+    status of each file by its keyed id.
 
     Args:
         source: Files, folders, globs or URIs; zip and gzip are unpacked.
-        target: Folder for the copies; made when it is missing.
+        target: Folder for the copies; created when it is missing.
         secret: The secret of the warehouse that the tables are in.
-        options: Options of PS3.15; by default dates move as they do in the tables.
+        options: Options of PS3.15; by default dates shift as in the tables.
         regions: Devices whose burned-in regions are blanked.
         authority: Assigning authority of record numbers that state none.
-        mappings: Folders with a site's own mapping files; a ``devices.csv`` in one adds to the
-            makers and models that are kept.
+        mappings: Folders with a site's own mapping files; a ``devices.csv`` in one adds
+            manufacturers and models to keep.
 
     Raises:
         InputError: A path is missing, or the target cannot be written.
@@ -272,7 +272,7 @@ def _read(data: bytes) -> FileDataset:
 
 
 def _new_meta(dataset: FileDataset) -> None:
-    """Replace preamble and group 0002 by ours (PS3.15 E.1.1); nothing of the old stays."""
+    """Replace the preamble and all of group 0002 (PS3.15 E.1.1)."""
     from pydicom.dataset import FileMetaDataset
 
     meta = FileMetaDataset()

@@ -1,9 +1,9 @@
-"""The recursive walk: every element of every level is kept, replaced, cleaned or removed.
+"""De-identifies one DICOM object: keeps, replaces, cleans or removes every element of every level.
 
-What the table names follows the table. What it does not name is kept only when it is known to be
-harmless (PS3.15 E.1.1 note 5): an attribute of the current standard, stored under its own data
-type, whose value could not be a name (``elements``). Private and unknown elements go. An element
-without a value says nothing: it stays empty, for a value in its place would be a false fact.
+An element that table E.1-1 names follows the table. Any other element stays only when it is known
+to be harmless (PS3.15 E.1.1 note 5): an attribute of the current standard with its own value
+representation, whose value cannot be a name (``elements``). Private and unknown elements are
+removed. An empty element stays empty, because a dummy value would be a false fact.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.export import code_items, dummies
-from lakehouse.export.elements import fits, has_type, is_empty, is_known, stays, values_of
+from lakehouse.export.elements import (
+    has_type,
+    is_empty,
+    is_standard_attribute,
+    keep_if_harmless,
+    matches_type,
+    values_of,
+)
 from lakehouse.export.private_elements import SafePrivate
 from lakehouse.export.profile import Options, action
 from lakehouse.formats.dicom.mapping import PATIENT
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 SH_LENGTH = 16
-"""Characters of a short string: an accession pseudonym is cut to its first sixteen."""
+"""Characters of a short string; an accession pseudonym is cut to as many."""
 
 _LENGTHS = {"SH": SH_LENGTH, "CS": 16, "LO": 64}
 
@@ -57,7 +64,7 @@ class ObjectDeidentifier:
         authority: Assigning authority of record numbers that state none.
 
     Attributes:
-        counts: Elements by what happened to them: ``X``, ``Z``, ``D``, ``U``, ``K``, ``C``.
+        counts: Elements by action: ``X``, ``Z``, ``D``, ``U``, ``K``, ``C``.
 
     Examples:
         ::
@@ -79,7 +86,7 @@ class ObjectDeidentifier:
         self._uids: Callable[[str], str] = cache(lambda uid: new_uid(secret, uid))
 
     def __call__(self, dataset: Dataset) -> None:
-        """De-identify a data set and all that is nested in it.
+        """De-identify a data set and all data sets nested in it.
 
         Raises:
             RecursionError: Sequences are nested deeper than any real object's.
@@ -90,12 +97,12 @@ class ObjectDeidentifier:
         )
         self._age = age_of(dataset)
         self._layers = {}
-        self._level(dataset, 0)
-        self._sign(dataset)
+        self._deidentify_level(dataset, 0)
+        self._state_method(dataset)
 
     # ------------------------------------------------------------------ the walk
 
-    def _level(self, dataset: Dataset, depth: int) -> None:
+    def _deidentify_level(self, dataset: Dataset, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise RecursionError
         safe = SafePrivate(dataset) if self.options.safe_private else None
@@ -109,21 +116,25 @@ class ObjectDeidentifier:
             try:
                 element = dataset[tag]
                 if letter == "C" and number >> 16 & 1:
-                    kept = safe is not None and safe.keeps(element)
-                    self._count("C" if kept else "X", dataset, number, remove=not kept)
-                elif is_empty(element) and (letter or is_known(number, str(element.VR))):
+                    stays = safe is not None and safe.keeps(element)
+                    self._count("C" if stays else "X", dataset, number, remove=not stays)
+                elif is_empty(element) and (
+                    letter or is_standard_attribute(number, str(element.VR))
+                ):
                     element.value = [] if element.VR == "SQ" else None
                     self._count(letter or "K", dataset, number)
                 elif letter is None:
-                    self._unlisted(dataset, element, depth)
+                    self._apply_default(dataset, element, depth)
                 else:
-                    self._listed(dataset, element, letter, depth)
+                    self._apply_action(dataset, element, letter, depth)
             except RecursionError:
                 raise
-            except Exception:  # a value that cannot be decoded cannot be judged
+            except Exception:  # a value that cannot be decoded may identify
                 self._remove(dataset, number)
 
-    def _listed(self, dataset: Dataset, element: DataElement, letter: str, depth: int) -> None:
+    def _apply_action(
+        self, dataset: Dataset, element: DataElement, letter: str, depth: int
+    ) -> None:
         number = int(element.tag)
         if letter == "C":
             self._clean(dataset, element, depth)
@@ -134,7 +145,7 @@ class ObjectDeidentifier:
             element.value = self._new_uids(element)
         elif letter == "K" and number == _AGE:
             self._replace(element, self._age)
-        elif letter == "K" and not (has_type(number, str(element.VR)) and fits(element)):
+        elif letter == "K" and not (has_type(number, str(element.VR)) and matches_type(element)):
             self._remove(dataset, number)
             return
         elif letter == "Z":
@@ -143,13 +154,13 @@ class ObjectDeidentifier:
             self._dummy(element)
         self._count(letter, dataset, number)
 
-    def _unlisted(self, dataset: Dataset, element: DataElement, depth: int) -> None:
-        """Keep what is known to be harmless (PS3.15 E.1.1 notes 4, 5 and 7); remove the rest."""
+    def _apply_default(self, dataset: Dataset, element: DataElement, depth: int) -> None:
+        """Keep a harmless element that the table does not name (PS3.15 E.1.1 notes 4, 5 and 7)."""
         number, vr = int(element.tag), str(element.VR)
         if (
-            not is_known(number, vr)
+            not is_standard_attribute(number, vr)
             or number == _ENCRYPTED
-            or (number >> 24 == 0x60 and not self._overlay(vr))
+            or (number >> 24 == 0x60 and not self._keeps_overlay(vr))
         ):
             self._remove(dataset, number)
         elif vr == "SQ":
@@ -164,23 +175,23 @@ class ObjectDeidentifier:
             name = str(element.value)
             element.value = self._layers.setdefault(name, f"LAYER{len(self._layers) + 1}")
             self._count("D", dataset, number)
-        elif (vr == "UI" and fits(element)) or stays(dataset, element, depth):
+        elif (vr == "UI" and matches_type(element)) or keep_if_harmless(dataset, element, depth):
             self._count("K", dataset, number)
         else:
             self._remove(dataset, number)
 
-    def _overlay(self, vr: str) -> bool:
-        """Return whether an element that describes an overlay stays: none of its texts does."""
+    def _keeps_overlay(self, vr: str) -> bool:
+        """Return whether an element that describes an overlay stays; its texts never do."""
         return self.options.graphics and vr != "LO"
 
     def _items(self, element: DataElement, depth: int) -> None:
         for item in element.value:
-            self._level(item, depth + 1)
+            self._deidentify_level(item, depth + 1)
 
     # ------------------------------------------------------------------ cleaning
 
     def _clean(self, dataset: Dataset, element: DataElement, depth: int) -> None:
-        """Clean one element: an option that cleans was chosen for it."""
+        """Clean an element for which an option that cleans is active."""
         number, vr = int(element.tag), str(element.VR)
         if number in _CONTENT:
             element.value = [i for i in element.value if i.get("ValueType", "") not in _SPOKEN]
@@ -203,7 +214,7 @@ class ObjectDeidentifier:
             element.value = bytes(len(element.value or b""))
             self._count("C", dataset, number)
         elif vr in ("LO", "SH", "ST", "LT", "UT", "UC", "CS") and number >> 24 != 0x50:
-            words = dummies.cleaned_text(str(element.value or "").replace("\\", " "))
+            words = dummies.clean_text(str(element.value or "").replace("\\", " "))
             if words:
                 element.value = words[: _LENGTHS.get(vr)]
                 self._count("C", dataset, number)
@@ -213,27 +224,27 @@ class ObjectDeidentifier:
             self._fall_back(dataset, element)
 
     def _dates(self, dataset: Dataset, element: DataElement, otherwise: str | None) -> None:
-        """Move dates by the patient's offset; where that cannot be, do as without the option."""
+        """Shift dates by the patient's offset; where that fails, act as without the option."""
         number = int(element.tag)
-        if self.options.full_dates and fits(element):
+        if self.options.full_dates and matches_type(element):
             self._count("K", dataset, number)
             return
-        move = dummies.shifted_date if element.VR == "DA" else dummies.shifted_datetime
+        move = dummies.shift_date if element.VR == "DA" else dummies.shift_datetime
         values = [str(v) for v in values_of(element)]
         days = self._days if self.options.modified_dates else None
-        moved = None if days is None else [move(v, days) for v in values]
-        if moved and all(moved):
-            element.value = moved if len(moved) > 1 else moved[0]
+        shifted = None if days is None else [move(v, days) for v in values]
+        if shifted and all(shifted):
+            element.value = shifted if len(shifted) > 1 else shifted[0]
             self._count("C", dataset, number)
         elif otherwise == "X":
             self._remove(dataset, number)
         elif values:
             self._fall_back(dataset, element)
             if self.options.modified_dates and element.value == dummies.dummy("DT"):
-                element.value = dummies.on_the_dummy_day(values[0])  # by days, not by hours
+                element.value = dummies.with_dummy_date(values[0])  # by days, not by hours
 
     def _fall_back(self, dataset: Dataset, element: DataElement) -> None:
-        """Do what the profile does without the options that clean."""
+        """Apply the action of the profile without the options that clean."""
         number = int(element.tag)
         letter = action(number, Options(modified_dates=False))
         if letter == "X" or letter is None:
@@ -245,10 +256,10 @@ class ObjectDeidentifier:
             self._replace(element, self._stand_in(number))
             self._count("Z", dataset, number)
 
-    # ------------------------------------------------------------------ what stands in
+    # ------------------------------------------------------------------ replacements
 
     def _stand_in(self, number: int) -> str | None:
-        """Return the pseudonym that joins an object to the tables; None for an empty value."""
+        """Return the pseudonym that links an object to the tables; None for other elements."""
         if number in (_PATIENT_ID, _PATIENT_NAME) and self._number is not None:
             return pseudonym(self._secret, "patient", self._issuer, self._number)
         return None
@@ -258,7 +269,7 @@ class ObjectDeidentifier:
 
         stand_in = self._stand_in(int(element.tag))
         if int(element.tag) == _PATIENT_ID and stand_in is None:
-            element.value = None  # one dummy for all who have no number would make them one
+            element.value = None  # a shared dummy would merge all patients without a number
         elif element.VR == "SQ":
             item = Dataset()
             if element.keyword.endswith("CodeSequence"):
@@ -276,14 +287,16 @@ class ObjectDeidentifier:
             element.value = []
         elif int(element.tag) == _ACCESSION and element.value:
             number = str(values_of(element)[0])
-            made = normal_text(number) and pseudonym(self._secret, "identifier.order", "", number)
-            element.value = made[:SH_LENGTH]
+            stand_in = normal_text(number) and pseudonym(
+                self._secret, "identifier.order", "", number
+            )
+            element.value = stand_in[:SH_LENGTH]
         else:
             element.value = value
 
     def _new_uids(self, element: DataElement) -> Any:
-        made = [self._uids(str(v)) for v in values_of(element) if str(v).strip(" \0")]
-        return made if len(made) > 1 else made[0] if made else None
+        replacements = [self._uids(str(v)) for v in values_of(element) if str(v).strip(" \0")]
+        return replacements if len(replacements) > 1 else replacements[0] if replacements else None
 
     def _remove(self, dataset: Dataset, number: int) -> None:
         del dataset[number]
@@ -294,15 +307,15 @@ class ObjectDeidentifier:
         if remove:
             del dataset[number]
 
-    # ------------------------------------------------------------------ what it says of itself
+    # ------------------------------------------------------------------ the statement of the method
 
-    def _sign(self, dataset: Dataset) -> None:
-        """State that and how the object was de-identified (PS3.15 E.1.1)."""
+    def _state_method(self, dataset: Dataset) -> None:
+        """Add the attributes that state the method of de-identification (PS3.15 E.1.1)."""
         from pydicom.dataset import Dataset
 
         items = []
         for row in read_rows(resource("catalog/dicom") / "deidentification_methods.csv"):
-            if row["option"] in ("basic", *self.options.chosen()):
+            if row["option"] in ("basic", *self.options.active_options()):
                 item = Dataset()
                 item.CodeValue = row["code"]
                 item.CodingSchemeDesignator = "DCM"
@@ -321,7 +334,7 @@ class ObjectDeidentifier:
 
 
 def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
-    """Return issuer and number of an object's patient, as the tables read them.
+    """Return issuer and number of an object's patient, by the mapping of the tables.
 
     Args:
         dataset: The object, as it was read.
@@ -336,19 +349,19 @@ def identity(dataset: Dataset, authority: str) -> tuple[str, str | None]:
 
 
 def age_of(dataset: Dataset) -> str | None:
-    """Return the age to state: that of the birth date, else as stated; 90 for all from 90 on."""
+    """Return the age from the birth date, else the stated one, top-coded at 90."""
     stated, birth = _text(dataset, _AGE), _text(dataset, _BIRTH_DATE)
-    return dummies.top_coded_age(stated or "", birth, _text(dataset, _STUDY_DATE))
+    return dummies.top_code_age(stated or "", birth, _text(dataset, _STUDY_DATE))
 
 
 def _text(dataset: Dataset, tag: int) -> str | None:
     try:
         element = dataset.get(tag)
         values = [] if element is None else values_of(element)
-        found = str(values[0]).strip(" \0") if values else ""
+        text = str(values[0]).strip(" \0") if values else ""
     except Exception:  # a value that cannot be decoded names nobody
         return None
-    return found or None
+    return text or None
 
 
 def _is_clock(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Pixels that may show who it is: objects are refused, or named regions of them blanked."""
+"""Refuses objects whose pixels may identify a person, or blanks regions of known devices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STANDARD = "1.2.840.10008."
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _PRINTED = ("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30")
-"""Hardcopy images: pages as they were printed, names and all."""
+"""Hardcopy images: printed pages, which include names."""
 
 RISKY_CLASSES = {
     "7": "a secondary capture",
@@ -27,7 +27,7 @@ RISKY_CLASSES = {
     "12": "an angiographic image",
     "77": "a photograph or video",
 }
-"""First number behind the root of storage classes -> why its pixels are not trusted."""
+"""First number after the root of storage classes -> why its pixels may identify."""
 
 RISKY_MODALITIES = {
     "US": "an ultrasound image",
@@ -54,11 +54,11 @@ SURFACES = _STORAGE + "68."
 REPORTS = _STORAGE + "88."
 
 
-class Refused(Exception):
-    """An object that may show identity where no rule reaches; never written.
+class ExportRefusal(Exception):
+    """An object is not exported, because it may show identity where no rule reaches.
 
     Args:
-        reason: Why, without a value from the object.
+        reason: The reason, without a value from the object.
     """
 
     def __init__(self, reason: str) -> None:
@@ -68,15 +68,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """Where one kind of device burns in identity.
+    """The regions of images in which one kind of device burns in identity.
 
     Attributes:
-        manufacturer: Manufacturer, as the objects have it.
-        model: Model name, as the objects have it.
+        manufacturer: Manufacturer as in the objects.
+        model: Model name as in the objects.
         regions: Rectangles to blank: left, top, width, height in pixels.
         modality: Only objects of this modality; empty for any.
-        rows: Only images with so many rows; 0 for any.
-        columns: Only images with so many columns; 0 for any.
+        rows: Only images with this number of rows; 0 for any.
+        columns: Only images with this number of columns; 0 for any.
     """
 
     manufacturer: str
@@ -86,24 +86,24 @@ class Device:
     rows: int = 0
     columns: int = 0
 
-    def makes(self, dataset: Dataset) -> bool:
+    def matches(self, dataset: Dataset) -> bool:
         """Return whether this kind of device made an object."""
         return (
-            _same(self.manufacturer, dataset.get("Manufacturer"))
-            and _same(self.model, dataset.get("ManufacturerModelName"))
+            _is_same_text(self.manufacturer, dataset.get("Manufacturer"))
+            and _is_same_text(self.model, dataset.get("ManufacturerModelName"))
             and (not self.modality or self.modality == dataset.get("Modality"))
             and self.rows in (0, dataset.get("Rows"))
             and self.columns in (0, dataset.get("Columns"))
         )
 
 
-def _same(wanted: str, found: Any) -> bool:
-    return wanted.strip().casefold() == str(found or "").strip().casefold()
+def _is_same_text(expected: str, value: Any) -> bool:
+    return expected.strip().casefold() == str(value or "").strip().casefold()
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The devices whose pixels can be cleaned, from a file of the site's own.
+    """The devices whose pixels can be blanked, from a file of the site.
 
     Examples:
         ::
@@ -122,7 +122,7 @@ class Regions:
         """Read the regions of a file.
 
         Raises:
-            DefinitionError: The file is not TOML, or a device lacks something.
+            DefinitionError: The file is not TOML, or a device lacks or has a wrong key.
         """
         try:
             spec = read_toml(path)
@@ -149,7 +149,7 @@ def _device(number: int, entry: Any) -> Device:
     """Return one device of a regions file.
 
     Raises:
-        DefinitionError: It lacks something, or has something of the wrong kind.
+        DefinitionError: A required key is missing, or a value is of the wrong kind.
     """
     where = f"Device {number} of the regions file"
     whole = "State manufacturer, model and regions as [left, top, width, height]."
@@ -185,7 +185,7 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
     """Return why an object may show identity, and whether blanking pixels would help.
 
     Args:
-        dataset: The object, as it was read.
+        dataset: The object before de-identification.
         structured_content: Whether the content of reports is cleaned.
     """
     sop_class = (_words(dataset, "SOPClassUID") or [""])[0]
@@ -206,7 +206,9 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
     if any(word != "NO" for word in _words(dataset, "RecognizableVisualFeatures")):
         return "an image stated to show who it is", False
     overlays = [tag for tag in sorted(dataset.keys()) if tag.group >> 8 == 0x60]
-    if any(_in_pixels(dataset, tag) for tag in overlays) or _without_data(overlays):
+    if any(_is_overlay_in_pixels(dataset, tag) for tag in overlays) or _has_overlay_without_data(
+        overlays
+    ):
         return "an image with an overlay inside its pixels", False
     if sop_class in _PRINTED:
         return "a printed image", True
@@ -226,11 +228,11 @@ def reason_to_refuse(dataset: Dataset, structured_content: bool) -> tuple[str, b
 
 
 def _words(dataset: Dataset, keyword: str) -> list[str]:
-    """Return the values of an attribute, whatever their case and padding; none for empty ones."""
+    """Return the non-empty values of an attribute in upper case, without padding."""
     try:
         element = dataset.get_item(keyword) and dataset[keyword]
         values = values_of(element) if element is not None else []
-    except Exception:  # a value that cannot be decoded is not known to be harmless
+    except Exception:  # a value that cannot be decoded may identify
         return ["?"]
     words = (str(value).strip(" \0").upper() for value in values)
     return [word for word in words if word]
@@ -242,14 +244,14 @@ _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _OVERLAY_BITS, _OVERLAY_PLACE, _OVERLAY_ROWS, _OVERLAY_DATA = 0x0100, 0x0102, 0x0010, 0x3000
 
 
-def _without_data(overlays: list[BaseTag]) -> bool:
-    """Return whether an overlay has a size and no data of its own: then it is in the pixels."""
+def _has_overlay_without_data(overlays: list[BaseTag]) -> bool:
+    """Return whether an overlay has a size but no data, because it lies in the pixels."""
     sized = {tag.group for tag in overlays if tag.element == _OVERLAY_ROWS}
     return bool(sized - {tag.group for tag in overlays if tag.element == _OVERLAY_DATA})
 
 
-def _in_pixels(dataset: Dataset, tag: BaseTag) -> bool:
-    """Return whether an element says that an overlay stands in unused bits of the pixels."""
+def _is_overlay_in_pixels(dataset: Dataset, tag: BaseTag) -> bool:
+    """Return whether an element puts an overlay into unused bits of the pixels."""
     if tag.element not in (_OVERLAY_BITS, _OVERLAY_PLACE):
         return False
     most = 1 if tag.element == _OVERLAY_BITS else 0
@@ -259,14 +261,14 @@ def _in_pixels(dataset: Dataset, tag: BaseTag) -> bool:
         return True
 
 
-def blank(dataset: Dataset, regions: Regions) -> bool:
-    """Blank the regions of the device that made an object; False when no device is named.
+def blank_regions(dataset: Dataset, regions: Regions) -> bool:
+    """Blank the regions of the device that made an object; return False for an unlisted device.
 
     Raises:
-        Refused: The pixels cannot be decoded here, or are not as many as stated, or a region
-            lies outside the image: then the file of regions is not about this image.
+        Refused: The pixels cannot be decoded here or are fewer than stated, or a region lies
+            outside the image, so that the file of regions is for another image.
     """
-    device = next((d for d in regions.devices if d.makes(dataset)), None)
+    device = next((d for d in regions.devices if d.matches(dataset)), None)
     if device is None:
         return False
     try:
@@ -278,16 +280,16 @@ def blank(dataset: Dataset, regions: Regions) -> bool:
         frames = int(dataset.get("NumberOfFrames", None) or 1)
         depth = int(dataset.BitsAllocated) // 8
     except Exception:
-        raise Refused("an image whose pixels cannot be decoded here") from None
+        raise ExportRefusal("an image whose pixels cannot be decoded here") from None
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if (
         depth == 0
         or len(pixels) < frames * samples * width * height * depth
         or "422" in photometric
     ):
-        raise Refused("an image whose pixels cannot be decoded here")
+        raise ExportRefusal("an image whose pixels cannot be decoded here")
     if any(left >= width or top >= height for left, top, _, _ in device.regions):
-        raise Refused("an image smaller than a region that is to be blanked")
+        raise ExportRefusal("an image smaller than a region that is to be blanked")
     planar = samples > 1 and int(dataset.get("PlanarConfiguration", 0) or 0) == 1
     step = depth if planar else depth * samples
     for plane in range(frames * (samples if planar else 1)):

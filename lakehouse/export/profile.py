@@ -1,4 +1,4 @@
-"""PS3.15 Table E.1-1 as data: what happens to a tag under the chosen options."""
+"""The confidentiality profile of PS3.15 table E.1-1: the action for a tag under some options."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from lakehouse.definitions.csv_rows import read_rows
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import UserError
 
-RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
-"""A choice that depends on the object's definition: the one that is valid for all of them."""
+RESOLVED_ACTIONS = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
+"""Actions that depend on the IOD of an object -> the one that is valid for all IODs."""
 
 PRIVATE = "private"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the profile; each one keeps or cleans what the profile removes.
+    """The options of the profile; each keeps or cleans elements that the profile removes.
 
     Attributes:
         uids: Keep UIDs.
-        device: Keep what names the device.
-        institution: Keep what names the institution.
-        patient_characteristics: Keep age, sex, size, weight and their like.
+        device: Keep attributes of the device.
+        institution: Keep attributes of the institution.
+        patient_characteristics: Keep age, sex, size, weight and similar attributes.
         full_dates: Keep true dates.
-        modified_dates: Move dates by the patient's own offset, as in the tables.
+        modified_dates: Shift dates by the patient's own offset, as in the tables.
         descriptors: Clean descriptions instead of removing them.
         structured_content: Clean reports' content instead of replacing it.
         graphics: Clean graphic annotations and overlays instead of removing them.
         safe_private: Keep private elements that are known, or declared, to be safe.
 
     Raises:
-        UserError: Dates cannot be both kept and moved.
+        UserError: Both ``full_dates`` and ``modified_dates`` are on.
     """
 
     uids: bool = False
@@ -52,7 +52,7 @@ class Options:
                 "Dates cannot be both kept and moved.", "Choose full dates or modified dates."
             )
 
-    def chosen(self) -> list[str]:
+    def active_options(self) -> list[str]:
         """Return the names of the options that are on, in the order of the table."""
         return [f.name for f in fields(self) if getattr(self, f.name)]
 
@@ -69,7 +69,7 @@ def _patterns() -> tuple[str, ...]:
 
 @cache
 def row_of(tag: int) -> dict[str, str] | None:
-    """Return the row of the table that speaks of a tag, or None."""
+    """Return the row of the table for a tag, or None."""
     text = f"{tag:08X}"
     rows = _rows()
     if text in rows:
@@ -84,9 +84,9 @@ def row_of(tag: int) -> dict[str, str] | None:
 
 @cache
 def action(tag: int, options: Options) -> str | None:
-    """Return X, Z, D, U, K or C for a tag; None for one that the table does not name.
+    """Return the action for a tag: X, Z, D, U, K or C; None for a tag outside the table.
 
-    An option that keeps wins over one that cleans, and either over the profile.
+    An option that keeps takes precedence over one that cleans, and both over the profile.
 
     Examples:
         >>> action(0x00100010, Options()), action(0x00080020, Options())
@@ -97,8 +97,8 @@ def action(tag: int, options: Options) -> str | None:
     row = row_of(tag)
     if row is None:
         return None
-    chosen = {row[name] for name in options.chosen()}
+    letters = {row[name] for name in options.active_options()}
     for letter in ("K", "C"):
-        if letter in chosen:
+        if letter in letters:
             return letter
-    return RESOLVED.get(row["basic"], row["basic"])
+    return RESOLVED_ACTIONS.get(row["basic"], row["basic"])

@@ -1,7 +1,7 @@
-"""Bits of the pixels that hold no part of the image: old overlays stood in them, names and all.
+"""Clears the bits of pixel cells that hold no sample, in which old overlays can hide names.
 
-PS3.5 8.1.1 leaves the bits of an allocated cell outside Bits Stored to nobody; until 2004 an
-overlay could lie there, and whoever removed the group 60xx that spoke of it left it where it was.
+The standard does not use the bits of an allocated cell outside Bits Stored (PS3.5 8.1.1). Until
+2004 an overlay could lie there, and software that removed its group 60xx left the overlay itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lakehouse.export.pixels import Refused
+from lakehouse.export.pixels import ExportRefusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -21,7 +21,7 @@ _CELLS = (8, 16, 32)
 def clear_unused_bits(dataset: Dataset) -> None:
     """Set the bits of native pixels that no sample uses to zero, or to the sample's sign.
 
-    What a sample says does not change (PS3.5 8.1.1), and one without such bits is left alone.
+    The value of a sample does not change (PS3.5 8.1.1).
 
     Raises:
         Refused: The object does not tell which bits are used.
@@ -32,18 +32,18 @@ def clear_unused_bits(dataset: Dataset) -> None:
         allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
         high, signed = int(dataset.HighBit), int(dataset.PixelRepresentation) == 1
     except Exception:  # of pydicom, about a value that it would quote
-        raise Refused("an image whose pixels cannot be decoded here") from None
+        raise ExportRefusal("an image whose pixels cannot be decoded here") from None
     low = high + 1 - stored
     if stored == allocated:
         return
     if allocated not in _CELLS or not 0 < stored < allocated or not 0 <= low <= high < allocated:
-        raise Refused("an image whose pixels cannot be decoded here")
+        raise ExportRefusal("an image whose pixels cannot be decoded here")
     order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
     cell = np.dtype(f"{order}{'i' if signed else 'u'}{allocated // 8}")
     data = dataset.PixelData
     whole = len(data) // cell.itemsize
-    found = np.frombuffer(data, cell, whole)
+    cells = np.frombuffer(data, cell, whole)
     above = allocated - 1 - high
-    used = (((found << above) >> above) >> low) << low  # a signed shift brings the sign down
-    if not np.array_equal(used, found):
+    used = (((cells << above) >> above) >> low) << low  # a signed shift brings the sign down
+    if not np.array_equal(used, cells):
         dataset.PixelData = used.astype(cell).tobytes() + data[whole * cell.itemsize :]

@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse.batch import Source
 from lakehouse.definitions.tables import load_tables
-from lakehouse.export import Exporter, Options, Refused
+from lakehouse.export import Exporter, ExportRefusal, Options
 from lakehouse.formats.dicom import FORMAT
 from lakehouse.formats.dicom.encoding.header import looks_like_dicom
 from lakehouse.formats.dicom.encoding.window import Unreadable
@@ -127,7 +127,7 @@ def test_the_rows_of_a_copy_are_those_of_its_original(
             continue
         try:
             copy = Exporter(tmp_path / "out", secret, OPTIONS).write(data).read_bytes()
-        except (Refused, Unreadable):
+        except (ExportRefusal, Unreadable):
             continue
         stored, copied = clean_rows(data, deidentify), raw_rows(copy)
         stored["imaging_reports"] = without_texts(stored.get("imaging_reports", []))

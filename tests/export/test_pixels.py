@@ -24,8 +24,8 @@ from pydicom.uid import (
 from small_objects import an_object, exported, save
 
 from lakehouse.errors import DefinitionError
-from lakehouse.export import Exporter, Refused, Regions, export_dicom
-from lakehouse.export.compressed_frames import strip_riders
+from lakehouse.export import Exporter, ExportRefusal, Regions, export_dicom
+from lakehouse.export.compressed_frames import strip_hidden_data
 from lakehouse.privacy.keys.secret import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -131,7 +131,7 @@ def test_bits_that_cannot_be_are_refused(
     if stored == 0:
         ds.BitsStored = 0
     path = save(ds, tmp_path / "in" / "a")
-    with pytest.raises(Refused, match="cannot be decoded"):
+    with pytest.raises(ExportRefusal, match="cannot be decoded"):
         Exporter(tmp_path / "out", secret).write(path.read_bytes())
 
 
@@ -231,7 +231,7 @@ def test_no_pixel_of_a_sample_changes(shared_data: Path) -> None:
             before = ds.pixel_array
         except Exception:
             continue
-        strip_riders(ds)
+        strip_hidden_data(ds)
         after = pydicom.pixels.pixel_array(ds)
         assert before.tobytes() == after.tobytes(), path.name
         compared += 1

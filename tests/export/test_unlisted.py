@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from lakehouse.export import ObjectDeidentifier, Options
-from lakehouse.export.dummies import cleaned_text
-from lakehouse.export.elements import is_known
+from lakehouse.export.dummies import clean_text
+from lakehouse.export.elements import is_standard_attribute
 from lakehouse.export.profile import row_of
 from lakehouse.privacy.keys.secret import Secret
 
@@ -86,7 +86,7 @@ def test_no_token_in_any_unlisted_attribute_survives(
 def test_numbers_that_are_text_do_not_stay(secret: Secret) -> None:
     judged = 0
     for tag, (vr, _, _, _, _) in DicomDictionary.items():
-        if vr not in ("DS", "IS", "TM", "AS") or not is_known(tag, vr):
+        if vr not in ("DS", "IS", "TM", "AS") or not is_standard_attribute(tag, vr):
             continue
         dataset = Dataset()
         dataset.PatientID = "P1"
@@ -213,7 +213,7 @@ def test_who_has_no_number_gets_none(secret: Secret, number: str | None) -> None
     ],
 )
 def test_numbers_stay_in_descriptions_only_with_a_unit(text: str, left: str) -> None:
-    assert cleaned_text(text) == left
+    assert clean_text(text) == left
 
 
 @pytest.mark.parametrize(
