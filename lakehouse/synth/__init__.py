@@ -1,4 +1,4 @@
-"""The synthetic hospital: linked, reproducible, invented patients in the formats of a hospital.
+"""A generator of synthetic patients: linked, reproducible records in the formats of a hospital.
 
 `write` makes files, `patients` yields the lives behind them. Nothing in here is a real person:
 names are drawn from pools, telephone numbers and social security numbers from ranges that are
@@ -35,7 +35,7 @@ def write(
     options: Options | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Write a synthetic hospital and return what was written.
+    """Write a synthetic hospital and return the counts of its files and records.
 
     The same arguments give the same bytes. Patient 7 is the same person, with the same messages,
     whatever the number of patients.
@@ -90,7 +90,7 @@ def write(
 
 @contextmanager
 def _empty(folder: Path) -> Iterator[None]:
-    """Make the folder; refuse one that holds something, for two hospitals would be mixed."""
+    """Create the folder; refuse one with files, because two hospitals would mix."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Vital signs: how often they are taken where, and what they show."""
+"""Simulates vital signs: their frequency by unit, and their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSCIOUSNESS = ((15, "A"), (13, "C"), (9, "V"), (4, "P"), (0, "U"))
 
 
 class Bedside:
-    """Vital signs of one patient."""
+    """Simulates the vital signs of one patient."""
 
     def __init__(self, patient: Patient, body: Body) -> None:
         self.patient = patient
@@ -24,7 +24,7 @@ class Bedside:
         self.rng = stream(patient.seed, patient.index, "bedside")
 
     def watch(self) -> None:
-        """Fill the patient's vital signs from the encounters."""
+        """Add vital signs to the patient for all encounters."""
         for encounter in self.patient.encounters:
             if encounter.cancelled:
                 continue

@@ -1,4 +1,4 @@
-"""What a body shows at a time: the person's own level, moved by conditions and acute episodes."""
+"""Simulates physiology: a person's own levels, changed by conditions and acute episodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lakehouse.synth.life import Condition, Person
 
 @dataclass(slots=True, frozen=True)
 class Course:
-    """One episode's course: hours to rise and hold, then half-life, and how grave it is."""
+    """The course of an acute episode: hours to rise and hold, half-life, and severity."""
 
     key: str
     start: int
@@ -23,7 +23,7 @@ class Course:
     grade: float
 
     def strength(self, time: int) -> float:
-        """Return how strong it is at a time, 0 before it begins."""
+        """Return its strength at a time; 0 before it begins."""
         hours = (time - self.start) / clock.HOUR
         if hours <= 0:
             return 0.0
@@ -72,12 +72,12 @@ class Body:
         ]
 
     def begin(self, key: str, start: int, grade: float) -> None:
-        """Let an acute episode begin."""
+        """Start an acute episode."""
         rise, hold, half_life = episodes()[key].get("course", (6, 24, 24))
         self.courses.append(Course(key, start, rise, hold, half_life, grade))
 
     def active(self, time: int) -> Active:
-        """Return the episodes that still show."""
+        """Return the episodes that still have an effect."""
         found = []
         for course in self.courses:
             strength = course.strength(time)
@@ -86,7 +86,7 @@ class Body:
         return found
 
     def lab(self, key: str, time: int, active: Active) -> float:
-        """Return a laboratory value, within what is compatible with life."""
+        """Return a laboratory value within limits compatible with life."""
         spec = analytes()[key]
         value = self._base.get(key)
         if value is None:
@@ -113,7 +113,7 @@ class Body:
         return round(min(max(value, spec.floor), spec.ceiling), spec.decimals)
 
     def sign(self, key: str, time: int, active: Active, noise: Random | None = None) -> float:
-        """Return a vital sign before rounding; without ``noise`` it is the true level."""
+        """Return a vital sign before rounding; without ``noise``, its true level."""
         spec = vitals()[key]
         name = f"sign.{key}"
         value = self._base.get(name)
@@ -134,7 +134,7 @@ class Body:
         return min(max(value, spec.floor), spec.ceiling)
 
     def _pregnancy(self, time: int) -> float:
-        """Return how much a pregnancy raises its hormone: steeply to ten weeks, then half."""
+        """Return the rise of hCG in a pregnancy: steep to ten weeks, then half."""
         for begins, ends in self.pregnancies:
             if begins <= time < ends:
                 weeks = (time - begins) / (7 * clock.DAY)

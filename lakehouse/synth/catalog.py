@@ -1,4 +1,4 @@
-"""What the synthetic hospital is made of, read once from ``catalog/synth``."""
+"""The definitions of the synthetic hospital, read once from ``catalog/synth``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def document(name: str) -> dict[str, Any]:
 
 
 def change(text: str) -> Change:
-    """Read a change.
+    """Parse a change.
 
     Examples:
         >>> change("x1.4"), change("-2")
@@ -94,7 +94,7 @@ def analytes() -> dict[str, Analyte]:
 
 @cache
 def vitals() -> dict[str, Analyte]:
-    """Return what is measured at the bedside, by key."""
+    """Return the vital signs by key."""
     return {
         r["key"]: Analyte(
             r["key"], r["loinc"], r["text"], r["local"], r["unit"],
@@ -116,7 +116,7 @@ def keyed(name: str) -> dict[str, dict[str, str]]:
 
 @cache
 def conditions() -> dict[str, dict[str, Any]]:
-    """Return long-lasting conditions; those that depend on others come after them."""
+    """Return chronic conditions, each after those that it depends on."""
     found = document("conditions")
     return dict(sorted(found.items(), key=lambda item: "needs" in item[1]))
 

@@ -1,4 +1,4 @@
-"""Reproducible chance: every topic of every patient draws from a stream of its own.
+"""Reproducible random numbers: every topic of every patient has its own stream.
 
 So patient 7 is the same person in a hospital of ten and of ten thousand, and a new topic does not
 disturb the old ones.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def stream(seed: int, *topic: object) -> Random:
-    """Return the stream of a topic; the same arguments give the same draws on every machine.
+    """Return the random stream of a topic; equal arguments give equal draws on every machine.
 
     Examples:
         >>> stream(1, 7, "labs").random() == stream(1, 7, "labs").random()
@@ -36,23 +36,23 @@ def poisson(rng: Random, mean: float) -> int:
 
 
 def pick(rng: Random, options: Sequence[T], weights: Sequence[float]) -> T:
-    """Return one option by weight."""
+    """Return an option drawn by weight."""
     sums = list(accumulate(weights))
     return options[min(bisect_right(sums, rng.random() * sums[-1]), len(options) - 1)]
 
 
 def weighted(rng: Random, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    """Return one row of a table whose last column is the weight."""
+    """Return a row drawn by weight, the last column of the table."""
     return rows[0] if len(rows) == 1 else pick(rng, rows, [row[-1] for row in rows])
 
 
 def between(rng: Random, low: float, high: float) -> float:
-    """Return a value from an even range."""
+    """Return a value from a uniform distribution."""
     return low + (high - low) * rng.random()
 
 
 def along(ages: Sequence[float], points: Sequence[float], age: float) -> float:
-    """Return the value at an age, straight lines between the points.
+    """Return the value at an age by linear interpolation between points.
 
     Examples:
         >>> along((20, 40), (0.0, 1.0), 30)

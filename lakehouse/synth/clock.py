@@ -1,4 +1,4 @@
-"""Times of the synthetic hospital: whole seconds on its own clock, counted from 1970."""
+"""Times of the synthetic hospital: whole seconds since 1970, in local time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def when(time: int) -> dt.datetime:
 
 
 def at(year: int, month: int = 1, day_of_month: int = 1) -> int:
-    """Return the midnight that begins a date."""
+    """Return midnight at the start of a date."""
     return int((dt.datetime(year, month, day_of_month) - EPOCH).total_seconds())
 
 

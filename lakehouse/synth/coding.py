@@ -1,4 +1,4 @@
-"""The diagnoses that each encounter is given, with their order and presence on admission."""
+"""Codes the diagnoses of each encounter, with their rank and presence on admission."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lakehouse.synth.life import Patient
 
 
 def diagnose(life: Patient) -> None:
-    """Give each encounter its diagnoses, and a few of them a cancelled double."""
+    """Add diagnoses to each encounter; a few get a cancelled duplicate."""
     rng = stream(life.seed, life.index, "diagnoses")
     doubles: list[Encounter] = []
     for encounter in life.encounters:
@@ -29,7 +29,7 @@ def diagnose(life: Patient) -> None:
 
 
 def _acute(rng: Random, encounter: Encounter) -> list[tuple[Code, str]]:
-    """Return the principal diagnosis of an episode and what came with it."""
+    """Return the principal diagnosis of an episode and its complications."""
     entry = episodes()[encounter.episode]
     main = weighted(rng, entry["principal"])
     found = [(health.icd(main[0], main[1]), "Y")]
@@ -41,7 +41,7 @@ def _acute(rng: Random, encounter: Encounter) -> list[tuple[Code, str]]:
 
 
 def _held(rng: Random, life: Patient, encounter: Encounter) -> list[tuple[Code, str]]:
-    """Return the long-lasting conditions that this encounter's clinicians wrote down."""
+    """Return the chronic conditions that the clinicians of an encounter recorded."""
     found = []
     for held in life.conditions:
         chance = 0.92 if encounter.kind == "I" else 0.5

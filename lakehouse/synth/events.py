@@ -1,4 +1,4 @@
-"""What happens to a patient: encounters, and all that is ordered, done and written in them.
+"""The events of a patient: encounters, and the orders, results and documents in them.
 
 All times are whole seconds of `lakehouse.synth.clock`. Codes carry their system as HL7 names it
 (``LN``, ``I10C``, ``RXNORM``, ``SCT``, ...).
@@ -52,7 +52,7 @@ class Procedure:
 
 @dataclass(slots=True)
 class Stay:
-    """One place of an encounter, from a time on."""
+    """A location of an encounter, from a time on."""
 
     since: int
     unit: str
@@ -99,7 +99,7 @@ class Encounter:
     severe: bool = False
 
     def stay(self, time: int) -> Stay:
-        """Return where the patient is at a time."""
+        """Return the location of the patient at a time."""
         found = self.stays[0]
         for stay in self.stays:
             if stay.since <= time:
@@ -122,7 +122,7 @@ class Result:
 
 @dataclass(slots=True)
 class LabOrder:
-    """One laboratory order and what became of it.
+    """A laboratory order with its results and status.
 
     Attributes:
         preliminary: When a preliminary report went out, if one did.
@@ -180,7 +180,7 @@ class MedicationOrder:
 
 @dataclass(slots=True)
 class Immunization:
-    """A vaccination, given, refused or told about."""
+    """A vaccination: given, refused or reported."""
 
     time: int
     vaccine: Code

@@ -1,4 +1,4 @@
-"""What a patient suffers from for years, and how it bears on acute illness."""
+"""Draws chronic conditions, smoking and allergies, and the risk of acute episodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _chance(key: str, entry: dict[str, Any], person: Person, held: set[str], age
 
 
 def condition(key: str, rng: Random, onset: int) -> Condition:
-    """Return a condition with one of its codes, and those of older systems where known."""
+    """Return a condition with one of its codes, and the codes of older systems if any."""
     entry = conditions()[key]
     chosen = weighted(rng, entry["codes"])
     older = []
@@ -49,7 +49,7 @@ def condition(key: str, rng: Random, onset: int) -> Condition:
 
 
 def chronic(seed: int, person: Person, story: dict[str, Any], begins: int) -> list[Condition]:
-    """Return a person's long-lasting conditions, those of the story first."""
+    """Return a person's chronic conditions, those of the story first."""
     rng = stream(seed, person.index, "conditions")
     age = person.age(clock.END)
     told: list[str] = story.get("conditions", [])
@@ -72,7 +72,7 @@ def _before(rng: Random, first: int, last: int) -> int:
 
 
 def smoking(seed: int, person: Person, held: list[Condition]) -> Code:
-    """Return the smoking status; that of a smoker follows from the conditions."""
+    """Return the smoking status, which depends on the conditions."""
     if any(c.key == "smoker" for c in held):
         return CURRENT
     return FORMER if stream(seed, person.index, "smoking").random() < 0.24 else NEVER
@@ -97,7 +97,7 @@ def allergies(seed: int, person: Person, begins: int) -> list[Allergy]:
 
 
 def risks(person: Person, held: set[str], age: int) -> tuple[list[str], list[float]]:
-    """Return the acute episodes a person may have, with their yearly rates."""
+    """Return the possible acute episodes of a person with their yearly rates."""
     keys, rates = [], []
     factors: dict[str, float] = {}
     for key in held:

@@ -1,4 +1,4 @@
-"""What the laboratory is asked and what it answers."""
+"""Simulates laboratory orders and results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TROPONIN_LIMIT = {"F": 16.0, "M": 34.0}
 
 
 class Laboratory:
-    """Orders and results of one patient."""
+    """Simulates the laboratory orders and results of one patient."""
 
     def __init__(self, patient: Patient, body: Body) -> None:
         self.patient = patient
@@ -28,7 +28,7 @@ class Laboratory:
         self.count = 0
 
     def serve(self) -> None:
-        """Fill the patient's laboratory orders from the encounters."""
+        """Add laboratory orders to the patient for all encounters."""
         for encounter in self.patient.encounters:
             if encounter.kind == "O":
                 self._clinic(encounter)
@@ -149,7 +149,7 @@ class Laboratory:
         return Result(key, found, "N" if found.code in NORMAL_ANSWERS else "A")
 
     def _course(self, order: LabOrder, work: int) -> None:
-        """Let a few orders go the long way: preliminary, corrected, cancelled, withdrawn."""
+        """Make a few orders preliminary, corrected, cancelled or withdrawn."""
         rng = self.rng
         chance = rng.random()
         numbers = [i for i, r in enumerate(order.results) if isinstance(r.value, float)]
@@ -197,7 +197,7 @@ def flag(key: str, value: float, sex: str) -> str:
 
 
 def egfr(creatinine: float, age: int, sex: str) -> float:
-    """Return the estimated filtration rate a laboratory reports (CKD-EPI 2021).
+    """Return the estimated glomerular filtration rate (CKD-EPI 2021).
 
     Examples:
         >>> round(egfr(1.0, 50, "M"), 2)
@@ -209,7 +209,7 @@ def egfr(creatinine: float, age: int, sex: str) -> float:
 
 
 def _misread(key: str, value: float, rng: Random) -> float:
-    """Return what was reported at first, where the true value came by a correction."""
+    """Return the first reported value of a result that is corrected later."""
     decimals = analytes()[key].decimals if key in analytes() else 0
     return round(value * between(rng, 1.3, 1.9), decimals)
 

@@ -1,4 +1,4 @@
-"""A patient's life as the synthetic hospital knows it; writers turn it into files."""
+"""The simulated record of a patient, which writers turn into files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lakehouse.synth.events import (
 
 @dataclass(slots=True)
 class Identity:
-    """A record number, the authority that gave it, and how it came about.
+    """A record number with its assigning authority and its origin.
 
     Attributes:
         kind: home, second (at the other hospital; linked by A24) or duplicate (merged by A40).
@@ -37,7 +37,7 @@ class Identity:
 
 @dataclass(slots=True)
 class Address:
-    """Where someone lives from a time on."""
+    """An address from a time on."""
 
     since: int
     street: str
@@ -62,7 +62,7 @@ class Relative:
 
 @dataclass(slots=True)
 class Insurance:
-    """One coverage."""
+    """An insurance coverage."""
 
     plan: str
     company: str
@@ -75,7 +75,7 @@ class Insurance:
 
 @dataclass(slots=True)
 class Person:
-    """Who a patient is."""
+    """The demographics of a patient."""
 
     index: int
     sex: str
@@ -112,7 +112,7 @@ class Person:
 
 @dataclass(slots=True)
 class Condition:
-    """A long-lasting condition."""
+    """A chronic condition."""
 
     key: str
     code: Code
@@ -134,7 +134,7 @@ class Allergy:
 
 @dataclass(slots=True)
 class Patient:
-    """A whole life: who, and all that happened in the period."""
+    """The whole record of a patient: demographics, and all events in the period."""
 
     seed: int
     person: Person
@@ -159,7 +159,7 @@ class Patient:
         return self.person.index
 
     def identity(self, encounter: Encounter | None, time: int) -> Identity:
-        """Return the record number in use: a duplicate one until it was merged."""
+        """Return the record number in use: a duplicate one until its merge."""
         person = self.person
         if encounter is None or encounter.identity == 0:
             return person.identities[0]

@@ -1,4 +1,4 @@
-"""Who the patients and the clinicians are."""
+"""Draws the demographics of patients and clinicians."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def providers() -> dict[str, tuple[Provider, ...]]:
 
 
 def provider(rng: Random, service: str) -> Provider:
-    """Return a clinician of a service (of medicine where the service has none)."""
+    """Return a clinician of a service, or of medicine for a service without one."""
     pool = providers()
     return rng.choice(pool.get(service, pool["MED"]))
 
@@ -126,7 +126,7 @@ def _insurance(rng: Random, age: int, begins: int) -> list[Insurance]:
 
 
 def person(seed: int, index: int, story: dict[str, Any], begins: int) -> Person:
-    """Return who patient ``index`` is.
+    """Return the demographics of patient ``index``.
 
     Args:
         seed: Seed of the hospital.

@@ -1,4 +1,4 @@
-"""Medications: long-term prescriptions with their fills, and drugs given in hospital."""
+"""Simulates medications: prescriptions with their fills, and administrations in hospital."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_DOSES = 12
 
 
 class Pharmacy:
-    """Medication orders of one patient."""
+    """Simulates the medication orders of one patient."""
 
     def __init__(self, patient: Patient) -> None:
         self.patient = patient
@@ -30,7 +30,7 @@ class Pharmacy:
         self.count = 0
 
     def serve(self) -> None:
-        """Fill the patient's medication orders."""
+        """Add medication orders to the patient."""
         self._long_term()
         for encounter in self.patient.encounters:
             if encounter.kind != "O" and not encounter.cancelled:

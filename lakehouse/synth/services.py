@@ -1,4 +1,4 @@
-"""Imaging, procedures, vaccinations, appointments, documents and charges of a patient."""
+"""Simulates imaging, procedures, vaccinations, appointments, documents and charges."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GRAVE = {"central_line", "ventilation", "transfusion"}
 
 
 class Services:
-    """All that departments other than laboratory and pharmacy do for one patient."""
+    """Simulates the events of one patient outside laboratory and pharmacy."""
 
     def __init__(self, patient: Patient) -> None:
         self.patient = patient
@@ -45,7 +45,7 @@ class Services:
         self.numbers = 0
 
     def serve(self) -> None:
-        """Fill imaging, procedures, vaccinations, appointments, documents and charges."""
+        """Add imaging, procedures, vaccinations, appointments, documents and charges."""
         labs: dict[str, list[LabOrder]] = defaultdict(list)
         for order in self.patient.labs:
             if not order.cancelled:
@@ -204,7 +204,7 @@ class Services:
         self.patient.immunizations.sort(key=lambda i: i.time)
 
     def _due(self, ages: str, season: str) -> list[tuple[int, bool]]:
-        """Return when a vaccine is due in the period, and whether it is only told about."""
+        """Return the due times of a vaccine, and whether each is only reported."""
         born, begins, ends = self.person.birth, self.patient.begins, self.patient.ends
         found = []
         if season:

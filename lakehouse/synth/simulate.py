@@ -1,4 +1,4 @@
-"""One life, from the person to the last charge: the synthetic hospital's table of contents."""
+"""Simulates the record of a patient, step by step from demographics to charges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakehouse.synth.services import Services
 
 
 def patient(index: int, years: float = 3, seed: int = 1) -> Patient:
-    """Return the life of one patient; it depends on nothing but these three numbers.
+    """Return the record of one patient, which depends on these three numbers only.
 
     Args:
         index: Number of the patient, from 0.
@@ -45,7 +45,7 @@ def patient(index: int, years: float = 3, seed: int = 1) -> Patient:
 
 
 def patients(count: int = 100, years: float = 3, seed: int = 1) -> Iterator[Patient]:
-    """Yield the lives of the first patients, one at a time.
+    """Yield the records of the first patients, one at a time.
 
     Examples:
         >>> [p.index for p in patients(2, years=1)]

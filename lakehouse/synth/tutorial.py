@@ -1,4 +1,4 @@
-"""Many small messages of three shapes, for benchmarks: an admission, a glucose, a prescription."""
+"""Small HL7 messages for benchmarks: admissions, glucose results and prescriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a patient comes to the hospital, why, and where the visit leads."""
+"""Plans the encounters of a patient: their times, reasons and course."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Visits:
         self.born = max(patient.begins, self.person.birth + 2 * HOUR)
 
     def plan(self) -> None:
-        """Fill the patient's encounters, in order of time, until the end or death."""
+        """Add encounters to the patient in order of time, until the end or death."""
         for start, key in self._acute():
             last = self.patient.encounters[-1].left if self.patient.encounters else 0
             if start < last + 2 * DAY or self.person.died:
@@ -61,7 +61,7 @@ class Visits:
         return first + self.rng.randrange(max(1, last - first))
 
     def _acute(self) -> list[tuple[int, str]]:
-        """Return the starts of acute episodes: the story's, then those of chance."""
+        """Return the starts of acute episodes: those of the story, then random ones."""
         told: list[str] = list(self.story.get("episodes", ()))
         span = self.patient.ends - self.born
         found = []
@@ -232,7 +232,7 @@ class Visits:
         )  # fmt: skip
 
     def _register(self, encounter: Encounter) -> None:
-        """Choose the record number, the account, and the slips of the registration desk."""
+        """Draw the record number, the account and errors of registration."""
         rng, person = self.rng, self.person
         encounter.account = f"{person.account}{encounter.number[-3:]}"
         if len(person.identities) > 1:
@@ -277,7 +277,7 @@ def cancelled_admission(rng: Random, patient: Patient, encounter: Encounter) -> 
 
 
 def _into_winter(time: int) -> int:
-    """Move a time to the winter of its year."""
+    """Shift a time to the winter of its year."""
     date = clock.when(time)
     if date.month in (4, 5, 6, 7, 8, 9):
         return time + (190 if date.month > 6 else -100) * DAY

@@ -1,4 +1,4 @@
-"""Formats that the synthetic hospital writes: the contract, and how they are found.
+"""The contract of writers, which turn patients into files, and their discovery.
 
 A writer is one module (or package) in this folder that exposes ``WRITER``. No list names them.
 """
@@ -18,7 +18,7 @@ from lakehouse.synth.life import Patient
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a writer is told besides the patients.
+    """The settings of a writer.
 
     Attributes:
         malformed: Share of records that are damaged on purpose.
@@ -34,7 +34,7 @@ class Options:
 
 
 class Writer(Protocol):
-    """Turns lives into the files of one format.
+    """Writes the files of one format from the records of patients.
 
     Attributes:
         name: Name of the format; the files go into a folder of this name.

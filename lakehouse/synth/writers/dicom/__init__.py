@@ -1,4 +1,4 @@
-"""DICOM: CT, MR, CR, DX, MG and US studies, CT dose reports, and metadata lines for the rest.
+"""Writes DICOM: CT, MR, CR, DX, MG and US studies, CT dose reports, and metadata lines.
 
 The images are small (pixels of 16 by 16) and few a series, so that an archive of many studies
 stays small; everything else is as a machine writes it, names in files and folders included.
@@ -27,7 +27,7 @@ from lakehouse.synth.writers.dicom.encode import part10
 from lakehouse.synth.writers.dicom.modalities import MAKES, SOP_CLASSES, acquisition, description
 
 IMAGES = 3
-"""Images a series at most."""
+"""Most images of a series."""
 
 SIDE = 16
 REGIONS = {
@@ -40,7 +40,7 @@ Values = dict[int, tuple[str, Any]]
 
 
 class DICOMWriter:
-    """Writes what the machines of radiology make."""
+    """Writes the DICOM objects of radiology."""
 
     name = "dicom"
     doc = "DICOM studies (CT, MR, CR, DX, MG, US), CT dose reports, and metadata lines."
@@ -78,7 +78,7 @@ def _number(life: Patient, study: ImagingStudy) -> str:
 
 
 def _common(life: Patient, study: ImagingStudy, modality: str) -> Values:
-    """Return what all objects of a study say: who, when, where, on whose order."""
+    """Return the attributes common to all objects of a study."""
     person, spec = life.person, keyed("imaging")[study.key]
     identity = person.identities[study.encounter.identity]
     make, model = MAKES[modality]
@@ -116,7 +116,7 @@ def _common(life: Patient, study: ImagingStudy, modality: str) -> Values:
 
 
 def _request(study: ImagingStudy, place: str) -> Values:
-    """Return whose order it was: the numbers of the HL7 order, with who gave them."""
+    """Return the order numbers of the HL7 order with their issuers."""
     return {
         0x00400026: ("SQ", [{0x00400031: ("UT", f"{place}OE")}]),
         0x00400027: ("SQ", [{0x00400031: ("UT", f"{place}RIS")}]),

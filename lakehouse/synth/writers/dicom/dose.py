@@ -1,4 +1,4 @@
-"""The dose report of a CT study: PS3.16 TID 10011, an event for each series that irradiates."""
+"""Writes the dose report of a CT study (PS3.16 TID 10011), with an event for each exposed series."""
 
 from __future__ import annotations
 

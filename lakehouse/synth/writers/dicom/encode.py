@@ -1,4 +1,4 @@
-"""Explicit VR little endian, as far as the synthetic hospital writes it (PS3.5, PS3.10)."""
+"""Encodes DICOM objects in explicit VR little endian (PS3.5, PS3.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine of each modality writes into an image, besides who, when and where."""
+"""The acquisition attributes of images of each modality."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOP_CLASSES = {
     "MG": "1.2.840.10008.5.1.4.1.1.1.2",
     "US": "1.2.840.10008.5.1.4.1.1.3.1",
 }
-"""Modalities that are written as objects; the others come as metadata only."""
+"""Modalities with objects; the others have metadata only."""
 
 MAKES = {
     "CT": ("ACME Imaging", "Spiral 64"),
@@ -42,7 +42,7 @@ Values = dict[int, tuple[str, Any]]
 
 
 def description(modality: str, number: int, protocol: str) -> str:
-    """Return what the machine calls a series."""
+    """Return the description of a series."""
     known = SERIES.get(modality)
     return protocol if known is None else known[number % len(known)]
 

@@ -1,4 +1,4 @@
-"""HL7 v2: the messages of twelve interfaces, as files of up to 500 messages each."""
+"""Writes HL7 v2 messages of twelve interfaces, in files of up to 500 messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed
 from lakehouse.synth.writers.hl7v2.scribe import Message, Scribe
 
 TOPICS = (registration, laboratory, bedside, pharmacy, imaging, office)
-"""Who writes messages; the order only numbers the control ids."""
+"""The modules that write messages; their order numbers the control ids."""
 
 GZIP_EVERY = 7
 """One file in so many is compressed."""
@@ -50,7 +50,7 @@ def messages(life: Patient, options: Options | None = None) -> list[Message]:
 
 
 class HL7v2Writer:
-    """Writes one folder a feed and year."""
+    """Writes one folder for each feed and year."""
 
     name = "hl7v2"
     doc = "HL7 v2 messages of twelve feeds, versions 2.3 to 2.8, one folder a feed and year."

@@ -1,4 +1,4 @@
-"""Vital signs (ORU) and social history."""
+"""Writes messages of vital signs (ORU) and social history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong between systems: late arrivals, duplicates and damaged messages."""
+"""Adds transmission faults: late, duplicate and damaged messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lakehouse.synth.writers.hl7v2.scribe import Message
 
 
 def apply(life: Patient, messages: list[Message], options: Options) -> list[Message]:
-    """Return the messages as they arrive.
+    """Return the messages in order of arrival, with faults.
 
     Damage only befalls messages whose loss spoils no story, in place of the good message.
     """

@@ -1,4 +1,4 @@
-"""The interfaces of the hospital: who sends what, in which version and character set."""
+"""The HL7 interfaces of the hospital: sender, version and character set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def coded(code: Code, *alternative: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One interface.
+    """An HL7 interface.
 
     Attributes:
         name: Its folder.
@@ -62,7 +62,7 @@ class Feed:
         return HOSPITALS[self.hospital]
 
     def at_least(self, version: str) -> bool:
-        """Return whether the interface speaks this version or a later one."""
+        """Return whether the interface has this version or a later one."""
         return self.version >= version
 
     def header(self, kind: str, sent: int, control: str) -> str:

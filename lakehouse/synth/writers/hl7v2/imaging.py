@@ -1,4 +1,4 @@
-"""Radiology orders (ORM) and reports (ORU), with the accession number the images carry."""
+"""Writes radiology orders (ORM) and reports (ORU), with the accession number of the images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
 
 def write(scribe: Scribe) -> None:
-    """Send the order and the reports of every study."""
+    """Write the order and the reports of every study."""
     for study in scribe.life.imaging:
         _ordered(scribe, study)
         if study.reported - study.finished > 120 * MINUTE:

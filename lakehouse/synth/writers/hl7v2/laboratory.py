@@ -1,4 +1,4 @@
-"""Laboratory orders (OML, ORM) and results (ORU)."""
+"""Writes laboratory orders (OML, ORM) and results (ORU)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REMARKS = (
 
 
 def write(scribe: Scribe) -> None:
-    """Send every laboratory order and what became of it."""
+    """Write every laboratory order with its results and changes of status."""
     for order in scribe.life.labs:
         feed = scribe.feed("lab", order.encounter.hospital)
         _ordered(scribe, feed, order)
@@ -202,7 +202,7 @@ def _bare(result: Result, code: str, value: float) -> str:
 
 
 def _acknowledged(scribe: Scribe, feed: Feed, order: LabOrder) -> None:
-    """Tell when a clinician confirmed a critical result."""
+    """Write the time at which a clinician confirmed a critical result."""
     time = order.acknowledged or order.resulted
     body = _head(scribe, feed, order, time, "F")
     kind = "DTM" if feed.at_least("2.5.1") else "TS"

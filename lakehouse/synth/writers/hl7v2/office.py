@@ -1,4 +1,4 @@
-"""Appointments (SIU), charges (DFT) and documents (MDM)."""
+"""Writes appointments (SIU), charges (DFT) and documents (MDM)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
 STATUS = {"S12": "Booked", "S13": "Booked", "S14": "Booked", "S15": "Cancelled", "S26": "Noshow"}
 TYPES = {"18842-5": "DS", "34117-2": "HP", "11506-3": "PN", "34111-5": "ED"}
-"""Document types (HL7 table 0270) of the notes that are written."""
+"""Document types of notes (HL7 table 0270)."""
 
 
 def write(scribe: Scribe) -> None:
-    """Send appointments, charges and documents."""
+    """Write appointments, charges and documents."""
     for visit in scribe.life.appointments:
         _appointment(scribe, visit, "S12", visit.booked, visit.starts)
         for time, event, start in visit.changes:

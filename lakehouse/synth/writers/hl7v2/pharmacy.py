@@ -1,4 +1,4 @@
-"""Drug orders (RDE), dispenses (RDS), administrations (RAS) and vaccinations (VXU)."""
+"""Writes drug orders (RDE), dispenses (RDS), administrations (RAS) and vaccinations (VXU)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REGISTRY = FEEDS["immunizations"]
 
 
 def write(scribe: Scribe) -> None:
-    """Send every medication order with what was dispensed and given, and every vaccination."""
+    """Write every medication order with dispenses and administrations, and every vaccination."""
     for order in scribe.life.medications:
         _ordered(scribe, order, order.starts, "NW")
         if order.stopped:

@@ -1,4 +1,4 @@
-"""Admissions, transfers, discharges, updates and merges (ADT)."""
+"""Writes admissions, transfers, discharges, updates and merges (ADT)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lakehouse.synth.writers.hl7v2.scribe import Scribe
 
 
 def write(scribe: Scribe) -> None:
-    """Send what registration desks and the coders of records send."""
+    """Write the messages of registration and of medical coding."""
     for encounter in scribe.life.encounters:
         if encounter.cancelled:
             _cancelled(scribe, encounter)
@@ -63,7 +63,7 @@ def _iam(scribe: Scribe) -> str:
 
 
 def _full(scribe: Scribe, encounter: Encounter, time: int) -> str:
-    """Return what a first registration tells after PID: relatives, visit, allergies, payers."""
+    """Return the segments after PID in a first registration: relatives, visit, allergies, payers."""
     feed = scribe.feed("adt", encounter.hospital)
     kin = scribe.relatives()
     split = kin.index("GT1")
@@ -127,7 +127,7 @@ def _hospital(scribe: Scribe, encounter: Encounter) -> None:
 
 
 def _abstract(scribe: Scribe, encounter: Encounter) -> None:
-    """Send the coded record of a stay: final diagnoses with their presence on admission."""
+    """Write the coded record of a stay: final diagnoses with their presence on admission."""
     time = encounter.left + scribe.rng.randrange(1, 6) * DAY
     if time >= scribe.life.ends:
         return
@@ -157,7 +157,7 @@ def _cancelled(scribe: Scribe, encounter: Encounter) -> None:
 
 
 def _person(scribe: Scribe) -> None:
-    """Send what concerns the person apart from a visit: first contact, changes, problems."""
+    """Write messages outside visits: first contact, changes of demographics, problems."""
     life, rng = scribe.life, scribe.rng
     first = life.encounters[0].arrived - HOUR if life.encounters else life.begins + 30 * DAY
     feed = scribe.feed("adt", scribe.person.hospital)
@@ -181,7 +181,7 @@ def _person(scribe: Scribe) -> None:
 
 
 def _problems(scribe: Scribe, time: int) -> str:
-    """Return the problem list in older code systems, as a clinic keeps it."""
+    """Return the problem list of a clinic, in older code systems."""
     found, number = "", 0
     for held in scribe.life.conditions:
         if held.onset <= time:
@@ -192,7 +192,7 @@ def _problems(scribe: Scribe, time: int) -> str:
 
 
 def _moved(scribe: Scribe, other: Identity, time: int) -> None:
-    """Move the visits of a duplicate number to the right one (A45), before the numbers merge."""
+    """Write the move of a duplicate number's visits to the right one (A45), before their merge."""
     feed = scribe.feed("adt", scribe.person.hospital)
     for encounter in scribe.life.encounters:
         if encounter.identity and encounter.arrived < time:
@@ -204,7 +204,7 @@ def _moved(scribe: Scribe, other: Identity, time: int) -> None:
 
 
 def _joined(scribe: Scribe) -> None:
-    """Merge a duplicate record number (A40), or link that of the other hospital (A24)."""
+    """Write the merge of a duplicate number (A40), or the link to the other hospital's (A24)."""
     person = scribe.person
     home = person.identities[0]
     for other in person.identities[1:]:

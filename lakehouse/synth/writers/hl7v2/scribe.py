@@ -1,4 +1,4 @@
-"""Writes the messages of one patient: what every message shares, and the pile of those sent."""
+"""Composes the messages of one patient, and the segments that they share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.synth.writers.hl7v2.feeds import FEEDS, Feed, coded, escape
 
 @dataclass(slots=True)
 class Message:
-    """One message as sent.
+    """A message with its time and interface.
 
     Attributes:
         arrives: When it arrives; later than MSH-7 says for a late one.
@@ -32,7 +32,7 @@ class Message:
 
 
 class Scribe:
-    """Composes messages of one patient.
+    """Composes and collects the messages of one patient.
 
     Args:
         life: Whose messages.
@@ -50,7 +50,7 @@ class Scribe:
     def send(
         self, feed: Feed, time: int, kind: str, body: str, *, spare: bool = False, lag: int = 40
     ) -> None:
-        """Put one message on the pile.
+        """Add one message.
 
         Args:
             feed: Interface that sends it.
@@ -66,7 +66,7 @@ class Scribe:
         self.messages.append(Message(sent + 2, feed.name, text, spare))
 
     def feed(self, name: str, hospital: int) -> Feed:
-        """Return an interface, the other hospital's own one where it has one."""
+        """Return an interface, or the other hospital's own one if it has one."""
         return FEEDS.get(f"{name}-lakeside", FEEDS[name]) if hospital else FEEDS[name]
 
     def provider(self, who: Provider) -> str:
@@ -81,7 +81,7 @@ class Scribe:
         return found
 
     def patient(self, encounter: Encounter | None, time: int, *, phones: bool = True) -> str:
-        """Return the PID segment as the registration knew it at a time."""
+        """Return the PID segment with the demographics at a time."""
         identity = self.life.identity(encounter, time)
         died = self.person.died is not None and time >= self.person.died
         place = self._address(time)
@@ -136,7 +136,7 @@ class Scribe:
     def visit(
         self, encounter: Encounter, time: int, *, left: bool = False, prior: Stay | None = None
     ) -> str:
-        """Return the PV1 segment as it stood at a time."""
+        """Return the PV1 segment with the state at a time."""
         stay, kind = encounter.stay(time), encounter.kind_at(time)
         key = (encounter.number, f"{stay.since}{stay.unit}", kind, left)
         found = self._pv1.get(key)
@@ -147,7 +147,7 @@ class Scribe:
         return f"{found[0]}{before}{found[1]}"
 
     def location(self, encounter: Encounter, stay: Stay) -> str:
-        """Return a place as PL."""
+        """Return a location as PL."""
         return f"{stay.unit}^{stay.room}^{stay.bed}^{HOSPITALS[encounter.hospital]}"
 
     def _compose_visit(
