@@ -81,10 +81,10 @@ def _not_null(values: pa.Array, _: pa.Array | None) -> pa.Array:
 
 
 def _not_matching(pattern: str) -> Violations:
-    def broken(values: pa.Array, _: pa.Array | None) -> pa.Array:
+    def violations(values: pa.Array, _: pa.Array | None) -> pa.Array:
         return pc.invert(pc.match_substring_regex(values, pattern))
 
-    return broken
+    return violations
 
 
 def _before_shifted_times(values: pa.Array, _: pa.Array | None) -> pa.Array:
