@@ -73,7 +73,7 @@ def write(
         if name not in known:
             raise InputError(
                 f"The synthetic hospital does not write {name}.",
-                did_you_mean(name, known) or f"It writes {', '.join(known)}.",
+                did_you_mean(name, known) or f"Choose one of: {', '.join(known)}.",
             )
     counts: Counter[str] = Counter(patients=patients)
     lives = (patient(i, years, seed) for i in range(patients))

@@ -1,4 +1,4 @@
-"""Writes the dose report of a CT study (PS3.16 TID 10011), with an event for each exposed series."""
+"""Writes the dose report of a CT study (PS3.16 TID 10011), one event for each exposed series."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _iam(scribe: Scribe) -> str:
 
 
 def _full(scribe: Scribe, encounter: Encounter, time: int) -> str:
-    """Return the segments after PID in a first registration: relatives, visit, allergies, payers."""
+    """Return the segments after PID of a first registration: kin, visit, allergies and payers."""
     feed = scribe.feed("adt", encounter.hospital)
     kin = scribe.relatives()
     split = kin.index("GT1")
