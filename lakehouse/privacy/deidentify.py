@@ -52,7 +52,7 @@ def _without_values(table: str, column: str) -> Iterator[None]:
     except (pa.ArrowException, ValueError, TypeError):
         raise LakehouseError(
             f"{table}.{column} could not be de-identified.",
-            "The format that parsed it broke its contract; please report it.",
+            "Report this: the format that parsed it broke its contract.",
         ) from None
 
 

@@ -76,7 +76,7 @@ def _folders(named: Iterable[str | Path]) -> tuple[Path, ...]:
     folders = tuple(Path(n) for n in ([named] if isinstance(named, str | Path) else named))
     for folder in folders:
         if not folder.is_dir():
-            raise DefinitionError(f"There is no folder {folder}.")
+            raise DefinitionError(f"There is no folder {folder}.", "Check the path.")
     return folders
 
 
@@ -144,7 +144,7 @@ class Lakehouse:
             return Result(self._relation(query, params))
         self._session.check(query)
         if min_cell < 1:
-            raise QueryError("A minimum cell size is at least 1; 11 is usual.")
+            raise QueryError("A minimum cell size is at least 1.", "Give 11, which is usual.")
         views = self._session.views.values()
         how = plan.plan_query(
             query,
@@ -221,7 +221,7 @@ class Lakehouse:
         if table in self._session.views:
             raise QueryError(
                 f"{table} is a view, and a view has no snapshots of its own.",
-                f"Its tables have: {', '.join(self._tables_of(table))}.",
+                f"Name one of its tables: {', '.join(self._tables_of(table))}.",
             )
         if table not in self._location.locations:
             raise QueryError(

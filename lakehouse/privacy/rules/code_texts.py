@@ -73,7 +73,7 @@ class Terminology:
             for row in read_rows(path) if path.is_file() else []:
                 if not {"code_system", "code", "display"} <= row.keys():
                     raise DefinitionError(
-                        f"{path} lacks a column.", "It needs code_system, code and display."
+                        f"{path} lacks a column.", "Give it code_system, code and display."
                     )
                 system = (row["code_system"] or LOCAL).strip().lower()
                 code = row["code"].strip().upper().replace(".", "")

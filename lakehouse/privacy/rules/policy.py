@@ -82,16 +82,19 @@ def load_policy(name: str, folder: Path | None = None) -> Policy:
     if name not in policies(folder):
         raise UserError(
             f"There is no profile named {name}.",
-            did_you_mean(name, policies(folder)) or f"Known: {', '.join(policies(folder))}.",
+            did_you_mean(name, policies(folder))
+            or f"Choose one of: {', '.join(policies(folder))}.",
         )
     content = (_folder(folder) / f"{name}.toml").read_bytes()
     where = f"policies/{name}.toml"
     spec = parse_toml(content, where)
     if odd := spec.keys() - _KEYS:
-        raise DefinitionError(f"{where}: unknown key {', '.join(sorted(odd))}.")
+        raise DefinitionError(
+            f"{where}: unknown key {', '.join(sorted(odd))}.", f"Use {', '.join(sorted(_KEYS))}."
+        )
     actions = spec.get("actions")
     if not isinstance(actions, dict) or not actions or not spec.get("doc"):
-        raise DefinitionError(f"{where}: `doc` and [actions] are required.")
+        raise DefinitionError(f"{where}: `doc` and [actions] are required.", "Add both.")
     for key in ("data_use_agreement", "shift"):
         if not isinstance(spec.get(key), bool):
             raise DefinitionError(f"{where}: `{key}` is missing.", "State true or false.")
@@ -101,14 +104,19 @@ def load_policy(name: str, folder: Path | None = None) -> Policy:
                 f"{where}: unknown PHI class {phi}.", did_you_mean(phi, PHI_CLASSES)
             )
         if not isinstance(action, str):
-            raise DefinitionError(f"{where}: the action of {phi} is not a name.")
+            raise DefinitionError(
+                f"{where}: the action of {phi} is not a name.", "Write it in quotes."
+            )
         if action.startswith("keep") and (phi in NEVER_KEPT or phi.startswith("identifier.")):
             raise DefinitionError(
                 f"{where}: {phi} identifies a person and is never kept.",
                 "Use pseudonym, or leave the class out.",
             )
     if spec["shift"] != (actions.get("date") == "shift"):
-        raise DefinitionError(f"{where}: `shift` and the action of `date` contradict each other.")
+        raise DefinitionError(
+            f"{where}: `shift` and the action of `date` contradict each other.",
+            "Set `shift = true` exactly where `date` is shifted.",
+        )
     return Policy(
         name,
         spec["doc"],

@@ -152,7 +152,9 @@ class Cohort:
             *(Step(c, span if c.view else None, True) for c in criteria(without or {})),
         ]
         if not steps:
-            raise QueryError("A cohort step asks for nothing.", 'Say what: condition="E11".')
+            raise QueryError(
+                "A cohort step asks for nothing.", 'Give a criterion: condition="E11".'
+            )
         entry = {**chosen, "within": span, "without": without}
         return replace(self, steps=(*self.steps, *steps), criteria=(*self.criteria, entry))
 

@@ -78,7 +78,7 @@ def criteria(named: Mapping[str, Any]) -> list[Criterion]:
         if kind not in KINDS:
             raise QueryError(
                 f"A cohort has no criterion {kind}.",
-                did_you_mean(kind, KINDS) or f"Known: {', '.join(KINDS)}.",
+                did_you_mean(kind, KINDS) or f"Choose one of: {', '.join(KINDS)}.",
             )
         for each in value if isinstance(value, list) else [value]:
             result.append(KINDS[kind](each))
@@ -107,7 +107,7 @@ def days(within: str | int | timedelta) -> int:
 
 def _literal(value: Any) -> Any:
     if not isinstance(value, (str, int, float, bool)):
-        raise QueryError("A criterion's values are texts and numbers.")
+        raise QueryError("A criterion's values are texts and numbers.", "Give a text or a number.")
     return exp.convert(value)
 
 
@@ -121,7 +121,7 @@ def _begins(column: str, value: str) -> Any:
 
 def _text(kind: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise QueryError(f"The criterion {kind} takes a text.", "For several, give a list.")
+        raise QueryError(f"The criterion {kind} takes a text.", "Give a list for several.")
     return value.strip()
 
 
@@ -157,7 +157,10 @@ def _vital(value: Any) -> Criterion:
     """A vital sign by its column in ``vital_signs``."""
     name, operator, number = _comparison("vital", value)
     if not re.fullmatch(r"[a-z_0-9]+", name):
-        raise QueryError("A vital sign is a column of vital_signs.", "See `lakehouse views`.")
+        raise QueryError(
+            "A vital sign is a column of vital_signs.",
+            "Choose one from `lakehouse views vital_signs`.",
+        )
     predicate = OPERATORS[operator](this=exp.column(name), expression=_literal(number))
     return Criterion(f"{name} {operator} {number:g}", predicate, "vital_signs", "measured_at")
 

@@ -74,7 +74,7 @@ class Cohorts:
     def __call__(self, name: str) -> Cohort:
         """Return a new cohort without criteria: all patients."""
         if not name.replace("_", "").replace("-", "").isalnum():
-            raise QueryError("A cohort's name is letters, digits, - and _.")
+            raise QueryError("A cohort's name is letters, digits, - and _.", "Choose another name.")
         return Cohort(name, self)
 
     def ask(self, sql: str) -> Result:
@@ -120,7 +120,9 @@ class Cohorts:
         try:
             self._files.replace(path, json.dumps(content).encode())
         except OSError as error:
-            raise QueryError(f"{path} cannot be written ({type(error).__name__}).") from None
+            raise QueryError(
+                f"{path} cannot be written ({type(error).__name__}).", "Check space and rights."
+            ) from None
         return path
 
     def code_set(self, name: str) -> pa.Table:

@@ -159,7 +159,9 @@ def _check_reference(reference: Reference, reads: Reads, known: Set[str], codes:
     elif reference.kind == syntax.LISTING:
         reads.everything = True
     elif reference.kind == syntax.SCALAR and reference.name in BARRED_FUNCTIONS:
-        raise QueryError(f"The function {reference.name} is not available in a query.")
+        raise QueryError(
+            f"The function {reference.name} is not available in a query.", "Leave it out."
+        )
     elif reference.kind == syntax.FUNCTION and reference.name in known:
         reads.names.add(reference.name)
     elif reference.kind == syntax.FUNCTION and reference.name == LIST_VIEWS:
@@ -200,5 +202,5 @@ def _check_table(reference: Reference, reads: Reads, known: Set[str], codes: Set
         near = did_you_mean(asked, [*known, *(f"codes.{c}" for c in codes)])
         raise QueryError(
             f"There is no table or view named {asked}.",
-            near or "`lakehouse tables` and `lakehouse views` list what there is.",
+            near or "Choose one from `lakehouse tables` or `lakehouse views`.",
         )

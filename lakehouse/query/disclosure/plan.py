@@ -134,7 +134,10 @@ def _number(query: Any, part: str) -> int | None:
     options = clause.args.get("limit_options")
     percent = options is not None and options.args.get("percent")
     if percent or not (isinstance(value, exp.Literal) and value.is_int):
-        raise QueryError(f"With a minimum cell size, {part.upper()} is a plain number.")
+        raise QueryError(
+            f"With a minimum cell size, {part.upper()} is a plain number.",
+            "Write the number itself.",
+        )
     return int(value.this)
 
 

@@ -84,7 +84,9 @@ def read_codes(path: Path) -> CodeSet:
     lines, text = split_front_matter(path)
     for line in lines:
         if not (match := _MATTER.fullmatch(line)):
-            raise DefinitionError(f"{where}: `#` lines are title, source, version or key.")
+            raise DefinitionError(
+                f"{where}: a `#` line has an unknown key.", "Use title, source, version or key."
+            )
         matter[match["key"]] = match["value"]
     header = next(iter(text.splitlines()), "")
     names = [n.strip().strip('"') for n in header.split(",")]
@@ -99,7 +101,7 @@ def read_codes(path: Path) -> CodeSet:
     except pa.ArrowInvalid:
         raise DefinitionError(
             f"{where} is not CSV with one header, or a number column holds text.",
-            f"Columns with numbers: {', '.join(n for n in names if is_number(n)) or 'none'}.",
+            f"Fix the number columns: {', '.join(n for n in names if is_number(n)) or 'none'}.",
         ) from None
     key = tuple(k.strip() for k in matter.get("key", "").split(",") if k.strip())
     if missing := set(key) - set(rows.column_names):

@@ -71,7 +71,7 @@ def translate(
     if dialect not in DIALECTS:
         raise QueryError(
             f"There is no dialect {dialect}.",
-            did_you_mean(dialect, DIALECTS) or f"Known: {', '.join(DIALECTS)}.",
+            did_you_mean(dialect, DIALECTS) or f"Choose one of: {', '.join(DIALECTS)}.",
         )
     views = load_views(folders)
     for name in roots:

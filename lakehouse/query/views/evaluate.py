@@ -124,7 +124,7 @@ def _check_names(
         if given in views and given not in needed:
             raise QueryError(
                 f"{name} does not read {given}, so its rows would count for nothing.",
-                f"It reads {', '.join(sorted(needed & {*views, *load_tables()}))}.",
+                f"Give rows of {', '.join(sorted(needed & {*views, *load_tables()}))}.",
             )
         is_relation = given in load_tables() or given in views or given in needed
         if not is_relation and not given.startswith(f"{CODES}."):
@@ -165,7 +165,7 @@ def _query_view(
 ) -> pa.Table:
     if set(parameters) != set(view.parameters):
         needs = ", ".join(view.parameters) or "none"
-        raise QueryError(f"{view.name} takes these parameters: {needs}.")
+        raise QueryError(f"{view.name} takes these parameters: {needs}.", "Give exactly these.")
     call = f"({', '.join(f'${p}' for p in view.parameters)})" if view.parameters else ""
     query = f"SELECT * FROM {view.name}{call} ORDER BY {', '.join(view.grain)}"
     try:

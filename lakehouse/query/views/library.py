@@ -27,9 +27,13 @@ def read_folder(folder: Path) -> dict[str, View]:
     for path in sorted(folder.rglob("*.sql")):
         view = parse_view(path.read_text(encoding="utf-8"), path.parent.name, path.stem)
         if view.name in views:
-            raise DefinitionError(f"{view.where}: {views[view.name].where} has that name already.")
+            raise DefinitionError(
+                f"{view.where}: {views[view.name].where} has that name already.", "Rename one."
+            )
         if view.name in load_tables():
-            raise DefinitionError(f"{view.where}: there is a table of that name.")
+            raise DefinitionError(
+                f"{view.where}: there is a table of that name.", "Rename the file."
+            )
         views[view.name] = view
     return views
 
@@ -55,7 +59,9 @@ def load_views(folders: Iterable[Path] = ()) -> dict[str, View]:
         added = read_folder(folder)
         for name, view in added.items():
             if name in views:
-                raise DefinitionError(f"{view.where}: there is a shipped view of that name.")
+                raise DefinitionError(
+                    f"{view.where}: there is a shipped view of that name.", "Rename the file."
+                )
         views.update(added)
         for view in added.values():
             validate(view, views)
@@ -105,7 +111,9 @@ def validate(view: View, views: Mapping[str, View]) -> None:
         )
     columns = view.columns
     if "" in columns or len(set(columns)) != len(columns):
-        raise DefinitionError(f"{view.where}: every column needs a name of its own.")
+        raise DefinitionError(
+            f"{view.where}: every column needs a name of its own.", "Name each with AS."
+        )
     cells = [n for count, figures in view.cells.items() for n in (count, *figures)]
     for what, names in (("column doc", view.docs), ("grain", view.grain), ("cells", cells)):
         for name in names:
@@ -161,4 +169,6 @@ def dependency_order(
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
-        raise DefinitionError(f"Views read each other in a circle: {circle}.") from None
+        raise DefinitionError(
+            f"Views read each other in a circle: {circle}.", "Remove one of these steps."
+        ) from None

@@ -165,7 +165,9 @@ def parse_view(text: str, topic: str, name: str) -> View:
     """
     where = f"{topic}/{name}.sql"
     if not _NAME.fullmatch(name):
-        raise DefinitionError(f"{where}: a view's name is lower-case letters, digits and _.")
+        raise DefinitionError(
+            f"{where}: a view's name is lower-case letters, digits and _.", "Rename the file."
+        )
     matter: dict[str, str] = {}
     docs: dict[str, str] = {}
     into: tuple[dict[str, str], str] | None = None
@@ -187,7 +189,7 @@ def parse_view(text: str, topic: str, name: str) -> View:
             )
     for key in ("title", "description", "grain"):
         if not matter.get(key):
-            raise DefinitionError(f"{where}: front matter lacks `-- {key}:`.")
+            raise DefinitionError(f"{where}: front matter lacks `-- {key}:`.", "Add the line.")
     if matter.get("requires", "") not in ("", CALENDAR):
         raise DefinitionError(f"{where}: `requires` knows only {CALENDAR}.")
     reading = _READING.fullmatch(matter.get("reading", ""))
@@ -226,7 +228,7 @@ def _parse_cells(text: str, where: str) -> dict[str, tuple[str, ...]]:
             raise DefinitionError(f"{where}: `cells` reads n_patients (mean_age, ...); n_female.")
         figures[match["count"]] = _split_names(match["figures"] or "")
     if figures and next(iter(figures)) != PATIENTS:
-        raise DefinitionError(f"{where}: `cells` begins with {PATIENTS}.")
+        raise DefinitionError(f"{where}: `cells` begins with {PATIENTS}.", "Move it to the front.")
     return figures
 
 
