@@ -3,40 +3,28 @@
 --   inputs was observed. Inputs look back 6 hours. Null unless sodium, chloride and bicarbonate are known.
 -- grain: patient_id, measured_at
 -- source: Emmett, Medicine 1977;56:38; correction Figge, Crit Care Med 1998;26:1807
--- column patient_id: Pseudonym of the patient
--- column measured_at: When one of the inputs was observed
--- column oldest_input_at: Time of the oldest input used
--- column sodium: Sodium, mmol/L
--- column chloride: Chloride, mmol/L
--- column bicarbonate: Bicarbonate, mmol/L
--- column albumin: Albumin, g/dL
--- column variant: Formula and look-back
+-- column measured_at: when one of the inputs was observed
+-- column oldest_input_at: time of the oldest input used
+-- column variant: formula and look-back
 -- column anion_gap: sodium - (chloride + bicarbonate), mmol/L
 -- column anion_gap_corrected: anion gap + 2.5 x (4.0 - albumin), mmol/L; null without albumin
--- column n_missing: Inputs without a value, of four
-WITH observed AS (
-    SELECT
-        *,
-        measured_at - INTERVAL '6' HOUR AS since
-    FROM latest_labs
-    WHERE measured_at IN (sodium_at, chloride_at, bicarbonate_at, albumin_at)
-),
-
-inputs AS (
+-- column n_missing: inputs without a value, of four
+WITH inputs AS (
     SELECT
         patient_id,
         measured_at,
-        CASE WHEN sodium_at >= since THEN sodium END AS sodium,
-        CASE WHEN chloride_at >= since THEN chloride END AS chloride,
-        CASE WHEN bicarbonate_at >= since THEN bicarbonate END AS bicarbonate,
-        CASE WHEN albumin_at >= since THEN albumin END AS albumin,
+        sodium,
+        chloride,
+        bicarbonate,
+        albumin,
         least(
-            CASE WHEN sodium_at >= since THEN sodium_at ELSE measured_at END,
-            CASE WHEN chloride_at >= since THEN chloride_at ELSE measured_at END,
-            CASE WHEN bicarbonate_at >= since THEN bicarbonate_at ELSE measured_at END,
-            CASE WHEN albumin_at >= since THEN albumin_at ELSE measured_at END
+            coalesce(sodium_at, measured_at),
+            coalesce(chloride_at, measured_at),
+            coalesce(bicarbonate_at, measured_at),
+            coalesce(albumin_at, measured_at)
         ) AS oldest_input_at
-    FROM observed
+    FROM recent_labs
+    WHERE formula = 'anion_gap' AND measured_at IN (sodium_at, chloride_at, bicarbonate_at, albumin_at)
 )
 
 SELECT

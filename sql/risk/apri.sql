@@ -3,34 +3,21 @@
 --   days. The upper limit of normal of AST is 40 U/L. Null unless both inputs are known.
 -- grain: patient_id, measured_at
 -- source: Wai, Hepatology 2003;38:518
--- column patient_id: Pseudonym of the patient
--- column measured_at: When one of the inputs was observed
--- column oldest_input_at: Time of the oldest input used
--- column ast: Aspartate aminotransferase, U/L
--- column platelets: Platelets, 10^9/L
--- column n_missing: Inputs without a value, of two
+-- column measured_at: when one of the inputs was observed
+-- column oldest_input_at: time of the oldest input used
+-- column n_missing: inputs without a value, of two
 -- column apri: (AST / 40) / platelets x 100
--- column variant: Definition and look-back
+-- column variant: definition and look-back
 -- column band: low up to 0.5, indeterminate, high above 1.5
-WITH observed AS (
-    SELECT
-        *,
-        measured_at - INTERVAL '90' DAY AS since
-    FROM latest_labs
-    WHERE measured_at IN (ast_at, platelets_at)
-),
-
-inputs AS (
+WITH inputs AS (
     SELECT
         patient_id,
         measured_at,
-        CASE WHEN ast_at >= since THEN ast END AS ast,
-        CASE WHEN platelets_at >= since THEN platelets END AS platelets,
-        least(
-            CASE WHEN ast_at >= since THEN ast_at ELSE measured_at END,
-            CASE WHEN platelets_at >= since THEN platelets_at ELSE measured_at END
-        ) AS oldest_input_at
-    FROM observed
+        ast,
+        platelets,
+        least(coalesce(ast_at, measured_at), coalesce(platelets_at, measured_at)) AS oldest_input_at
+    FROM recent_labs
+    WHERE formula = 'apri' AND measured_at IN (ast_at, platelets_at)
 ),
 
 scored AS (

@@ -3,39 +3,26 @@
 --   days. Null unless all are known. Age 90 stands for 90 and over, so that from 90 the index is a lower bound.
 -- grain: patient_id, measured_at
 -- source: Sterling, Hepatology 2006;43:1317
--- column patient_id: Pseudonym of the patient
--- column measured_at: When one of the inputs was observed
--- column oldest_input_at: Time of the oldest input used
--- column age_years: Age in years at measured_at; 90 stands for 90 and over
--- column ast: Aspartate aminotransferase, U/L
--- column alt: Alanine aminotransferase, U/L
--- column platelets: Platelets, 10^9/L
--- column n_missing: Inputs without a value, of four: AST, ALT, platelets, age
+-- column measured_at: when one of the inputs was observed
+-- column oldest_input_at: time of the oldest input used
+-- column age_years: age in years at measured_at; 90 stands for 90 and over
+-- column n_missing: inputs without a value, of four: AST, ALT, platelets, age
 -- column fib4: (age x AST) / (platelets x square root of ALT)
--- column variant: Definition and look-back
+-- column variant: definition and look-back
 -- column band: low below 1.45, indeterminate, high above 3.25
-WITH observed AS (
-    SELECT
-        *,
-        measured_at - INTERVAL '90' DAY AS since
-    FROM latest_labs
-    WHERE measured_at IN (ast_at, alt_at, platelets_at)
-),
-
-inputs AS (
+WITH inputs AS (
     SELECT
         patient_id,
         measured_at,
         age_years,
-        CASE WHEN ast_at >= since THEN ast END AS ast,
-        CASE WHEN alt_at >= since THEN alt END AS alt,
-        CASE WHEN platelets_at >= since THEN platelets END AS platelets,
+        ast,
+        alt,
+        platelets,
         least(
-            CASE WHEN ast_at >= since THEN ast_at ELSE measured_at END,
-            CASE WHEN alt_at >= since THEN alt_at ELSE measured_at END,
-            CASE WHEN platelets_at >= since THEN platelets_at ELSE measured_at END
+            coalesce(ast_at, measured_at), coalesce(alt_at, measured_at), coalesce(platelets_at, measured_at)
         ) AS oldest_input_at
-    FROM observed
+    FROM recent_labs
+    WHERE formula = 'fib4' AND measured_at IN (ast_at, alt_at, platelets_at)
 ),
 
 scored AS (

@@ -3,37 +3,26 @@
 --   hours. Null unless all are known, and from 400 mg/dL of triglycerides, where the formula does not hold.
 -- grain: patient_id, measured_at
 -- source: Friedewald, Clin Chem 1972;18:499
--- column patient_id: Pseudonym of the patient
--- column measured_at: When one of the inputs was observed
--- column oldest_input_at: Time of the oldest input used
--- column cholesterol_total: Total cholesterol, mg/dL
--- column hdl: HDL cholesterol, mg/dL
--- column triglycerides: Triglycerides, mg/dL
--- column variant: Formula and look-back
+-- column measured_at: when one of the inputs was observed
+-- column oldest_input_at: time of the oldest input used
+-- column variant: formula and look-back
 -- column ldl: total - HDL - triglycerides / 5, mg/dL
 -- column non_hdl: total - HDL, mg/dL
--- column n_missing: Inputs without a value, of three
-WITH observed AS (
-    SELECT
-        *,
-        measured_at - INTERVAL '24' HOUR AS since
-    FROM latest_labs
-    WHERE measured_at IN (cholesterol_total_at, hdl_at, triglycerides_at)
-),
-
-inputs AS (
+-- column n_missing: inputs without a value, of three
+WITH inputs AS (
     SELECT
         patient_id,
         measured_at,
-        CASE WHEN cholesterol_total_at >= since THEN cholesterol_total END AS cholesterol_total,
-        CASE WHEN hdl_at >= since THEN hdl END AS hdl,
-        CASE WHEN triglycerides_at >= since THEN triglycerides END AS triglycerides,
+        cholesterol_total,
+        hdl,
+        triglycerides,
         least(
-            CASE WHEN cholesterol_total_at >= since THEN cholesterol_total_at ELSE measured_at END,
-            CASE WHEN hdl_at >= since THEN hdl_at ELSE measured_at END,
-            CASE WHEN triglycerides_at >= since THEN triglycerides_at ELSE measured_at END
+            coalesce(cholesterol_total_at, measured_at),
+            coalesce(hdl_at, measured_at),
+            coalesce(triglycerides_at, measured_at)
         ) AS oldest_input_at
-    FROM observed
+    FROM recent_labs
+    WHERE formula = 'ldl_friedewald' AND measured_at IN (cholesterol_total_at, hdl_at, triglycerides_at)
 )
 
 SELECT
