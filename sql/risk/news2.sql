@@ -1,46 +1,30 @@
 -- title: NEWS2
 -- description: National Early Warning Score 2 at each time at which one of its inputs was measured, on SpO2 scale 1 and
---   on scale 2 (for hypercapnic respiratory failure, on a clinician's word only: a view cannot choose it). Inputs look
---   back 12 hours, the longest interval that the standard leaves between observations. Of ACVPU and the Glasgow Coma
---   Scale the later statement decides, ACVPU where both are of one time: a scale of 15 stands for alert, a lower one
---   for CVPU. The scores sum the points that are known; with n_missing above 0 score and risk are lower bounds.
---   not_meant_for names those whom the score was not made for: it is computed all the same.
+--   on scale 2 (for hypercapnic respiratory failure, on a clinician's word only: a view cannot choose it); inputs look
+--   back 12 hours, the longest interval that the standard leaves between observations. The scores sum the points that
+--   are known; with n_missing above 0 score and risk are lower bounds. not_meant_for names those whom the score was not
+--   made for: it is computed all the same.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Royal College of Physicians, National Early Warning Score (NEWS) 2, London 2017
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column oldest_input_at: Time of the oldest input used
--- column respiratory_rate_at: When the respiratory rate was measured; null where it is too old to count
--- column spo2_at: When SpO2 was
--- column oxygen_supplement_at: When it was stated whether oxygen is given
--- column systolic_bp_at: When the systolic pressure was measured
--- column heart_rate_at: When the heart rate was
--- column level_at: When the level of consciousness was stated, as ACVPU or as a Glasgow Coma Scale: the later of both
--- column temperature_at: When the temperature was measured
--- column respiratory_points: Points of the respiratory rate
--- column spo2_points_scale_1: Points of SpO2 on scale 1
--- column spo2_points_scale_2: Points of SpO2 on scale 2; from 93 % they depend on oxygen
+-- column oldest_input_at: time of the oldest input used
+-- column respiratory_points: points of the respiratory rate
+-- column spo2_points_scale_1: points of SpO2 on scale 1
+-- column spo2_points_scale_2: points of SpO2 on scale 2; from 93 % they depend on oxygen
 -- column oxygen_points: 2 on supplemental oxygen
--- column pressure_points: Points of the systolic pressure
--- column pulse_points: Points of the heart rate
+-- column pressure_points: points of the systolic pressure
+-- column pulse_points: points of the heart rate
 -- column consciousness_points: 3 unless alert
--- column temperature_points: Points of the temperature
--- column n_missing: Inputs without a value in the look-back, of seven
--- column score: Sum on scale 1, 0 to 20
--- column score_scale_2: Sum on scale 2
+-- column temperature_points: points of the temperature
+-- column n_missing: inputs without a value in the look-back, of seven
+-- column score: sum on scale 1, 0 to 20
+-- column score_scale_2: sum on scale 2
 -- column risk: low; low-medium (a single parameter of 3); medium (5 or 6); high (7 or more); on scale 1
--- column risk_scale_2: The same on scale 2
--- column variant: Definition and look-back
+-- column risk_scale_2: the same on scale 2
+-- column variant: definition and look-back
 -- column not_meant_for: child (under 16 years) or pregnancy (a diagnosis of it in the visit); else null
-WITH pregnant AS (
-    SELECT DISTINCT
-        patient_id,
-        encounter_id
-    FROM patient_condition_groups
-    WHERE condition IN ('pregnancy', 'gestational_diabetes') AND encounter_id IS NOT NULL
-)
 
+-- Of ACVPU and the Glasgow Coma Scale the later statement decides, ACVPU where both are of one time: a scale of 15
+-- stands for alert, a lower one for CVPU.
 SELECT
     scores.patient_id,
     scores.encounter_id,
@@ -80,4 +64,5 @@ SELECT
         WHEN pregnant.patient_id IS NOT NULL THEN 'pregnancy'
     END AS not_meant_for
 FROM early_warning_scores AS scores
-LEFT JOIN pregnant ON scores.patient_id = pregnant.patient_id AND scores.encounter_id = pregnant.encounter_id
+LEFT JOIN pregnant_visits AS pregnant
+    ON scores.patient_id = pregnant.patient_id AND scores.encounter_id = pregnant.encounter_id
