@@ -1,22 +1,21 @@
 -- title: Cohort: acute kidney injury by creatinine
 -- description: Visits in which creatinine rose by 0.3 mg/dL within 48 hours, or to 1.5 times its lowest of the 7 days
---   before (KDIGO), with the highest stage. The baseline of the episode is the lowest value of the 7 days up to its
---   onset: from then on (for 90 days of the visit) results are staged against it, not against a window that moves
---   along with the rise. Urine output is not looked at. Results without a visit number make one row per patient, with
---   encounter_id null.
+--   before (KDIGO), with the highest stage. Urine output is not looked at. Results without a visit number make one row
+--   per patient, with encounter_id null.
 -- grain: patient_id, encounter_id
 -- source: KDIGO Clinical Practice Guideline for Acute Kidney Injury, Kidney Int Suppl 2012;2:1
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column index_at: First result that meets a criterion
--- column baseline: Lowest creatinine of the 7 days up to that result, mg/dL
--- column baseline_creatinine_48h: Lowest creatinine of the 48 hours up to that result, mg/dL
+-- column index_at: first result that meets a criterion
+-- column baseline: lowest creatinine of the 7 days up to that result, mg/dL
+-- column baseline_creatinine_48h: lowest creatinine of the 48 hours up to that result, mg/dL
 -- column criterion: absolute (0.3 mg/dL in 48 hours), relative (1.5 times in 7 days) or both, of that result
--- column peak_creatinine: Highest creatinine among the results of an episode, mg/dL
--- column peak_at: First time of the highest stage
+-- column peak_creatinine: highest creatinine among the results of an episode, mg/dL
+-- column peak_at: first time of the highest stage
 -- column stage: 1, 2 (2.0 times) or 3 (3.0 times, or 4.0 mg/dL); the highest reached
--- column age_years: Age in years at the index; 90 stands for 90 and over
--- column n_results: Results that meet a criterion, or are 1.5 times the baseline of the episode or more
+-- column age_years: age in years at the index; 90 stands for 90 and over
+-- column n_results: results that meet a criterion, or are 1.5 times the baseline of the episode or more
+
+-- The baseline of the episode is the lowest value of the 7 days up to its onset: from then on (for 90 days of the
+-- visit) results are staged against it, not against a window that moves along with the rise.
 WITH creatinines AS (
     SELECT
         patient_id,
@@ -45,7 +44,7 @@ WITH creatinines AS (
 ),
 
 -- 1.3 - 1.0 is a hair below 0.3 in binary numbers, so a rise is compared in thousandths.
-judged AS (
+staged_results AS (
     SELECT
         *,
         round((value - lowest_48h) * 1000) >= 300 AS is_absolute,
@@ -60,7 +59,7 @@ episodes AS (
             PARTITION BY patient_id, encounter_id ORDER BY observed_at
             RANGE BETWEEN INTERVAL '90' DAY PRECEDING AND CURRENT ROW
         ) AS episode_baseline
-    FROM judged
+    FROM staged_results
 ),
 
 meeting AS (

@@ -3,16 +3,15 @@
 --   antineoplastic drug, else possible. Carcinoma in situ, benign tumors and a history of cancer are not looked at.
 -- grain: patient_id, cancer_group
 -- source: codes.conditions
--- column patient_id: Pseudonym of the patient
--- column cancer_group: Group such as breast, lung, leukemia; metastatic for secondary cancers
--- column index_at: Time of the first diagnosis of the group
+-- column cancer_group: group such as breast, lung, leukemia; metastatic for secondary cancers
+-- column index_at: time of the first diagnosis of the group
 -- column certainty: confirmed or possible
--- column last_diagnosis_at: Time of the latest
--- column n_diagnosis_days: Days with a diagnosis of the group
--- column metastatic: Whether a secondary cancer of any site is diagnosed
--- column metastatic_at: Time of the first such diagnosis
--- column antineoplastic: Whether an antineoplastic drug was ever ordered
--- column age_years: Least age stated with a diagnosis of the group; 90 stands for 90 and over
+-- column last_diagnosis_at: time of the latest
+-- column n_diagnosis_days: days with a diagnosis of the group
+-- column metastatic: whether a secondary cancer of any site is diagnosed
+-- column metastatic_at: time of the first such diagnosis
+-- column antineoplastic: whether an antineoplastic drug was ever ordered
+-- column age_years: least age stated with a diagnosis of the group; 90 stands for 90 and over
 WITH diagnoses AS (
     SELECT
         patient_id,
@@ -23,7 +22,7 @@ WITH diagnoses AS (
     WHERE condition LIKE 'cancer_%' OR condition IN ('leukemia', 'lymphoma', 'melanoma', 'multiple_myeloma')
 ),
 
-counted AS (
+totals AS (
     SELECT
         patient_id,
         cancer_group,
@@ -39,7 +38,7 @@ spread AS (
     SELECT
         patient_id,
         index_at AS metastatic_at
-    FROM counted
+    FROM totals
     WHERE cancer_group = 'metastatic'
 ),
 
@@ -50,19 +49,19 @@ drugs AS (
 )
 
 SELECT
-    counted.patient_id,
-    counted.cancer_group,
-    counted.index_at,
+    totals.patient_id,
+    totals.cancer_group,
+    totals.index_at,
     CASE
-        WHEN counted.n_diagnosis_days >= 2 OR drugs.patient_id IS NOT NULL THEN 'confirmed'
+        WHEN totals.n_diagnosis_days >= 2 OR drugs.patient_id IS NOT NULL THEN 'confirmed'
         ELSE 'possible'
     END AS certainty,
-    counted.last_diagnosis_at,
-    counted.n_diagnosis_days,
+    totals.last_diagnosis_at,
+    totals.n_diagnosis_days,
     spread.patient_id IS NOT NULL AS metastatic,
     spread.metastatic_at,
     drugs.patient_id IS NOT NULL AS antineoplastic,
-    counted.age_years
-FROM counted
-LEFT JOIN spread ON counted.patient_id = spread.patient_id
-LEFT JOIN drugs ON counted.patient_id = drugs.patient_id
+    totals.age_years
+FROM totals
+LEFT JOIN spread ON totals.patient_id = spread.patient_id
+LEFT JOIN drugs ON totals.patient_id = drugs.patient_id

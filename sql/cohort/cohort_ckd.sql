@@ -4,22 +4,23 @@
 --   with stages of their latest results. Estimates from age 90 are upper bounds (see egfr).
 -- grain: patient_id
 -- source: KDIGO 2012 Clinical Practice Guideline, Kidney Int Suppl 2013;3:1
--- column patient_id: Pseudonym of the patient
--- column index_at: Time of the earliest evidence
+-- column index_at: time of the earliest evidence
 -- column basis: laboratory, diagnosis or both
--- column low_from: First result of the first stretch below 60
--- column low_confirmed_at: Result with which that stretch reached 90 days
--- column albuminuria_confirmed_at: Second high ratio, 90 days or more after the first
--- column n_diagnosis_days: Days with a diagnosis
--- column first_diagnosis_at: Time of the first
--- column diagnosed_stage: Highest stage that a code names (1 to 5, 6 end stage on dialysis)
--- column egfr: Latest estimate, mL/min/1.73 m2
--- column egfr_at: When its creatinine was observed
+-- column low_from: first result of the first stretch below 60
+-- column low_confirmed_at: result with which that stretch reached 90 days
+-- column albuminuria_confirmed_at: second high ratio, 90 days or more after the first
+-- column n_diagnosis_days: days with a diagnosis
+-- column first_diagnosis_at: time of the first
+-- column diagnosed_stage: highest stage that a code names (1 to 5, 6 end stage on dialysis)
+-- column egfr: latest estimate, mL/min/1.73 m2
+-- column egfr_at: when its creatinine was observed
 -- column ckd_stage: G1 to G5 of the latest estimate
--- column uacr: Latest albumin to creatinine ratio, mg/g
--- column uacr_at: When it was observed
+-- column uacr: latest albumin to creatinine ratio, mg/g
+-- column uacr_at: when it was observed
 -- column albuminuria_stage: A1 below 30, A2 up to 300, A3 above
--- column kidney_replacement: Whether dialysis or a kidney transplant is recorded
+-- column kidney_replacement: whether dialysis or a kidney transplant is recorded
+
+-- Not cut into concept views: nothing else reads one of its steps.
 WITH estimates AS (
     SELECT
         patient_id,

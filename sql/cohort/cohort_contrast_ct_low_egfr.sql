@@ -4,18 +4,15 @@
 --   not known.
 -- grain: patient_id, study_key
 -- source: ACR Manual on Contrast Media 2024: risk below 30; below 45 as in KDIGO G3b
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column study_key: Study UID; the record id of an instance that has none
--- column study_at: When the study began
--- column egfr: Latest estimate up to the study, mL/min/1.73 m2
--- column egfr_at: When its creatinine was observed
--- column ckd_stage: Its stage
--- column creatinine: That creatinine, mg/dL
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column egfr: latest estimate up to the study, mL/min/1.73 m2
+-- column egfr_at: when its creatinine was observed
+-- column ckd_stage: its stage
+-- column creatinine: that creatinine, mg/dL
 -- column risk: high below 30, elevated below 45
--- column creatinine_after: Highest creatinine of the 72 hours after, mg/dL
--- column creatinine_after_at: When the first of these was observed
--- column kidney_injury: Whether it is 0.3 mg/dL or 1.5 times above the one before; null without one after
+-- column creatinine_after: highest creatinine of the 72 hours after, mg/dL
+-- column creatinine_after_at: when the first of these was observed
+-- column kidney_injury: whether it is 0.3 mg/dL or 1.5 times above the one before; null without one after
 WITH studies AS (
     SELECT
         patient_id,

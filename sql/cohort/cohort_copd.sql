@@ -4,16 +4,15 @@
 --   whatever else stands on record. Spirometry is not looked at.
 -- grain: patient_id
 -- source: after Gershon, COPD 2009;6:388, and GOLD 2024
--- column patient_id: Pseudonym of the patient
--- column index_at: Time of the first diagnosis
+-- column index_at: time of the first diagnosis
 -- column certainty: confirmed, possible or uncertain
--- column n_diagnosis_days: Days with a diagnosis
--- column last_diagnosis_at: Time of the latest
--- column n_acute_days: Days with a code of an acute exacerbation or infection
--- column asthma: Whether asthma is diagnosed as well
--- column long_acting_bronchodilator: Whether one was ever ordered
--- column smoking_status: Latest statement: current, former or never
--- column age_years: Greatest age stated with the diagnosis; 90 stands for 90 and over
+-- column n_diagnosis_days: days with a diagnosis
+-- column last_diagnosis_at: time of the latest
+-- column n_acute_days: days with a code of an acute exacerbation or infection
+-- column asthma: whether asthma is diagnosed as well
+-- column long_acting_bronchodilator: whether one was ever ordered
+-- column smoking_status: latest statement: current, former or never
+-- column age_years: greatest age stated with the diagnosis; 90 stands for 90 and over
 WITH diagnoses AS (
     SELECT
         patient_id,

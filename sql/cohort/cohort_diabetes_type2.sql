@@ -4,19 +4,18 @@
 --   a drug alone is no evidence. Patients with more days of type 1 than of type 2 diagnoses are left out.
 -- grain: patient_id
 -- source: after American Diabetes Association, Diabetes Care 2024;47 Suppl 1:S20 (HbA1c) and the eMERGE algorithm
--- column patient_id: Pseudonym of the patient
--- column index_at: Time of the earliest evidence
+-- column index_at: time of the earliest evidence
 -- column certainty: confirmed or possible
--- column n_evidence: Days with a diagnosis, days with a high HbA1c, and 1 for a drug
--- column n_diagnosis_days: Days with a diagnosis of type 2 diabetes
--- column first_diagnosis_at: Time of the first
--- column n_type_1_days: Days with a diagnosis of type 1 diabetes
--- column n_high_hba1c_days: Days with an HbA1c of 6.5 % or more
--- column first_high_hba1c_at: Time of the first
--- column last_hba1c: Latest HbA1c, percent
--- column last_hba1c_at: When it was observed
--- column glucose_lowering_drug: Whether such a drug, other than insulin, was ever ordered
--- column age_years: Age in years at the index, where the evidence tells it; 90 stands for 90 and over
+-- column n_evidence: days with a diagnosis, days with a high HbA1c, and 1 for a drug
+-- column n_diagnosis_days: days with a diagnosis of type 2 diabetes
+-- column first_diagnosis_at: time of the first
+-- column n_type_1_days: days with a diagnosis of type 1 diabetes
+-- column n_high_hba1c_days: days with an HbA1c of 6.5 % or more
+-- column first_high_hba1c_at: time of the first
+-- column last_hba1c: latest HbA1c, percent
+-- column last_hba1c_at: when it was observed
+-- column glucose_lowering_drug: whether such a drug, other than insulin, was ever ordered
+-- column age_years: age in years at the index, where the evidence tells it; 90 stands for 90 and over
 WITH diagnoses AS (
     SELECT
         patient_id,

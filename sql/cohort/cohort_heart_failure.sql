@@ -4,16 +4,15 @@
 --   else possible.
 -- grain: patient_id
 -- source: after McDonagh, Eur Heart J 2021;42:3599 (limits of the peptides)
--- column patient_id: Pseudonym of the patient
--- column index_at: Time of the first diagnosis
+-- column index_at: time of the first diagnosis
 -- column certainty: confirmed or possible
--- column n_diagnosis_days: Days with a diagnosis
--- column last_diagnosis_at: Time of the latest
--- column n_inpatient_days: Days with a diagnosis in an inpatient visit
--- column highest_bnp: Highest BNP, pg/mL
--- column highest_nt_probnp: Highest NT-proBNP, pg/mL
--- column loop_diuretic: Whether a loop diuretic was ever ordered
--- column age_years: Least age stated with the diagnosis; 90 stands for 90 and over
+-- column n_diagnosis_days: days with a diagnosis
+-- column last_diagnosis_at: time of the latest
+-- column n_inpatient_days: days with a diagnosis in an inpatient visit
+-- column highest_bnp: highest BNP, pg/mL
+-- column highest_nt_probnp: highest NT-proBNP, pg/mL
+-- column loop_diuretic: whether a loop diuretic was ever ordered
+-- column age_years: least age stated with the diagnosis; 90 stands for 90 and over
 WITH diagnoses AS (
     SELECT
         named.patient_id,

@@ -5,16 +5,15 @@
 --   inpatient visits do not count, where pain and illness raise them.
 -- grain: patient_id
 -- source: after Whelton, Hypertension 2018;71:1269, with the thresholds of stage 2
--- column patient_id: Pseudonym of the patient
--- column index_at: Time of the earliest evidence
+-- column index_at: time of the earliest evidence
 -- column certainty: confirmed, possible or undiagnosed
--- column n_diagnosis_days: Days with a diagnosis
--- column first_diagnosis_at: Time of the first
--- column n_high_days: Outpatient days with a mean of 140/90 or more
--- column first_high_at: First measurement of the first such day
--- column n_measured_days: Outpatient days with a blood pressure
--- column antihypertensive: Whether a blood pressure drug was ever ordered
--- column age_years: Least age stated with the diagnosis, else with the high pressure; 90 stands for 90 and over
+-- column n_diagnosis_days: days with a diagnosis
+-- column first_diagnosis_at: time of the first
+-- column n_high_days: outpatient days with a mean of 140/90 or more
+-- column first_high_at: first measurement of the first such day
+-- column n_measured_days: outpatient days with a blood pressure
+-- column antihypertensive: whether a blood pressure drug was ever ordered
+-- column age_years: least age stated with the diagnosis, else with the high pressure; 90 stands for 90 and over
 WITH diagnoses AS (
     SELECT
         patient_id,

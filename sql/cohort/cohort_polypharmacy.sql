@@ -3,15 +3,14 @@
 --   counts once however often it is ordered; fluids, contrast agents and vitamins do not count.
 -- grain: patient_id
 -- source: Masnoon, BMC Geriatr 2017;17:230 (five or more); ten or more as excessive
--- column patient_id: Pseudonym of the patient
--- column age_years: Age in years; 90 stands for 90 and over
--- column n_drugs: Distinct active drugs
--- column n_classes: Distinct classes of these
+-- column age_years: age in years; 90 stands for 90 and over
+-- column n_drugs: distinct active drugs
+-- column n_classes: distinct classes of these
 -- column level: polypharmacy from 5, excessive from 10
--- column n_high_risk: Active drugs among anticoagulants, opioids, insulins, sulfonylureas, benzodiazepines and digoxin
--- column first_started_at: Start of the earliest of the active orders
--- column last_started_at: Start of the latest
--- column n_unknown: Active drugs whose ingredient is not known, counted by their code
+-- column n_high_risk: active drugs among anticoagulants, opioids, insulins, sulfonylureas, benzodiazepines and digoxin
+-- column first_started_at: start of the earliest of the active orders
+-- column last_started_at: start of the latest
+-- column n_unknown: active drugs whose ingredient is not known, counted by their code
 WITH active AS (
     SELECT
         patient_id,
@@ -25,7 +24,7 @@ WITH active AS (
     WHERE is_active AND coalesce(family, '') NOT IN ('fluid', 'contrast', 'vitamin')
 ),
 
-counted AS (
+totals AS (
     SELECT
         patient_id,
         count(DISTINCT drug_key) AS n_drugs,
@@ -56,5 +55,5 @@ SELECT
     last_started_at,
     n_unknown,
     age_years
-FROM counted
+FROM totals
 WHERE n_drugs >= 5

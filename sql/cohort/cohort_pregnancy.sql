@@ -1,24 +1,25 @@
 -- title: Cohort: pregnancy
 -- description: Pregnancies of a patient, from diagnoses of pregnancy, childbirth and the puerperium, on a time line.
---   Weeks of gestation (Z3A) tell the beginning: records of one pregnancy stay together however far apart they are, and
---   one that began after the last outcome, or four weeks after any earlier record, is another. Without weeks another
---   begins 42 days after a delivery or an abortive outcome (with a delivery after 140 days) and after 180 days without
---   any record. Codes of the puerperium begin none after an outcome. Patients stated to be male are left out, and so
---   are late sequelae (O94, 677).
+--   Patients stated to be male are left out, and so are late sequelae (O94, 677).
 -- grain: patient_id, pregnancy
 -- source: ICD-10-CM chapter 15, Z3A and Z37; ICD-9-CM 630 to 679 and V27; WHO: the puerperium is 42 days
--- column patient_id: Pseudonym of the patient
 -- column pregnancy: 1 is the first on record
--- column index_at: Time of the first diagnosis
--- column last_diagnosis_at: Time of the latest
--- column n_diagnosis_days: Days with a diagnosis
--- column weeks: Most weeks of gestation that a code names
--- column estimated_start_at: Beginning by these weeks
--- column delivered: Whether a delivery or its outcome is coded
--- column delivered_at: Time of the first such code
--- column ended_early: Whether an abortive outcome is coded
--- column gestational_diabetes: Whether gestational diabetes is coded
--- column age_years: Least age stated with a diagnosis; 90 stands for 90 and over
+-- column index_at: time of the first diagnosis
+-- column last_diagnosis_at: time of the latest
+-- column n_diagnosis_days: days with a diagnosis
+-- column weeks: most weeks of gestation that a code names
+-- column estimated_start_at: beginning by these weeks
+-- column delivered: whether a delivery or its outcome is coded
+-- column delivered_at: time of the first such code
+-- column ended_early: whether an abortive outcome is coded
+-- column gestational_diabetes: whether gestational diabetes is coded
+-- column age_years: least age stated with a diagnosis; 90 stands for 90 and over
+
+-- Not cut into concept views: nothing else reads one of its steps.
+-- Weeks of gestation (Z3A) tell the beginning: records of one pregnancy stay together however far apart they are, and
+-- one that began after the last outcome, or four weeks after any earlier record, is another. Without weeks another
+-- begins 42 days after a delivery or an abortive outcome (with a delivery after 140 days) and after 180 days without
+-- any record. Codes of the puerperium begin none after an outcome.
 WITH diagnoses AS (
     SELECT
         named.patient_id,

@@ -1,26 +1,26 @@
 -- title: Cohort: readmission within 30 days
 -- description: Every inpatient visit that has ended, whether it is an index admission, why not, and the next inpatient
---   visit of the patient. Not an index admission: the patient died, was transferred to another acute hospital (by the
---   disposition, or by a stay in another hospital that begins on the day of the discharge or the next), left against
---   advice, or the stay goes on: it overlaps the next, or that begins on the day of the discharge in the same hospital
---   with the same principal diagnosis. A readmission begins on the day of the discharge or up to 30 days later, by days
---   of the calendar. It is planned where its admission type is elective or the disposition says so (81 to 95).
+--   visit of the patient. A readmission begins on the day of the discharge or up to 30 days later, by days of the
+--   calendar. It is planned where its admission type is elective or the disposition says so (81 to 95).
 -- grain: patient_id, encounter_id
 -- source: after CMS, Hospital-Wide All-Cause Unplanned Readmission Measure; HL7 0112 (disposition), 0007 (admission
 --   type)
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column age_years: Age in years; 90 stands for 90 and over
--- column is_index: Whether it is an index admission
+-- column age_years: age in years; 90 stands for 90 and over
+-- column is_index: whether it is an index admission
 -- column exclusion: died, transferred, against-advice or continued; null for an index admission
--- column length_of_stay_days: Days between admission and discharge
--- column readmission_encounter_id: Next inpatient visit of the patient, whenever it was
--- column readmitted_at: When that began
--- column days_to_readmission: Days of the calendar (of the session's time zone) between discharge and it
--- column readmitted_30d: Whether an index admission was followed by one within 30 days
--- column readmission_planned: Whether that one was planned; null where nothing tells
--- column followed_days: Days between the discharge and the latest record about the patient: below 30 a readmission may
+-- column length_of_stay_days: days between admission and discharge
+-- column readmission_encounter_id: next inpatient visit of the patient, whenever it was
+-- column readmitted_at: when that began
+-- column days_to_readmission: days of the calendar (of the session's time zone) between discharge and it
+-- column readmitted_30d: whether an index admission was followed by one within 30 days
+-- column readmission_planned: whether that one was planned; null where nothing tells
+-- column followed_days: days between the discharge and the latest record about the patient: below 30 a readmission may
 --   yet come
+
+-- Not an index admission: the patient died, was transferred to another acute hospital (by the disposition, or by a stay
+-- in another hospital that begins on the day of the discharge or the next), left against advice, or the stay goes on:
+-- it overlaps the next, or that begins on the day of the discharge in the same hospital with the same principal
+-- diagnosis.
 WITH principal AS (
     SELECT
         patient_id,
@@ -84,7 +84,7 @@ followed AS (
     WHERE stays.discharged_at IS NOT NULL
 ),
 
-judged AS (
+classified_visits AS (
     SELECT
         *,
         CASE
@@ -124,4 +124,4 @@ SELECT
         WHEN readmission_type IS NOT NULL THEN FALSE
     END AS readmission_planned,
     date_diff('second', discharged_at, last_stated_at) / 86400.0 AS followed_days
-FROM judged
+FROM classified_visits

@@ -1,24 +1,21 @@
 -- title: Cohort: sepsis, candidates by Sepsis-3
 -- description: Visits with a suspected infection and a SOFA of 2 or more around it. An infection is suspected when an
 --   antibiotic starts within 72 hours after a culture, or a culture is taken within 24 hours after an antibiotic
---   (suspected_infections). Every suspicion of the visit is looked at, and the first that qualifies is shown.
---   The SOFA is the highest of the days of the visit that touch the time from 48 hours before to 24 hours after; a SOFA
---   of 0 is taken for the time before, as Sepsis-3 does where none is known.
+--   (suspected_infections). The SOFA is the highest of the days of the visit that touch the time from 48 hours before
+--   to 24 hours after; a SOFA of 0 is taken for the time before, as Sepsis-3 does where none is known.
 -- grain: patient_id, encounter_id
 -- reading: infection_measurements for measured_values through acute_values, qsofa, sofa
 -- source: Singer, JAMA 2016;315:801; Seymour, JAMA 2016;315:762
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column suspected_at: Time of the suspected infection; the first of the visit with such a SOFA
--- column culture_at: When the culture was taken
--- column antibiotic_at: When the antibiotic began
--- column antibiotic: The antibiotic
--- column sofa: Highest SOFA around the time
--- column sofa_day_start: Start of the day with it
--- column sofa_n_missing: Organs that this SOFA could not judge, of six: with missing organs it is a lower bound
--- column qsofa: Highest qSOFA around the time
--- column highest_lactate: Highest lactate around the time, mmol/L
--- column sepsis_diagnosis: Whether the visit has a diagnosis of sepsis
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column suspected_at: time of the suspected infection; the first of the visit with such a SOFA
+-- column sofa: highest SOFA around the time
+-- column sofa_day_start: start of the day with it
+-- column sofa_n_missing: organs that this SOFA could not judge, of six: with missing organs it is a lower bound
+-- column qsofa: highest qSOFA around the time
+-- column highest_lactate: highest lactate around the time, mmol/L
+-- column sepsis_diagnosis: whether the visit has a diagnosis of sepsis
+
+-- Every suspicion of the visit is looked at, and the first that qualifies is shown.
 WITH failing AS (
     SELECT
         i.patient_id,
@@ -81,7 +78,7 @@ lactates AS (
     GROUP BY septic.patient_id, septic.encounter_id
 ),
 
-diagnosed AS (
+sepsis_diagnoses AS (
     SELECT DISTINCT
         patient_id,
         encounter_id
@@ -101,8 +98,9 @@ SELECT
     septic.sofa_n_missing,
     quick.qsofa,
     lactates.highest_lactate,
-    diagnosed.patient_id IS NOT NULL AS sepsis_diagnosis
+    sepsis_diagnoses.patient_id IS NOT NULL AS sepsis_diagnosis
 FROM septic
 LEFT JOIN quick ON septic.patient_id = quick.patient_id AND septic.encounter_id = quick.encounter_id
 LEFT JOIN lactates ON septic.patient_id = lactates.patient_id AND septic.encounter_id = lactates.encounter_id
-LEFT JOIN diagnosed ON septic.patient_id = diagnosed.patient_id AND septic.encounter_id = diagnosed.encounter_id
+LEFT JOIN sepsis_diagnoses
+    ON septic.patient_id = sepsis_diagnoses.patient_id AND septic.encounter_id = sepsis_diagnoses.encounter_id

@@ -3,8 +3,7 @@
 --   over these are those that the cohort of sepsis asks for, without those of all other visits.
 -- grain: record_id, ordinal
 -- source: measured_values, suspected_infections
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit
+-- column encounter_id: pseudonym of the visit
 WITH visits AS (
     SELECT DISTINCT
         patient_id,

@@ -3,9 +3,7 @@
 --   heart failure in hypertensive kidney disease is heart failure, hypertension and kidney disease.
 -- grain: patient_id, encounter_id, code_system, code, kind, condition, recorded_at
 -- source: codes.conditions
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column condition: Name such as diabetes_type_2
+-- column condition: name such as diabetes_type_2
 SELECT
     patient_id,
     encounter_id,

@@ -4,12 +4,12 @@
 --   visit is one row; where several cultures or antibiotics tell of the same time, the first of them is shown.
 -- grain: patient_id, encounter_id, suspected_at
 -- source: Singer, JAMA 2016;315:801; Seymour, JAMA 2016;315:762; codes.culture_orders, codes.medication_classes
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit
--- column suspected_at: Time of the suspected infection: of the culture or the antibiotic, whichever came first
--- column culture_at: When the culture was taken
--- column antibiotic_at: When the antibiotic began
--- column antibiotic: The antibiotic
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit
+-- column suspected_at: time of the suspected infection: of the culture or the antibiotic, whichever came first
+-- column culture_at: when the culture was taken
+-- column antibiotic_at: when the antibiotic began
+-- column antibiotic: the antibiotic
 WITH cultures AS (
     SELECT
         coalesce(i.patient_id, m.patient_id, orders.patient_id) AS patient_id,

@@ -3,19 +3,7 @@
 --   Vital signs are in vital_signs; notes, images and tracings are not results of a laboratory.
 -- grain: record_id, ordinal
 -- source: codes.analytes (LOINC and common local codes), codes.unit_conversions, codes.result_sections
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
--- column code: code of the result as sent
 -- column analyte: name such as creatinine; null when the code is not known
--- column value: number in `unit`; null when the unit as sent cannot be converted to it
--- column unit: the analyte's own unit; the unit as sent where the analyte is not known
--- column observed_at: when it was observed
--- column reported_at: when it was reported
--- column age_years: age in years at that time; 90 stands for 90 and over
--- column source_value: number as sent
--- column source_unit: unit as sent
--- column range_low: lower end of the reference range, in `unit`
--- column range_high: upper end of the reference range, in `unit`
 -- column plausible: whether the value lies within bounds that a living patient can have; null without value or bounds
 SELECT
     m.record_id,

@@ -4,13 +4,7 @@
 --   at once.
 -- grain: record_id, ordinal
 -- source: codes.analytes (LOINC and common local codes), codes.unit_conversions, codes.vital_answers
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
--- column code: code of the result as sent
--- column category: section that made it (OBR-24)
--- column status: final, corrected, preliminary, ...; corrected also where only the order says so (OBR-25 C)
 -- column analyte: name such as creatinine or heart_rate; null when the code is not known
--- column analyte_kind: laboratory or vital; null when the code is not known
 -- column value: number in `unit`; null when the unit as sent cannot be converted to it
 -- column second_value: the second number of two, in `unit`: the diastolic of a blood pressure
 -- column unit: the analyte's own unit; the unit as sent where the analyte is not known
@@ -20,9 +14,6 @@
 -- column second_plausible: whether the second value does
 -- column range_low: lower end of the reference range, in `unit`
 -- column range_high: upper end of the reference range, in `unit`
--- column observed_at: when it was observed
--- column reported_at: when it was reported
--- column age_years: age in years at that time; 90 stands for 90 and over
 -- column source_value: number as sent
 -- column source_unit: unit as sent
 
@@ -56,7 +47,7 @@ converted AS (
     LEFT JOIN answers AS a ON n.analyte = a.vital AND upper(n.value_code) = a.code
 ),
 
-measured AS (
+measurements AS (
     SELECT
         *,
         value_number * factor + shift AS value,
@@ -92,4 +83,4 @@ SELECT
     unit AS source_unit,
     value BETWEEN coalesce(plausible_low, value) AND coalesce(plausible_high, value) AS plausible,
     second_value BETWEEN coalesce(second_low, second_value) AND coalesce(second_high, second_value) AS second_plausible
-FROM measured
+FROM measurements

@@ -4,13 +4,7 @@
 --   stands once a day on which it was recorded; a problem (kind problem) is one, however often it is stated.
 -- grain: patient_id, encounter_id, code_system, code, kind, recorded_at
 -- source: HL7 v2.9 ch. 6.5.2 (DG1), table 0206 (action); codes.conditions
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
--- column code: in capitals, without dot
 -- column condition: name such as diabetes_type_2, the closest in condition_codes; null when the code belongs to none
--- column rank: 1 is the principal diagnosis
--- column recorded_at: when it was first made or recorded
--- column age_years: age at that time; 90 stands for 90 and over
 SELECT
     record_id,
     ordinal,

@@ -4,7 +4,6 @@
 -- grain: record_id, ordinal
 -- column patient_id: pseudonym of the patient
 -- column encounter_id: pseudonym of the visit; null where none is known
--- column order_key: the filler's order number, else the placer's
 -- column result_of: what names the result beside its code: order_key, else the patient as recorded
 -- column recorded_patient_id: patient as recorded, before merges
 -- column recorded_observed_at: when it was observed, as recorded
@@ -23,6 +22,7 @@
 -- column plausible_low: least value, in the analyte's own unit, that a living patient can have
 -- column plausible_high: highest such value
 
+-- Not cut into concept views: nothing else reads one of its steps.
 -- A name comes first, so that a query for some analytes leaves all other rows before anything is asked of them. Two
 -- joins one upon the other would keep every row until both have been asked; apart, the one for the second code, which
 -- is seldom needed, looks at few.

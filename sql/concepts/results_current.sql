@@ -4,21 +4,8 @@
 --   result is still awaited; merged patients are one.
 -- grain: record_id, ordinal
 -- source: HL7 v2.9 ch. 7.4.2 and table 0085 (OBX-11), table 0123 (OBR-25).
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
--- column code: code of the result as sent
--- column category: section that made it (OBR-24)
--- column unit: unit as sent
 -- column status: final, corrected, preliminary, ...; corrected also where only the order says so (OBR-25 C)
--- column observed_at: when it was observed
--- column reported_at: when it was reported
--- column stated_at: when the record that states it was made
--- column age_years: age in years at that time; 90 stands for 90 and over
 -- column analyte: name such as creatinine or heart_rate; null when the code is not known
--- column analyte_kind: laboratory or vital; null when the code is not known
--- column analyte_unit: the analyte's own unit; null when the code is not known
--- column plausible_low: least value, in the analyte's own unit, that a living patient can have
--- column plausible_high: highest such value
 SELECT
     s.record_id,
     s.ordinal,

@@ -2,14 +2,15 @@
 -- description: Statements of results and vital signs that a later statement of the same result took the place of.
 --   Order, code, sub-id and time name a result, since one order may be measured many times. A correction or deletion
 --   (OBX-11 C, D, W) also takes back what it names without the time: where it has none of its own, everything stated of
---   that order, code and sub-id; where it has another time, the one result stated until then. Where several were stated
---   until then, nothing says which of them it means, and all stand beside it.
+--   that order, code and sub-id; where it has another time, the one result stated until then.
 -- grain: record_id, ordinal
 -- source: HL7 v2.9 ch. 7.4.2 and table 0085 (OBX-11).
--- column code: Code of the result as sent
--- column stated_at: When the record that states it was made
--- column is_superseded: Always true
+-- column code: code of the result as sent
+-- column stated_at: when the record that states it was made
+-- column is_superseded: always true
 
+-- Not cut into concept views: a session keeps its rows, and nothing else reads one of its steps.
+-- Where several were stated until then, nothing says which of them it means, and all stand beside it.
 -- Most results are stated once. Only where several records speak of one order and time, one revises, or identities were
 -- joined, is there anything to sort. To find that, all observations are looked at once, as they were recorded.
 -- By the filler's number as it is stored, where there is one: to put it together with others takes longer.
@@ -202,7 +203,7 @@ revisions AS (
 ),
 
 -- What was stated before an untimed revision is gone, and no later one can mean it.
-counted AS (
+totals AS (
     SELECT
         *,
         coalesce(
@@ -215,7 +216,7 @@ counted AS (
     FROM revisions
 ),
 
-judged AS (
+classified_statements AS (
     SELECT
         *,
         revises AND (
@@ -223,7 +224,7 @@ judged AS (
             OR min(CASE WHEN NOT revises THEN observed_at END) OVER before_it
             IS NOT DISTINCT FROM max(CASE WHEN NOT revises THEN observed_at END) OVER before_it
         ) AS takes_all_back
-    FROM counted
+    FROM totals
     WINDOW before_it AS (
         PARTITION BY patient_id, order_key, code, code_system, sub_id, gone_until
         ORDER BY nth
@@ -240,7 +241,7 @@ taken_back AS (
         nth < max(CASE WHEN takes_all_back THEN nth END) OVER (
             PARTITION BY patient_id, order_key, code, code_system, sub_id
         ) AS is_gone
-    FROM judged
+    FROM classified_statements
 )
 
 SELECT

@@ -1,10 +1,8 @@
 -- title: Visits
--- description: One row per visit: all that its records say, folded in the order in which they were stated. A cancelled
---   admission (A11) or pre-admission (A27, A38) leaves a visit with status cancelled; a cancelled discharge (A13) opens
---   the visit again; a cancelled transfer (A12) puts the patient back. A field that a later record leaves out keeps its
---   value, one that it empties on purpose loses it. A statement without a visit number (PV1-19, PV1-50) is no visit
---   here, for nothing says which other statements, a cancellation among them, speak of the same one: it stays in the
---   table encounters.
+-- description: One row per visit: all that its records say, folded in the order in which they were stated. A field that
+--   a later record leaves out keeps its value, one that it empties on purpose loses it. A statement without a visit
+--   number (PV1-19, PV1-50) is no visit here, for nothing says which other statements, a cancellation among them, speak
+--   of the same one: it stays in the table encounters.
 -- grain: patient_id, encounter_id
 -- source: HL7 v2.9 ch. 3.3 (events A01 to A55), table 0004 (patient class).
 -- column encounter_id: pseudonym of the visit; null where none is known
@@ -21,6 +19,10 @@
 -- column age_years: age at admission; 90 stands for 90 and over
 -- column first_stated_at: earliest record of the visit
 -- column last_stated_at: latest record of the visit
+
+-- Not cut into concept views: nothing else reads one of its steps.
+-- A cancelled admission (A11) or pre-admission (A27, A38) leaves a visit with status cancelled; a cancelled discharge
+-- (A13) opens the visit again; a cancelled transfer (A12) puts the patient back.
 WITH placed AS (
     SELECT
         e.*,
@@ -48,7 +50,7 @@ ordered AS (
 ),
 
 -- What a later record takes back: a discharge by A13, an admission by A11, a transfer by the A12 that follows it.
-judged AS (
+classified_statements AS (
     SELECT
         *,
         coalesce(max(CASE WHEN event = 'A13' THEN nth END) OVER visit, 0) AS reopened,
@@ -162,7 +164,7 @@ folded AS (
         arg_min(age_years, CASE WHEN age_years IS NOT NULL THEN nth END) AS age_years,
         min(stated_at + shift) AS first_stated_at,
         max(stated_at + shift) AS last_stated_at
-    FROM judged
+    FROM classified_statements
     GROUP BY owner_id, encounter_id
 ),
 

@@ -28,7 +28,7 @@ WITH moves AS (
         AND (e.event IN ('A01', 'A02', 'A04', 'A06', 'A07', 'A12') OR (e.event IS NULL AND e.status = 'in-progress'))
 ),
 
-judged AS (
+classified_moves AS (
     SELECT
         *,
         coalesce(
@@ -47,7 +47,7 @@ changes AS (
     SELECT
         *,
         lag(unit) OVER (PARTITION BY patient_id, encounter_id ORDER BY stated_at, record_id, ordinal) AS unit_before
-    FROM judged
+    FROM classified_moves
     WHERE unit IS NOT NULL AND NOT is_undone
 )
 

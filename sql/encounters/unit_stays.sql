@@ -3,17 +3,13 @@
 --   and cancelled visits left out. The last stay ends with the visit, or is still open.
 -- grain: patient_id, encounter_id, nth
 -- source: HL7 v2.9 ch. 3.3: A01, A02, A04, A06, A07, A12
--- column patient_id: pseudonym of the patient
 -- column encounter_id: pseudonym of the visit; null where none is known
--- column nth: 1 for the first unit of the visit
 -- column unit: nursing unit
 -- column class: class of the visit, as in encounters_current
 -- column visit_status: status of the visit, as in encounters_current
 -- column from_at: when the patient came to the unit
 -- column to_at: when the patient left it; null while there
 -- column hours: length of the stay
--- column prior_unit: unit before; null for the first
--- column next_unit: unit after; null for the last
 -- column age_years: age in years at admission; 90 stands for 90 and over
 WITH bounded AS (
     SELECT

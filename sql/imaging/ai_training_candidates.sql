@@ -4,7 +4,6 @@
 --   or when a final result stands under its accession number. A component that is not known gives no point.
 -- grain: series_key
 -- source: rule of the imaging readiness tutorial
--- column series_key: series UID; the record id of an instance that has none
 -- column patient_id: pseudonym of the patient
 -- column size_mb: size of the series, in 10^6 bytes
 -- column size_point: 1 when the series is larger than 5 MB

@@ -6,7 +6,6 @@
 -- source: ICRP Publication 135 (2017): reference levels are 75th percentiles of medians
 -- cells: n_patients (n_events, n_studies, median_ctdivol_mgy, p75_ctdivol_mgy, median_dlp_mgycm,
 --   p75_dlp_mgycm, median_study_dlp_mgycm)
--- column kind: ct, projection, mammography or radiopharmaceutical
 -- column protocol_id: pseudonym of the protocol; UNKNOWN where none is stated
 -- column protocol: protocol as text, where the profile stores it
 -- column target_region_code: code of the target region; UNKNOWN where none is stated

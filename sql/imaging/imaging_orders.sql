@@ -13,7 +13,6 @@
 -- column category: section of the department that does it (OBR-24)
 -- column study_key: the study; the earliest one where several carry the number
 -- column n_studies: studies under the number
--- column study_at: when the study began
 -- column reported_at: when a preliminary or final result was reported
 -- column result_status: latest status of the result (HL7 0123)
 -- column n_results: results under the order's number

@@ -3,7 +3,6 @@
 --   makes a series of its own.
 -- grain: series_key
 -- column series_key: series UID; the record id of an instance that has none
--- column patient_id: pseudonym of the patient
 -- column n_instances: instances, each counted once
 -- column n_frames: frames of all instances
 -- column size_bytes: bytes of all files

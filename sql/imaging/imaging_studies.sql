@@ -3,7 +3,6 @@
 --   An instance without a study UID makes a study of its own.
 -- grain: study_key
 -- column study_key: study UID; the record id of an instance that has none
--- column patient_id: pseudonym of the patient
 -- column modality: modality of the study's images: the one with the most instances
 -- column modalities: all modalities in alphabetical order, with a backslash between
 -- column body_parts: all body parts in alphabetical order, with a backslash between
@@ -14,7 +13,7 @@
 -- column contrast: whether any instance names a contrast agent
 -- column has_report: whether a structured report is among the instances
 -- column last_acquired_at: latest acquisition of the study
-WITH counted AS (
+WITH totals AS (
     SELECT
         coalesce(study_uid, record_id) AS study_key,
         modality,
@@ -29,7 +28,7 @@ main_modality AS (
         study_key,
         modality,
         row_number() OVER (PARTITION BY study_key ORDER BY n DESC, modality ASC) AS place
-    FROM counted
+    FROM totals
 ),
 
 studies AS (

@@ -3,8 +3,6 @@
 --   function (eGFR below 30) calls for a decision before contrast is given; an old or missing value calls for a test.
 -- grain: study_key
 -- source: ACR Manual on Contrast Media (2024), eGFR below 30 mL/min/1.73 m2; look-back of 90 days is ours
--- column study_key: study UID; the record id of an instance that has none
--- column patient_id: pseudonym of the patient
 -- column age_years: age in years at that time; 90 stands for 90 and over
 -- column creatinine: last creatinine before the study, mg/dL
 -- column creatinine_at: when that creatinine was observed

@@ -8,8 +8,6 @@
 -- column n_patients: patients
 -- column n_studies: studies
 -- column n_series: series
--- column n_instances: instances, each counted once
--- column n_frames: frames of all instances
 -- column size_gb: bytes of all files, in 10^9
 -- column mean_series_mb: mean size of a series, in 10^6 bytes
 -- column mean_instances_per_series: mean number of instances of a series

@@ -7,8 +7,6 @@
 -- column patient_id: pseudonym of the patient
 -- column encounter_id: pseudonym of the visit; null where none is known
 -- column drug: ingredient such as metformin; null when the code tells none
--- column class: class of the drug, such as statin
--- column family: wider group, such as antihypertensive
 -- column state: active, on-hold, completed, discontinued or cancelled
 -- column is_active: active, and not past its end at the latest record about the patient
 -- column n_dispensed: dispenses under the order
@@ -17,6 +15,8 @@
 -- column age_years: age in years when it was ordered; 90 stands for 90 and over
 -- column first_stated_at: earliest record of the order
 -- column last_stated_at: latest record of the order
+
+-- Not cut into concept views: nothing else reads one of its steps.
 WITH placed AS (
     SELECT
         m.record_id,

@@ -4,7 +4,6 @@
 -- grain: unit, hour
 -- requires: calendar
 -- cells: n_patients
--- column unit: nursing unit
 -- column hour: beginning of the hour
 -- column n_patients: patients on the unit at the end of the hour
 -- column peak: most patients at one time within the hour

@@ -3,8 +3,6 @@
 --   emergency limits and critical results.
 -- grain: patient_id, encounter_id
 -- source: rules of the project (see emergency_alerts, critical_results); HL7 table 0112 for the outcome
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column arrived_at: admission or registration
 -- column left_at: end of the visit; null while it lasts
 -- column hours: from arrival to the end of the visit

@@ -8,7 +8,7 @@
 -- column n_repeated: further copies of them (see repeated_records)
 -- column n_patients: distinct patients
 -- column share: percent of all records of that type and sender
-WITH counted AS (
+WITH totals AS (
     SELECT
         r.format,
         r.record_type,
@@ -34,4 +34,4 @@ SELECT
     n_patients,
     100.0 * n_messages
     / nullif(sum(n_messages) OVER (PARTITION BY format, record_type, sender_application, sender_facility), 0) AS share
-FROM counted
+FROM totals

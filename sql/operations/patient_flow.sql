@@ -3,7 +3,6 @@
 -- grain: unit, hour
 -- requires: calendar
 -- cells: n_patients
--- column unit: nursing unit
 -- column hour: beginning of the hour
 -- column n_admitted: patients whose visit began on the unit
 -- column n_transferred_in: patients who came from another unit

@@ -14,6 +14,8 @@
 -- column unit: unit of the value
 -- column record_id: source record, where one record says it all
 -- column age_years: age in years at that time; 90 stands for 90 and over
+
+-- Not cut into concept views: it is one branch for each table that has events, and nothing else reads one of them.
 WITH procedures_placed AS (
     SELECT
         p.record_id,
@@ -95,7 +97,7 @@ documents_placed AS (
 ),
 
 -- As in vital_signs, without what the line does not show.
-measured AS (
+measurements AS (
     SELECT
         patient_id,
         encounter_id,
@@ -128,7 +130,7 @@ bedside AS (
         max(CASE WHEN analyte = 'spo2' THEN value END) AS spo2,
         max(CASE WHEN analyte = 'temperature' THEN value END) AS temperature,
         max(age_years) AS age_years
-    FROM measured
+    FROM measurements
     GROUP BY patient_id, encounter_id, observed_at
 ),
 

@@ -1,8 +1,7 @@
 -- title: Patients
 -- description: One row per surviving identity: what the records say of the patient today. A field that a later record
---   leaves out keeps its value, one that it empties on purpose loses it. An address is taken as a whole, from the last
---   record that gives any part of one. Merged identities are one patient, and what the surviving identity's own records
---   say goes first.
+--   leaves out keeps its value, one that it empties on purpose loses it. Merged identities are one patient, and what
+--   the surviving identity's own records say goes first.
 -- grain: patient_id
 -- column patient_id: pseudonym of the patient
 -- column sex: female, male, other or unknown
@@ -11,6 +10,8 @@
 -- column n_identities: identities that became this one, itself included
 -- column first_stated_at: earliest record about the patient
 -- column last_stated_at: latest record about the patient
+
+-- An address is taken as a whole, from the last record that gives any part of one.
 WITH placed AS (
     SELECT
         p.*,

@@ -4,7 +4,6 @@
 -- grain: condition
 -- source: codes.conditions, codes.condition_names
 -- cells: n_patients (label, n_population, prevalence, mean_age); n_female
--- column condition: name such as diabetes_type_2
 -- column label: the name to show
 -- column n_patients: distinct patients with the condition
 -- column n_population: all patients

@@ -56,7 +56,7 @@ baselines AS (
     )
 ),
 
-measured AS (
+measurements AS (
     SELECT
         *,
         sqrt(greatest(mean_square - baseline_mean * baseline_mean, 0)) AS baseline_deviation
@@ -75,4 +75,4 @@ SELECT
     n_patients >= 3
     AND (n_patients - baseline_mean) / greatest(baseline_deviation, 0.5) >= 3
     AND week >= first_week + INTERVAL '56' DAY AS is_signal
-FROM measured
+FROM measurements

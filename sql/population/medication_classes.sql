@@ -4,7 +4,6 @@
 -- source: codes.medication_classes (ATC)
 -- cells: n_patients (n_orders, n_drugs, share, mean_age); n_active_patients
 -- column family: wider group, such as antihypertensive; unknown where the drug is not known
--- column class: class of the drug, such as statin
 -- column n_patients: distinct patients who ever had an order
 -- column n_active_patients: distinct patients on it at their latest record
 -- column n_orders: orders

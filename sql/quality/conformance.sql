@@ -35,7 +35,7 @@ refused AS (
     GROUP BY format, sender_application, sender_facility, version
 ),
 
-counted AS (
+totals AS (
     SELECT
         format,
         sender_application,
@@ -61,7 +61,7 @@ senders AS (
         sender_facility,
         version,
         cast(sum(n) AS BIGINT) AS n_records
-    FROM counted
+    FROM totals
     GROUP BY format, sender_application, sender_facility, version
 ),
 

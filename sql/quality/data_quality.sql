@@ -4,7 +4,6 @@
 --   a table is null.
 -- grain: table_name, sender_application, sender_facility
 -- cells: n_patients (n_rows)
--- column table_name: table
 -- column n_rows: statements, corrections and repetitions included
 -- column n_patients: distinct identities in them
 -- column with_patient: percent of rows with a patient

@@ -5,7 +5,6 @@
 -- grain: file_id, record_ordinal, rule, location, level
 -- source: rejects and ingest_files
 -- column file_id: keyed id of the source file
--- column record_ordinal: position of the record in its file, from 0; -1 for the file as a whole
 -- column level: file (not stored, or not to its end), record (not stored), row (not stored), warning (stored)
 -- column ingest_id: the ingest that met it
 -- column format: format that the file was read as; null where none was recognised

@@ -13,6 +13,8 @@
 -- column is_invalid_time: whether its times contradict each other: an end before its start, an event after the record
 --   that tells it; null where one of them is not known
 -- column is_invalid_value: whether its value is not valid: a numeric result that is not a number, a negative amount
+
+-- Not cut into concept views: it is one branch for each table, in the same columns.
 SELECT
     'patients' AS table_name,
     record_id,

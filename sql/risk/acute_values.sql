@@ -4,8 +4,6 @@
 --   no living patient can have is left out, and so is a laboratory's that is only known to lie below or above another.
 -- grain: patient_id, encounter_id, measured_at
 -- source: measured_values
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column measured_at: when they were measured
 -- column pao2: arterial oxygen, mmHg
 -- column stated_ratio: PaO2/FiO2 as sent, mmHg
@@ -20,7 +18,7 @@
 -- column mean_bp: mmHg; where it was not sent, a third of the way from diastolic to systolic
 -- column gcs: Glasgow Coma Scale; where the total was not sent, the sum of eyes, verbal and motor
 -- column urine_ml: urine since the time before, ml
-WITH measured AS (
+WITH measurements AS (
     SELECT
         patient_id,
         encounter_id,
@@ -75,7 +73,7 @@ side_by_side AS (
         max(CASE WHEN analyte = 'gcs_verbal' THEN value END) AS gcs_verbal,
         max(CASE WHEN analyte = 'gcs_motor' THEN value END) AS gcs_motor,
         max(CASE WHEN analyte = 'urine_output_ml' THEN value END) AS urine_ml
-    FROM measured
+    FROM measurements
     GROUP BY patient_id, encounter_id, measured_at
 )
 

@@ -1,6 +1,6 @@
 -- title: APRI
--- description: AST to platelet ratio index at each time at which one of its inputs was observed. Inputs look back 90
---   days. The upper limit of normal of AST is 40 U/L. Null unless both inputs are known.
+-- description: AST to platelet ratio index at each time at which one of its inputs was observed, with 40 U/L as the
+--   upper limit of normal of AST. Inputs look back 90 days. Null unless both inputs are known.
 -- grain: patient_id, measured_at
 -- source: Wai, Hepatology 2003;38:518
 -- column measured_at: when one of the inputs was observed
@@ -20,7 +20,7 @@ WITH inputs AS (
     WHERE formula = 'apri' AND measured_at IN (ast_at, platelets_at)
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         CASE WHEN platelets > 0 THEN ast / 40.0 / platelets * 100.0 END AS apri,
@@ -42,4 +42,4 @@ SELECT
         WHEN apri <= 1.5 THEN 'indeterminate'
         WHEN apri > 1.5 THEN 'high'
     END AS band
-FROM scored
+FROM scores

@@ -6,16 +6,14 @@
 --   black take the equations for whites, as the guideline has it.
 -- grain: patient_id
 -- source: Goff, Circulation 2014;129(25 Suppl 2):S49
--- column patient_id: Pseudonym of the patient
--- column sex: Administrative sex: female, male, other or unknown
--- column equation: Equation used: white or black
+-- column equation: equation used: white or black
 -- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
 --   disease
--- column in_range: Whether age and measurements lie in the range of the equations
--- column n_missing: Inputs without a value, of seven: age, sex, race, cholesterol, HDL, systolic pressure, smoking
--- column individual_sum: Sum of coefficients times values
--- column risk_10y: Risk within 10 years, 0 to 1
--- column variant: Equations and look-back
+-- column in_range: whether age and measurements lie in the range of the equations
+-- column n_missing: inputs without a value, of seven: age, sex, race, cholesterol, HDL, systolic pressure, smoking
+-- column individual_sum: sum of coefficients times values
+-- column risk_10y: risk within 10 years, 0 to 1
+-- column variant: equations and look-back
 -- column band: low below 5 %, borderline below 7.5 %, intermediate below 20 %, high from 20 %
 WITH inputs AS (
     SELECT

@@ -3,16 +3,14 @@
 --   of the past 30 days below, where height grows. Null unless both are known. The bands are for adults.
 -- grain: patient_id, encounter_id, measured_at
 -- source: WHO Technical Report Series 894, 2000
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column weight_kg: Weight, kg
--- column height_cm: Latest height, cm
--- column height_at: When the height was measured
--- column age_years: Age in years at the weight; 90 stands for 90 and over
--- column variant: Formula and look-back
+-- column measured_at: when one of the inputs was measured
+-- column weight_kg: weight, kg
+-- column height_cm: latest height, cm
+-- column height_at: when the height was measured
+-- column age_years: age in years at the weight; 90 stands for 90 and over
+-- column variant: formula and look-back
 -- column bmi: weight / (height in m) squared
--- column n_missing: Inputs without a value, of two
+-- column n_missing: inputs without a value, of two
 -- column band: underweight below 18.5, normal, overweight from 25, obese from 30; null below 18 years
 WITH side_by_side AS (
     SELECT
@@ -39,7 +37,7 @@ measured_together AS (
     FROM side_by_side
 ),
 
-measured AS (
+measurements AS (
     SELECT
         patient_id,
         encounter_id,
@@ -60,11 +58,11 @@ inputs AS (
         *,
         height_at >= measured_at - INTERVAL '365' DAY
         AND (age_years >= 18 OR height_at >= measured_at - INTERVAL '30' DAY) AS height_holds
-    FROM measured
+    FROM measurements
     WHERE weight_kg > 0
 ),
 
-computed AS (
+indices AS (
     SELECT
         patient_id,
         encounter_id,
@@ -95,4 +93,4 @@ SELECT
         WHEN bmi < 30 THEN 'overweight'
         WHEN bmi >= 30 THEN 'obese'
     END AS band
-FROM computed
+FROM indices

@@ -4,16 +4,15 @@
 --   pressure drug or a statin that is not recorded counts as absent; smoking that is not recorded is unknown.
 -- grain: patient_id
 -- source: the inputs of ascvd_pce and prevent
--- column patient_id: Pseudonym of the patient
--- column sex: Administrative sex: female, male, other or unknown
--- column as_of: Time of the latest input
--- column oldest_input_at: Time of the oldest input used
--- column age_years: Age in years at the latest input that tells it, else the latest known; 90 stands for 90 and over
--- column systolic_bp: Latest systolic blood pressure, mmHg
--- column cholesterol_total: Latest total cholesterol, mg/dL
--- column hdl: Latest HDL cholesterol, mg/dL
--- column egfr: Latest CKD-EPI 2021 estimate, mL/min/1.73 m2
--- column bmi: Latest body mass index
+-- column sex: administrative sex: female, male, other or unknown
+-- column as_of: time of the latest input
+-- column oldest_input_at: time of the oldest input used
+-- column age_years: age in years at the latest input that tells it, else the latest known; 90 stands for 90 and over
+-- column systolic_bp: latest systolic blood pressure, mmHg
+-- column cholesterol_total: latest total cholesterol, mg/dL
+-- column hdl: latest HDL cholesterol, mg/dL
+-- column egfr: latest CKD-EPI 2021 estimate, mL/min/1.73 m2
+-- column bmi: latest body mass index
 -- column diabetes: 1 with a diagnosis of diabetes
 -- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
 --   disease, at any time
@@ -66,7 +65,7 @@ newest AS (
     WHERE nth = 1
 ),
 
-measured AS (
+measurements AS (
     SELECT
         patient_id,
         max(as_of) AS as_of,
@@ -87,7 +86,7 @@ measured AS (
     GROUP BY patient_id
 ),
 
-diagnosed AS (
+cardiovascular_diagnoses AS (
     SELECT
         patient_id,
         max(CASE WHEN condition LIKE 'diabetes%' THEN 1 ELSE 0 END) AS diabetes,
@@ -123,24 +122,24 @@ smoking AS (
 
 SELECT
     patients.patient_id,
-    measured.as_of,
-    measured.oldest_input_at,
-    coalesce(measured.age_years, patients.age_years) AS age_years,
+    measurements.as_of,
+    measurements.oldest_input_at,
+    coalesce(measurements.age_years, patients.age_years) AS age_years,
     patients.sex,
     patients.race,
-    measured.systolic_bp,
-    measured.cholesterol_total,
-    measured.hdl,
-    measured.egfr,
-    measured.bmi,
-    coalesce(diagnosed.diabetes, 0) AS diabetes,
-    coalesce(diagnosed.ascvd, 0) AS prior_ascvd,
-    coalesce(diagnosed.heart_failure, 0) AS prior_heart_failure,
+    measurements.systolic_bp,
+    measurements.cholesterol_total,
+    measurements.hdl,
+    measurements.egfr,
+    measurements.bmi,
+    coalesce(cardiovascular_diagnoses.diabetes, 0) AS diabetes,
+    coalesce(cardiovascular_diagnoses.ascvd, 0) AS prior_ascvd,
+    coalesce(cardiovascular_diagnoses.heart_failure, 0) AS prior_heart_failure,
     coalesce(treated.treated, 0) AS treated,
     coalesce(treated.statin, 0) AS statin,
     CASE WHEN smoking.smoking_status = 'current' THEN 1 WHEN smoking.smoking_status IS NOT NULL THEN 0 END AS smoker
 FROM patients_current AS patients
-INNER JOIN measured ON patients.patient_id = measured.patient_id
-LEFT JOIN diagnosed ON patients.patient_id = diagnosed.patient_id
+INNER JOIN measurements ON patients.patient_id = measurements.patient_id
+LEFT JOIN cardiovascular_diagnoses ON patients.patient_id = cardiovascular_diagnoses.patient_id
 LEFT JOIN treated ON patients.patient_id = treated.patient_id
 LEFT JOIN smoking ON patients.patient_id = smoking.patient_id AND smoking.nth = 1

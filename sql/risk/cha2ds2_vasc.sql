@@ -1,11 +1,10 @@
 -- title: CHA2DS2-VASc
--- description: Stroke risk per patient from diagnoses over the whole record, latest known age and sex. It is meant for
---   atrial fibrillation: the view scores everyone, and says who has it. A diagnosis that is not recorded counts as
+-- description: Stroke risk per patient from diagnoses over the whole record, latest known age and sex; it is meant for
+--   atrial fibrillation, and the view scores everyone and says who has it. A diagnosis that is not recorded counts as
 --   absent. The score sums the points that are known; with n_missing above 0 it is a lower bound.
 -- grain: patient_id
 -- source: Lip, Chest 2010;137:263; cardiomyopathy as in the Quan lists, Med Care 2005;43:1130
--- column patient_id: Pseudonym of the patient
--- column age_years: Latest known age in years; 90 stands for 90 and over
+-- column age_years: latest known age in years; 90 stands for 90 and over
 -- column atrial_fibrillation: 1 with a diagnosis of atrial fibrillation or flutter
 -- column heart_failure_points: 1 with heart failure or a cardiomyopathy (dilated, ischemic, toxic, not hypertrophic)
 -- column hypertension_points: 1 with hypertension
@@ -15,10 +14,10 @@
 --   embolism
 -- column vascular_points: 1 with myocardial infarction, peripheral artery disease or aortic atherosclerosis
 -- column sex_points: 1 for female
--- column first_recorded_at: Time of the earliest diagnosis used
--- column last_recorded_at: Time of the latest
--- column variant: Definition
--- column n_missing: Inputs without a value, of two: age, sex
+-- column first_recorded_at: time of the earliest diagnosis used
+-- column last_recorded_at: time of the latest
+-- column variant: definition
+-- column n_missing: inputs without a value, of two: age, sex
 -- column score: 0 to 9
 WITH named AS (
     SELECT
@@ -42,7 +41,7 @@ WITH named AS (
     WHERE condition = 'mi'
 ),
 
-found AS (
+patient_factors AS (
     SELECT
         patient_id,
         min(recorded_at) AS first_recorded_at,
@@ -76,14 +75,14 @@ points AS (
         patients.patient_id,
         patients.age_years,
         patients.sex,
-        found.first_recorded_at,
-        found.last_recorded_at,
-        coalesce(found.atrial_fibrillation, 0) AS atrial_fibrillation,
-        coalesce(found.heart_failure_points, 0) AS heart_failure_points,
-        coalesce(found.hypertension_points, 0) AS hypertension_points,
-        coalesce(found.diabetes_points, 0) AS diabetes_points,
-        coalesce(found.stroke_points, 0) AS stroke_points,
-        coalesce(found.vascular_points, 0) AS vascular_points,
+        patient_factors.first_recorded_at,
+        patient_factors.last_recorded_at,
+        coalesce(patient_factors.atrial_fibrillation, 0) AS atrial_fibrillation,
+        coalesce(patient_factors.heart_failure_points, 0) AS heart_failure_points,
+        coalesce(patient_factors.hypertension_points, 0) AS hypertension_points,
+        coalesce(patient_factors.diabetes_points, 0) AS diabetes_points,
+        coalesce(patient_factors.stroke_points, 0) AS stroke_points,
+        coalesce(patient_factors.vascular_points, 0) AS vascular_points,
         CASE
             WHEN patients.age_years >= 75 THEN 2
             WHEN patients.age_years >= 65 THEN 1
@@ -91,7 +90,7 @@ points AS (
         END AS age_points,
         CASE patients.sex WHEN 'female' THEN 1 WHEN 'male' THEN 0 END AS sex_points
     FROM patients_current AS patients
-    LEFT JOIN found ON patients.patient_id = found.patient_id
+    LEFT JOIN patient_factors ON patients.patient_id = patient_factors.patient_id
 )
 
 SELECT

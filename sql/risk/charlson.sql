@@ -1,6 +1,7 @@
 -- title: Charlson comorbidity index
--- description: Per patient, over the whole record. Diagnoses in ICD-9-CM and ICD-10; original (1987) and updated (2011)
---   weights. Of the mild and the severe form of one disease only the severe counts. Null without any coded diagnosis.
+-- description: Per patient, over the whole record, from diagnoses in ICD-9-CM and ICD-10 with the original (1987) and
+--   updated (2011) weights. Of the mild and the severe form of one disease only the severe counts. Null without any
+--   coded diagnosis.
 -- grain: patient_id
 -- source: Charlson, J Chronic Dis 1987;40:373, age points J Clin Epidemiol 1994;47:1245; codes Quan, Med Care
 --   2005;43:1130; updated weights Quan, Am J Epidemiol 2011;173:676

@@ -1,5 +1,5 @@
 -- title: Charlson comorbidity index at a point in time
--- description: Per patient, over the diagnoses recorded up to ts. Diagnoses in ICD-9-CM and ICD-10; original (1987) and
+-- description: Per patient, over the diagnoses recorded up to ts, in ICD-9-CM and ICD-10, with the original (1987) and
 --   updated (2011) weights. Of the mild and the severe form of one disease only the severe counts. Null without any
 --   coded diagnosis.
 -- grain: patient_id

@@ -5,6 +5,7 @@
 -- parameters: scope, ts
 -- source: Charlson, J Chronic Dis 1987;40:373, age points J Clin Epidemiol 1994;47:1245; codes Quan, Med Care
 --   2005;43:1130; updated weights Quan, Am J Epidemiol 2011;173:676
+-- column encounter_id: pseudonym of the visit; null for the scope patient
 -- column age_years: age in years; 90 stands for 90 and over
 -- column age_points: 0 below 50, then one for each decade, 4 from 80
 -- column first_recorded_at: time of the earliest diagnosis looked at
@@ -34,6 +35,8 @@
 -- column n_diagnoses: ICD-coded diagnoses looked at
 -- column n_missing: inputs without a value, of two: diagnoses, age
 -- column variant: code lists and weights used
+
+-- Not cut into concept views: half of it is one line for each group.
 WITH diagnoses AS (
     SELECT * FROM comorbidity_diagnoses(scope, ts)
 ),

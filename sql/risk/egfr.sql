@@ -1,19 +1,17 @@
 -- title: eGFR, CKD-EPI 2021
--- description: Estimated glomerular filtration rate for each creatinine result, without a term for race, and its stage.
---   For adults; null below 18 years, and where creatinine, age or sex is not known. Age 90 stands for 90 and over, so
---   that from 90 the estimate is an upper bound. A stage is not a diagnosis: chronic kidney disease needs three months
---   (cohort_ckd).
+-- description: Estimated glomerular filtration rate for each creatinine result of an adult, without a term for race,
+--   and its stage; null below 18 years, and where creatinine, age or sex is not known. Age 90 stands for 90 and over,
+--   so that from 90 the estimate is an upper bound. A stage is not a diagnosis: chronic kidney disease needs three
+--   months (cohort_ckd).
 -- grain: record_id, ordinal
 -- source: Inker, N Engl J Med 2021;385:1737; stages KDIGO 2012
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column age_years: Age in years; 90 stands for 90 and over
--- column creatinine: Creatinine, mg/dL
--- column observed_at: When the creatinine was observed
--- column sex: Administrative sex of the patient
--- column variant: Equation used
--- column n_missing: Inputs without a value, of three: creatinine, age, sex (female or male)
--- column egfr: Estimated rate, mL/min/1.73 m2
+-- column age_years: age in years; 90 stands for 90 and over
+-- column creatinine: creatinine, mg/dL
+-- column observed_at: when the creatinine was observed
+-- column sex: administrative sex of the patient
+-- column variant: equation used
+-- column n_missing: inputs without a value, of three: creatinine, age, sex (female or male)
+-- column egfr: estimated rate, mL/min/1.73 m2
 -- column ckd_stage: G1 from 90, G2 from 60, G3a from 45, G3b from 30, G4 from 15, G5 below 15
 WITH inputs AS (
     SELECT
@@ -33,7 +31,7 @@ WITH inputs AS (
     WHERE labs.analyte = 'creatinine' AND coalesce(labs.plausible, TRUE)
 ),
 
-estimated AS (
+estimates AS (
     SELECT
         *,
         -- least and greatest pass over nulls in some engines, so the inputs are asked for first.
@@ -67,4 +65,4 @@ SELECT
         WHEN egfr >= 15 THEN 'G4'
         WHEN egfr < 15 THEN 'G5'
     END AS ckd_stage
-FROM estimated
+FROM estimates

@@ -1,6 +1,6 @@
 -- title: Elixhauser comorbidities, van Walraven score
--- description: Per patient, over the whole record. Diagnoses in ICD-9-CM and ICD-10; van Walraven weights. Of the mild
---   and the severe form of one disease only the severe counts. Null without any coded diagnosis.
+-- description: Per patient, over the whole record, from diagnoses in ICD-9-CM and ICD-10 with van Walraven weights. Of
+--   the mild and the severe form of one disease only the severe counts. Null without any coded diagnosis.
 -- grain: patient_id
 -- source: Elixhauser, Med Care 1998;36:8; codes Quan, Med Care 2005;43:1130; weights van Walraven, Med Care 2009;47:626
 SELECT

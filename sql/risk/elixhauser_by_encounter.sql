@@ -1,9 +1,10 @@
 -- title: Elixhauser comorbidities, van Walraven score by visit
--- description: Per visit: its own diagnoses, and the patient's others of the 365 days before its end (before its
---   admission while it lasts). Diagnoses in ICD-9-CM and ICD-10; van Walraven weights. Of the mild and the severe form
---   of one disease only the severe counts. Null without any coded diagnosis.
+-- description: Per visit, from its own diagnoses and the patient's others of the 365 days before its end (before its
+--   admission while it lasts), in ICD-9-CM and ICD-10, with van Walraven weights. Of the mild and the severe form of
+--   one disease only the severe counts. Null without any coded diagnosis.
 -- grain: patient_id, encounter_id
 -- source: Elixhauser, Med Care 1998;36:8; codes Quan, Med Care 2005;43:1130; weights van Walraven, Med Care 2009;47:626
+-- column encounter_id: pseudonym of the visit
 SELECT
     patient_id,
     encounter_id,

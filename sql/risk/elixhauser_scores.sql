@@ -4,6 +4,7 @@
 -- grain: patient_id, encounter_id
 -- parameters: scope, ts
 -- source: Elixhauser, Med Care 1998;36:8; codes Quan, Med Care 2005;43:1130; weights van Walraven, Med Care 2009;47:626
+-- column encounter_id: pseudonym of the visit; null for the scope patient
 -- column first_recorded_at: time of the earliest diagnosis looked at
 -- column last_recorded_at: time of the latest
 -- column congestive_heart_failure: congestive heart failure
@@ -42,6 +43,8 @@
 -- column n_diagnoses: ICD-coded diagnoses looked at
 -- column n_missing: inputs without a value, of one: diagnoses
 -- column variant: code lists and weights used
+
+-- Not cut into concept views: half of it is one line for each group.
 WITH diagnoses AS (
     SELECT * FROM comorbidity_diagnoses(scope, ts)
 ),

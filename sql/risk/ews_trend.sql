@@ -3,24 +3,22 @@
 --   the hour before that has any, over 6 hours, and the worst of 24 hours. Hours without observations have no row.
 -- grain: patient_id, encounter_id, hour_at
 -- source: Royal College of Physicians, NEWS2, 2017; Subbe, QJM 2001;94:521
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column hour_at: Start of the hour
--- column hour_of_visit: Hours since the admission, else since the first observation; 0 is the first
--- column n_observations: Times in the hour at which NEWS2 was computed
--- column first_measured_at: First of these times
--- column last_measured_at: Last of these times
--- column news2: Last NEWS2 of the hour
--- column news2_highest: Highest NEWS2 of the hour
--- column n_missing: Inputs that the last NEWS2 of the hour lacks, of seven
--- column risk: Risk of the last NEWS2 of the hour
--- column mews: Last MEWS of the hour; null where none of its inputs was measured in it
--- column previous_hour_at: The hour before that has observations
+-- column hour_at: start of the hour
+-- column hour_of_visit: hours since the admission, else since the first observation; 0 is the first
+-- column n_observations: times in the hour at which NEWS2 was computed
+-- column first_measured_at: first of these times
+-- column last_measured_at: last of these times
+-- column news2: last NEWS2 of the hour
+-- column news2_highest: highest NEWS2 of the hour
+-- column n_missing: inputs that the last NEWS2 of the hour lacks, of seven
+-- column risk: risk of the last NEWS2 of the hour
+-- column mews: last MEWS of the hour; null where none of its inputs was measured in it
+-- column previous_hour_at: the hour before that has observations
 -- column news2_change: news2 less that of the hour before
 -- column news2_change_6h: news2 less the earliest within the 6 hours before; 0 where there is none
--- column news2_highest_24h: Highest NEWS2 of the 24 hours up to the hour's end
--- column deteriorating: Whether NEWS2 rose by 2 or more in 6 hours and is 5 or more
--- column variant: Definition
+-- column news2_highest_24h: highest NEWS2 of the 24 hours up to the hour's end
+-- column deteriorating: whether NEWS2 rose by 2 or more in 6 hours and is 5 or more
+-- column variant: definition
 WITH scores AS (
     SELECT
         *,

@@ -1,11 +1,10 @@
 -- title: FIB-4
--- description: Fibrosis-4 index at each time at which one of its laboratory inputs was observed. Inputs look back 90
---   days. Null unless all are known. Age 90 stands for 90 and over, so that from 90 the index is a lower bound.
+-- description: Fibrosis-4 index at each time at which one of its laboratory inputs was observed; null unless all are
+--   known. Inputs look back 90 days. Age 90 stands for 90 and over, so that from 90 the index is a lower bound.
 -- grain: patient_id, measured_at
 -- source: Sterling, Hepatology 2006;43:1317
 -- column measured_at: when one of the inputs was observed
 -- column oldest_input_at: time of the oldest input used
--- column age_years: age in years at measured_at; 90 stands for 90 and over
 -- column n_missing: inputs without a value, of four: AST, ALT, platelets, age
 -- column fib4: (age x AST) / (platelets x square root of ALT)
 -- column variant: definition and look-back
@@ -25,7 +24,7 @@ WITH inputs AS (
     WHERE formula = 'fib4' AND measured_at IN (ast_at, alt_at, platelets_at)
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         CASE WHEN platelets > 0 AND alt > 0 THEN (age_years * ast) / (platelets * sqrt(alt)) END AS fib4,
@@ -49,4 +48,4 @@ SELECT
         WHEN fib4 <= 3.25 THEN 'indeterminate'
         WHEN fib4 > 3.25 THEN 'high'
     END AS band
-FROM scored
+FROM scores

@@ -3,11 +3,10 @@
 --   Procedures whose latest statement deletes them are left out; merged patients are one.
 -- grain: patient_id, encounter_id, performed_at, procedure_group, code
 -- source: codes.procedure_groups
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column performed_at: When it was performed
--- column procedure_group: Group, as codes.procedure_groups names it
--- column code: Procedure code without a dot
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column procedure_group: group, as codes.procedure_groups names it
+-- column code: procedure code without a dot
 WITH placed AS (
     SELECT
         p.record_id,

@@ -5,15 +5,15 @@
 --   score and band are lower bounds.
 -- grain: patient_id, encounter_id
 -- source: Donze, JAMA Intern Med 2013;173:632; admissions in classes 0-1, 2-5 and more, as validated in 2016;176:496
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column hemoglobin: Last hemoglobin of the visit, g/dL
--- column hemoglobin_at: When it was observed
--- column sodium: Last sodium of the visit, mmol/L
--- column sodium_at: When it was observed
--- column n_procedures: Procedures recorded in the visit and not deleted since
--- column admissions_before: Inpatient visits that began in the 365 days before admission
--- column length_of_stay_days: Days between admission and discharge
+-- column patient_id: pseudonym of the patient
+-- column encounter_id: pseudonym of the visit; null where none is known
+-- column hemoglobin: last hemoglobin of the visit, g/dL
+-- column hemoglobin_at: when it was observed
+-- column sodium: last sodium of the visit, mmol/L
+-- column sodium_at: when it was observed
+-- column n_procedures: procedures recorded in the visit and not deleted since
+-- column admissions_before: inpatient visits that began in the 365 days before admission
+-- column length_of_stay_days: days between admission and discharge
 -- column hemoglobin_points: 1 below 12 g/dL
 -- column oncology_points: 2 for a discharge from an oncology service
 -- column sodium_points: 1 below 135 mmol/L
@@ -21,10 +21,12 @@
 -- column urgency_points: 1 for an admission of type emergency, urgent or accident, or by way of the emergency room
 -- column admission_points: 0 up to one admission in the year before, 2 from two, 5 from six
 -- column stay_points: 2 from 5 days
--- column variant: Definition and look-back
--- column n_missing: Inputs without a value, of five: hemoglobin, sodium, service, admission type, length of stay
+-- column variant: definition and look-back
+-- column n_missing: inputs without a value, of five: hemoglobin, sodium, service, admission type, length of stay
 -- column score: 0 to 13
 -- column band: low up to 4, intermediate up to 6, high from 7
+
+-- Not cut into concept views: nothing else reads one of its steps.
 WITH stays AS (
     SELECT
         encounters.patient_id,
@@ -142,7 +144,7 @@ points AS (
     LEFT JOIN earlier ON stays.patient_id = earlier.patient_id AND stays.encounter_id = earlier.encounter_id
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         coalesce(hemoglobin_points, 0) + coalesce(oncology_points, 0) + coalesce(sodium_points, 0) + procedure_points
@@ -175,4 +177,4 @@ SELECT
     score,
     'Donze 2013, admission classes of 2016; look-back 365 days' AS variant,
     CASE WHEN score >= 7 THEN 'high' WHEN score >= 5 THEN 'intermediate' ELSE 'low' END AS band
-FROM scored
+FROM scores

@@ -1,27 +1,26 @@
 -- title: LACE
 -- description: LACE index of each inpatient visit that has ended: length of stay, acuity, comorbidity, emergency
---   visits. Acute is an admission of type emergency, urgent or accident. Comorbidity is the sum over the Charlson
---   groups with the weights that LACE was published with (after Schneeweiss 2003, not those of 1987), of the visit's
---   own diagnoses and those of the 365 days before its end; the codes of renal disease do not tell a mild from a
---   moderate one, and count as moderate or severe. Emergency visits are those that began in the 6 months before the
---   admission and ended before it. The score sums the points that are known; with n_missing above 0 score and band are
---   lower bounds.
+--   visits. Comorbidity is the sum over the Charlson groups with the weights that LACE was published with (after
+--   Schneeweiss 2003, not those of 1987), of the visit's own diagnoses and those of the 365 days before its end; the
+--   codes of renal disease do not tell a mild from a moderate one, and count as moderate or severe. The score sums the
+--   points that are known; with n_missing above 0 score and band are lower bounds.
 -- grain: patient_id, encounter_id
 -- source: van Walraven, CMAJ 2010;182:551, comorbidity weights of its table 2
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column length_of_stay_days: Whole days between admission and discharge
--- column acute: Whether the admission was acute
--- column charlson: Sum over the Charlson groups, weights of LACE
--- column emergency_visits: Emergency visits in the 6 months before admission
+-- column length_of_stay_days: whole days between admission and discharge
+-- column acute: whether the admission was acute
+-- column charlson: sum over the Charlson groups, weights of LACE
+-- column emergency_visits: emergency visits in the 6 months before admission
 -- column length_points: 0 below one day, 1, 2, 3 for as many days, 4 from 4, 5 from 7, 7 from 14
 -- column acuity_points: 3 for an acute admission
--- column comorbidity_points: The index up to 3, 5 from 4
--- column emergency_points: The number of visits, 4 at most
--- column variant: Definition and look-back
--- column n_missing: Inputs without a value, of three: length of stay, acuity, comorbidity
+-- column comorbidity_points: the index up to 3, 5 from 4
+-- column emergency_points: the number of visits, 4 at most
+-- column variant: definition and look-back
+-- column n_missing: inputs without a value, of three: length of stay, acuity, comorbidity
 -- column score: 0 to 19
 -- column band: low up to 4, moderate up to 9, high from 10
+
+-- Acute is an admission of type emergency, urgent or accident. Emergency visits are those that began in the 6 months
+-- before the admission and ended before it.
 WITH stays AS (
     SELECT
         patient_id,
@@ -83,7 +82,7 @@ points AS (
         ON stays.patient_id = charlson.patient_id AND stays.encounter_id = charlson.encounter_id
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         coalesce(length_points, 0) + coalesce(acuity_points, 0) + coalesce(comorbidity_points, 0)
@@ -108,4 +107,4 @@ SELECT
     acuity_points = 3 AS acute,
     (length_points IS NULL)::INT + (acuity_points IS NULL)::INT + (comorbidity_points IS NULL)::INT AS n_missing,
     CASE WHEN score >= 10 THEN 'high' WHEN score >= 5 THEN 'moderate' ELSE 'low' END AS band
-FROM scored
+FROM scores

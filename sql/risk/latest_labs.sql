@@ -4,50 +4,49 @@
 --   only a bound (< or >) and implausible ones are left out; several of one time are averaged.
 -- grain: patient_id, measured_at
 -- source: lab_results
--- column patient_id: Pseudonym of the patient
--- column measured_at: When at least one of the inputs was observed
--- column age_years: Age in years at measured_at; 90 stands for 90 and over
--- column creatinine: Creatinine, mg/dL; the latest up to measured_at
--- column creatinine_at: When that was observed
--- column bilirubin_total: Total bilirubin, mg/dL; the latest up to measured_at
--- column bilirubin_total_at: When that was observed
--- column inr: International normalised ratio; the latest up to measured_at
--- column inr_at: When that was observed
--- column sodium: Sodium, mmol/L; the latest up to measured_at
--- column sodium_at: When that was observed
--- column potassium: Potassium, mmol/L; the latest up to measured_at
--- column potassium_at: When that was observed
--- column chloride: Chloride, mmol/L; the latest up to measured_at
--- column chloride_at: When that was observed
--- column bicarbonate: Bicarbonate, mmol/L; the latest up to measured_at
--- column bicarbonate_at: When that was observed
--- column calcium: Total calcium, mg/dL; the latest up to measured_at
--- column calcium_at: When that was observed
--- column albumin: Albumin, g/dL; the latest up to measured_at
--- column albumin_at: When that was observed
--- column ast: Aspartate aminotransferase, U/L; the latest up to measured_at
--- column ast_at: When that was observed
--- column alt: Alanine aminotransferase, U/L; the latest up to measured_at
--- column alt_at: When that was observed
--- column platelets: Platelets, 10^9/L; the latest up to measured_at
--- column platelets_at: When that was observed
--- column wbc: White blood cells, 10^9/L; the latest up to measured_at
--- column wbc_at: When that was observed
--- column hemoglobin: Hemoglobin, g/dL; the latest up to measured_at
--- column hemoglobin_at: When that was observed
--- column cholesterol_total: Total cholesterol, mg/dL; the latest up to measured_at
--- column cholesterol_total_at: When that was observed
+-- column measured_at: when at least one of the inputs was observed
+-- column age_years: age in years at measured_at; 90 stands for 90 and over
+-- column creatinine: creatinine, mg/dL; the latest up to measured_at
+-- column creatinine_at: when that was observed
+-- column bilirubin_total: total bilirubin, mg/dL; the latest up to measured_at
+-- column bilirubin_total_at: when that was observed
+-- column inr: international normalised ratio; the latest up to measured_at
+-- column inr_at: when that was observed
+-- column sodium: sodium, mmol/L; the latest up to measured_at
+-- column sodium_at: when that was observed
+-- column potassium: potassium, mmol/L; the latest up to measured_at
+-- column potassium_at: when that was observed
+-- column chloride: chloride, mmol/L; the latest up to measured_at
+-- column chloride_at: when that was observed
+-- column bicarbonate: bicarbonate, mmol/L; the latest up to measured_at
+-- column bicarbonate_at: when that was observed
+-- column calcium: total calcium, mg/dL; the latest up to measured_at
+-- column calcium_at: when that was observed
+-- column albumin: albumin, g/dL; the latest up to measured_at
+-- column albumin_at: when that was observed
+-- column ast: aspartate aminotransferase, U/L; the latest up to measured_at
+-- column ast_at: when that was observed
+-- column alt: alanine aminotransferase, U/L; the latest up to measured_at
+-- column alt_at: when that was observed
+-- column platelets: platelets, 10^9/L; the latest up to measured_at
+-- column platelets_at: when that was observed
+-- column wbc: white blood cells, 10^9/L; the latest up to measured_at
+-- column wbc_at: when that was observed
+-- column hemoglobin: hemoglobin, g/dL; the latest up to measured_at
+-- column hemoglobin_at: when that was observed
+-- column cholesterol_total: total cholesterol, mg/dL; the latest up to measured_at
+-- column cholesterol_total_at: when that was observed
 -- column hdl: HDL cholesterol, mg/dL; the latest up to measured_at
--- column hdl_at: When that was observed
--- column triglycerides: Triglycerides, mg/dL; the latest up to measured_at
--- column triglycerides_at: When that was observed
--- column pao2: Arterial oxygen pressure, mmHg; the latest up to measured_at
--- column pao2_at: When that was observed
--- column paco2: Arterial carbon dioxide pressure, mmHg; the latest up to measured_at
--- column paco2_at: When that was observed
--- column fio2: Inspired oxygen, fraction or percent as `lab_results` has it; the latest up to measured_at
--- column fio2_at: When that was observed
-WITH measured AS (
+-- column hdl_at: when that was observed
+-- column triglycerides: triglycerides, mg/dL; the latest up to measured_at
+-- column triglycerides_at: when that was observed
+-- column pao2: arterial oxygen pressure, mmHg; the latest up to measured_at
+-- column pao2_at: when that was observed
+-- column paco2: arterial carbon dioxide pressure, mmHg; the latest up to measured_at
+-- column paco2_at: when that was observed
+-- column fio2: inspired oxygen, fraction or percent as `lab_results` has it; the latest up to measured_at
+-- column fio2_at: when that was observed
+WITH measurements AS (
     SELECT
         patient_id,
         observed_at AS measured_at,
@@ -129,5 +128,5 @@ SELECT
     max(CASE WHEN paco2 IS NOT NULL THEN measured_at END) OVER so_far AS paco2_at,
     last_value(fio2 IGNORE NULLS) OVER so_far AS fio2,
     max(CASE WHEN fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at
-FROM measured
+FROM measurements
 WINDOW so_far AS (PARTITION BY patient_id ORDER BY measured_at ROWS UNBOUNDED PRECEDING)

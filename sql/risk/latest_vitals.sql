@@ -3,30 +3,28 @@
 --   its time. A score decides by that time how old an input may be.
 -- grain: patient_id, encounter_id, measured_at
 -- source: vital_signs
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column age_years: Age in years at measured_at; 90 stands for 90 and over
--- column heart_rate: Heart rate, beats per minute; the latest up to measured_at
--- column heart_rate_at: When that was measured
--- column respiratory_rate: Breaths per minute; the latest up to measured_at
--- column respiratory_rate_at: When that was measured
--- column systolic_bp: Systolic blood pressure, mmHg; the latest up to measured_at
--- column systolic_bp_at: When that was measured
--- column diastolic_bp: Diastolic blood pressure, mmHg; the latest up to measured_at
--- column diastolic_bp_at: When that was measured
--- column mean_bp: Mean arterial pressure as measured, mmHg; the latest up to measured_at
--- column mean_bp_at: When that was measured
--- column temperature: Body temperature, degrees Celsius; the latest up to measured_at
--- column temperature_at: When that was measured
--- column spo2: Oxygen saturation, percent; the latest up to measured_at
--- column spo2_at: When that was measured
--- column oxygen_supplement: Whether oxygen was given; the latest up to measured_at
--- column oxygen_supplement_at: When that was measured
+-- column measured_at: when one of the inputs was measured
+-- column age_years: age in years at measured_at; 90 stands for 90 and over
+-- column heart_rate: heart rate, beats per minute; the latest up to measured_at
+-- column heart_rate_at: when that was measured
+-- column respiratory_rate: breaths per minute; the latest up to measured_at
+-- column respiratory_rate_at: when that was measured
+-- column systolic_bp: systolic blood pressure, mmHg; the latest up to measured_at
+-- column systolic_bp_at: when that was measured
+-- column diastolic_bp: diastolic blood pressure, mmHg; the latest up to measured_at
+-- column diastolic_bp_at: when that was measured
+-- column mean_bp: mean arterial pressure as measured, mmHg; the latest up to measured_at
+-- column mean_bp_at: when that was measured
+-- column temperature: body temperature, degrees Celsius; the latest up to measured_at
+-- column temperature_at: when that was measured
+-- column spo2: oxygen saturation, percent; the latest up to measured_at
+-- column spo2_at: when that was measured
+-- column oxygen_supplement: whether oxygen was given; the latest up to measured_at
+-- column oxygen_supplement_at: when that was measured
 -- column consciousness: A, C, V, P or U; the latest up to measured_at
--- column consciousness_at: When that was measured
+-- column consciousness_at: when that was measured
 -- column gcs: Glasgow Coma Scale; the latest up to measured_at
--- column gcs_at: When that was measured
+-- column gcs_at: when that was measured
 SELECT
     patient_id,
     encounter_id,

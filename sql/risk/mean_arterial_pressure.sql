@@ -3,12 +3,10 @@
 --   Null unless one of the two is known.
 -- grain: patient_id, encounter_id, measured_at
 -- source: the usual approximation at a resting heart rate
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column mean_pressure: Mean arterial pressure, mmHg
--- column variant: How it came about
--- column n_missing: Inputs without a value, of two: systolic, diastolic; 0 where the mean is known
+-- column measured_at: when one of the inputs was measured
+-- column mean_pressure: mean arterial pressure, mmHg
+-- column variant: how it came about
+-- column n_missing: inputs without a value, of two: systolic, diastolic; 0 where the mean is known
 SELECT
     patient_id,
     encounter_id,

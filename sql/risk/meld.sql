@@ -1,28 +1,29 @@
 -- title: MELD, MELD-Na and MELD 3.0
 -- description: Model for End-stage Liver Disease at each time at which one of its laboratory inputs was observed, in
---   three variants. Inputs look back 7 days. Each variant is null unless all its inputs are known. Two dialysis
---   procedures within 7 days, or one continuous (24 hours of CVVHD), put creatinine at its upper limit, measured or
---   not; a warehouse without procedures has none.
+--   three variants, each null unless all its inputs are known. Inputs look back 7 days. Two dialysis procedures within
+--   7 days, or one continuous (24 hours of CVVHD), put creatinine at its upper limit, measured or not; a warehouse
+--   without procedures has none.
 -- grain: patient_id, measured_at
 -- source: OPTN Policy 9, 2016 (MELD-Na); Kim, Gastroenterology 2021;161:1887 (MELD 3.0)
--- column patient_id: Pseudonym of the patient
--- column measured_at: When one of the inputs was observed
--- column oldest_input_at: Time of the oldest input used
--- column bilirubin: Total bilirubin, mg/dL
--- column inr: International normalised ratio
--- column creatinine: Creatinine, mg/dL, as observed
--- column sodium: Sodium, mmol/L
--- column albumin: Albumin, g/dL
--- column age_years: Age in years at measured_at; 90 stands for 90 and over
--- column sex: Administrative sex of the patient
--- column on_dialysis: Whether two dialysis procedures, or a continuous one, fell in the 7 days
--- column n_missing: Inputs without a value, of six: bilirubin, INR, creatinine (not on dialysis), sodium, albumin, sex
+-- column measured_at: when one of the inputs was observed
+-- column oldest_input_at: time of the oldest input used
+-- column bilirubin: total bilirubin, mg/dL
+-- column inr: international normalised ratio
+-- column creatinine: creatinine, mg/dL, as observed
+-- column sodium: sodium, mmol/L
+-- column albumin: albumin, g/dL
+-- column age_years: age in years at measured_at; 90 stands for 90 and over
+-- column sex: administrative sex of the patient
+-- column on_dialysis: whether two dialysis procedures, or a continuous one, fell in the 7 days
+-- column n_missing: inputs without a value, of six: bilirubin, INR, creatinine (not on dialysis), sodium, albumin, sex
 -- column meld_i: MELD without sodium, before rounding; values below 1.0 count as 1.0, creatinine above 4.0 as 4.0
 -- column meld_3: MELD 3.0 before rounding; creatinine above 3.0 counts as 3.0, albumin within 1.5 to 3.5
--- column variant: Definitions and look-back
+-- column variant: definitions and look-back
 -- column meld: MELD without sodium, whole number, 6 to 40
 -- column meld_na: MELD with sodium (125 to 137) where MELD is above 11, whole number, 6 to 40
 -- column meld_3_score: MELD 3.0, whole number, 6 to 40
+
+-- Not cut into concept views: nothing else reads one of its steps.
 WITH dialysis AS (
     SELECT
         patient_id,
@@ -70,7 +71,7 @@ events AS (
     FROM dialysis
 ),
 
-counted AS (
+totals AS (
     SELECT
         *,
         measured_at - INTERVAL '7' DAY AS since,
@@ -100,7 +101,7 @@ inputs AS (
             CASE WHEN sodium_at >= since THEN sodium_at ELSE measured_at END,
             CASE WHEN albumin_at >= since THEN albumin_at ELSE measured_at END
         ) AS oldest_input_at
-    FROM counted
+    FROM totals
     WHERE sessions = 0
 ),
 

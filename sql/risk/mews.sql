@@ -1,23 +1,21 @@
 -- title: MEWS
--- description: Modified Early Warning Score at each time at which one of its inputs was measured. Inputs look back 12
---   hours. New confusion (C), which the AVPU scale of the score lacks, scores 1. Of ACVPU and the Glasgow Coma Scale
---   the later statement decides, ACVPU where both are of one time: a scale of 15 stands for alert, a lower one leaves
---   open which of V, P and U it is. The score sums the points that are known, and is null when none is; with n_missing
---   above 0 it is a lower bound.
+-- description: Modified Early Warning Score at each time at which one of its inputs was measured; inputs look back 12
+--   hours. New confusion (C), which the AVPU scale of the score lacks, scores 1. The score sums the points that are
+--   known, and is null when none is; with n_missing above 0 it is a lower bound.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Subbe, QJM 2001;94:521
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column oldest_input_at: Time of the oldest input used
--- column pressure_points: Points of the systolic pressure
--- column pulse_points: Points of the heart rate
--- column respiratory_points: Points of the respiratory rate
--- column temperature_points: Points of the temperature
--- column consciousness_points: Points of AVPU
--- column variant: Definition and look-back
--- column n_missing: Inputs without a value in the look-back, of five
+-- column oldest_input_at: time of the oldest input used
+-- column pressure_points: points of the systolic pressure
+-- column pulse_points: points of the heart rate
+-- column respiratory_points: points of the respiratory rate
+-- column temperature_points: points of the temperature
+-- column consciousness_points: points of AVPU
+-- column variant: definition and look-back
+-- column n_missing: inputs without a value in the look-back, of five
 -- column score: 0 to 14
+
+-- Of ACVPU and the Glasgow Coma Scale the later statement decides, ACVPU where both are of one time: a scale of 15
+-- stands for alert, a lower one leaves open which of V, P and U it is.
 SELECT
     patient_id,
     encounter_id,

@@ -6,19 +6,17 @@
 --   to 100. All are null with prior_ascvd or prior_heart_failure: the model foretells a first event.
 -- grain: patient_id
 -- source: Khan, Circulation 2024;149:430, supplementary table S12
--- column patient_id: Pseudonym of the patient
--- column sex: Administrative sex: female, male, other or unknown
 -- column prior_ascvd: 1 with a diagnosis of coronary disease, stroke, transient ischemic attack or peripheral artery
 --   disease
 -- column prior_heart_failure: 1 with a diagnosis of heart failure
--- column in_range_cvd: Whether those inputs of cvd_10y and ascvd_10y that are known lie in the range of the model
--- column in_range_heart_failure: The same of heart_failure_10y
--- column n_missing: Inputs without a value, of eight: age, sex, cholesterol, HDL, systolic pressure, eGFR, body mass
+-- column in_range_cvd: whether those inputs of cvd_10y and ascvd_10y that are known lie in the range of the model
+-- column in_range_heart_failure: the same of heart_failure_10y
+-- column n_missing: inputs without a value, of eight: age, sex, cholesterol, HDL, systolic pressure, eGFR, body mass
 --   index, smoking
--- column cvd_10y: Risk of cardiovascular disease within 10 years, 0 to 1
--- column ascvd_10y: Risk of atherosclerotic cardiovascular disease
--- column heart_failure_10y: Risk of heart failure
--- column variant: Model and look-back
+-- column cvd_10y: risk of cardiovascular disease within 10 years, 0 to 1
+-- column ascvd_10y: risk of atherosclerotic cardiovascular disease
+-- column heart_failure_10y: risk of heart failure
+-- column variant: model and look-back
 WITH checked AS (
     SELECT
         *,

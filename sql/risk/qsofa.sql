@@ -4,17 +4,15 @@
 --   are not known would decide.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Singer, JAMA 2016;315:801. A Glasgow Coma Scale below 15 scores, as Sepsis-3 has it.
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column oldest_input_at: Time of the oldest input used
+-- column measured_at: when one of the inputs was measured
+-- column oldest_input_at: time of the oldest input used
 -- column respiratory_points: 1 from 22 breaths per minute
 -- column pressure_points: 1 up to a systolic pressure of 100 mmHg
 -- column consciousness_points: 1 below a Glasgow Coma Scale of 15
--- column variant: Definition and look-back
--- column n_missing: Inputs without a value in the look-back, of three
+-- column variant: definition and look-back
+-- column n_missing: inputs without a value in the look-back, of three
 -- column score: 0 to 3
--- column positive: Whether the score is 2 or more
+-- column positive: whether the score is 2 or more
 WITH latest AS (
     SELECT
         patient_id,
@@ -74,7 +72,7 @@ points AS (
     FROM inputs
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         coalesce(respiratory_points, 0) + coalesce(pressure_points, 0) + coalesce(consciousness_points, 0) AS score
@@ -96,4 +94,4 @@ SELECT
     score,
     'Sepsis-3; look-back 24 hours' AS variant,
     CASE WHEN score >= 2 THEN TRUE WHEN score + n_missing < 2 THEN FALSE END AS positive
-FROM scored
+FROM scores

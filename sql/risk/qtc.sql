@@ -4,19 +4,17 @@
 -- grain: record_id, ordinal
 -- source: Bazett, Heart 1920;7:353; Fridericia, Acta Med Scand 1920;53:469; Sagie, Am J Cardiol 1992;70:797; Hodges
 --   1983
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When the interval was measured
+-- column measured_at: when the interval was measured
 -- column qt_ms: QT interval, ms
--- column heart_rate: Heart rate, beats per minute
--- column heart_rate_at: When that was measured
+-- column heart_rate: heart rate, beats per minute
+-- column heart_rate_at: when that was measured
 -- column qtc_bazett: QT / square root of RR in seconds, ms
 -- column qtc_fridericia: QT / cube root of RR, ms
 -- column qtc_framingham: QT + 154 x (1 - RR), ms
 -- column qtc_hodges: QT + 1.75 x (heart rate - 60), ms
--- column variant: Formulas and look-back
--- column n_missing: Inputs without a value, of two: QT, heart rate
--- column band: By Bazett: prolonged above 450 ms (female above 460), long from 500; null where the sex is not known
+-- column variant: formulas and look-back
+-- column n_missing: inputs without a value, of two: QT, heart rate
+-- column band: by Bazett: prolonged above 450 ms (female above 460), long from 500; null where the sex is not known
 WITH events AS (
     SELECT
         record_id,

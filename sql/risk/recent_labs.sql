@@ -5,27 +5,16 @@
 -- source: codes.look_backs
 -- column formula: name of the formula, as the view that computes it
 -- column sodium: sodium, mmol/L
--- column sodium_at: when that was observed
 -- column chloride: chloride, mmol/L
--- column chloride_at: when that was observed
 -- column bicarbonate: bicarbonate, mmol/L
--- column bicarbonate_at: when that was observed
 -- column calcium: total calcium, mg/dL
--- column calcium_at: when that was observed
 -- column albumin: albumin, g/dL
--- column albumin_at: when that was observed
 -- column ast: aspartate aminotransferase, U/L
--- column ast_at: when that was observed
 -- column alt: alanine aminotransferase, U/L
--- column alt_at: when that was observed
 -- column platelets: platelets, 10^9/L
--- column platelets_at: when that was observed
 -- column cholesterol_total: total cholesterol, mg/dL
--- column cholesterol_total_at: when that was observed
 -- column hdl: HDL cholesterol, mg/dL
--- column hdl_at: when that was observed
 -- column triglycerides: triglycerides, mg/dL
--- column triglycerides_at: when that was observed
 WITH results AS (
     SELECT
         labs.*,

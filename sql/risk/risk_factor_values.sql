@@ -3,12 +3,8 @@
 --   those that no living patient can have, and without a laboratory's that is only known to lie below or above another.
 -- grain: patient_id, encounter_id, analyte, observed_at
 -- source: measured_values
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column analyte: systolic_bp, blood_pressure, cholesterol_total, hdl, weight_kg or height_cm
 -- column value: number in the analyte's own unit; of a blood pressure the systolic
--- column observed_at: when it was observed
--- column age_years: age in years at that time; 90 stands for 90 and over
 SELECT
     patient_id,
     encounter_id,

@@ -4,17 +4,16 @@
 --   medication that is not recorded counts as absent. With n_missing above 0 the score is a lower bound.
 -- grain: patient_id
 -- source: the population view of the project's mission; not a validated score
--- column patient_id: Pseudonym of the patient
--- column age_years: Latest known age in years; 90 stands for 90 and over
--- column systolic_bp: Latest systolic blood pressure, mmHg
--- column systolic_bp_at: When that was measured
+-- column age_years: latest known age in years; 90 stands for 90 and over
+-- column systolic_bp: latest systolic blood pressure, mmHg
+-- column systolic_bp_at: when that was measured
 -- column diabetes_point: 1 with a diagnosis of diabetes
 -- column pressure_point: 1 above 140 mmHg
 -- column age_point: 1 above 65 years
--- column active_medications: Drugs active at the latest record about the patient
--- column variant: Definition
--- column n_missing: Inputs without a value, of two: systolic pressure, age
--- column score: Sum of the points and the number of medications
+-- column active_medications: drugs active at the latest record about the patient
+-- column variant: definition
+-- column n_missing: inputs without a value, of two: systolic pressure, age
+-- column score: sum of the points and the number of medications
 WITH pressures AS (
     SELECT
         patient_id,

@@ -4,24 +4,24 @@
 --   n_missing above 0 it is a lower bound. positive is null where the criteria that are not known would decide.
 -- grain: patient_id, encounter_id, measured_at
 -- source: Bone, Chest 1992;101:1644
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column measured_at: When one of the inputs was measured
--- column oldest_input_at: Time of the oldest input used
--- column temperature: Temperature, degrees Celsius
--- column heart_rate: Heart rate, beats per minute
--- column respiratory_rate: Breaths per minute
--- column paco2: Arterial carbon dioxide pressure, mmHg
--- column wbc: White blood cells, 10^9/L
--- column bands_percent: Band forms, percent of the white blood cells
+-- column measured_at: when one of the inputs was measured
+-- column oldest_input_at: time of the oldest input used
+-- column temperature: temperature, degrees Celsius
+-- column heart_rate: heart rate, beats per minute
+-- column respiratory_rate: breaths per minute
+-- column paco2: arterial carbon dioxide pressure, mmHg
+-- column wbc: white blood cells, 10^9/L
+-- column bands_percent: band forms, percent of the white blood cells
 -- column temperature_point: 1 above 38 or below 36 degrees
 -- column pulse_point: 1 above 90 beats per minute
 -- column respiratory_point: 1 above 20 breaths per minute, or below 32 mmHg of carbon dioxide
 -- column leukocyte_point: 1 above 12 or below 4 x 10^9/L, or above 10 percent of band forms
--- column variant: Definition and look-back
--- column n_missing: Criteria that no input decides, of four
+-- column variant: definition and look-back
+-- column n_missing: criteria that no input decides, of four
 -- column score: 0 to 4
--- column positive: Whether the score is 2 or more
+-- column positive: whether the score is 2 or more
+
+-- Not cut into concept views: nothing else reads one of its steps.
 WITH events AS (
     SELECT
         patient_id,
@@ -41,7 +41,7 @@ WITH events AS (
 
 -- Of several at one time the highest, as in vital_signs; of a laboratory's, which may be too low as well as too high,
 -- the middle.
-measured AS (
+measurements AS (
     SELECT
         patient_id,
         encounter_id,
@@ -79,7 +79,7 @@ carried AS (
         max(CASE WHEN wbc IS NOT NULL THEN measured_at END) OVER so_far AS wbc_at,
         last_value(bands_percent IGNORE NULLS) OVER so_far AS bands_percent,
         max(CASE WHEN bands_percent IS NOT NULL THEN measured_at END) OVER so_far AS bands_percent_at
-    FROM measured
+    FROM measurements
     WINDOW so_far AS (PARTITION BY patient_id, encounter_id ORDER BY measured_at ROWS UNBOUNDED PRECEDING)
 ),
 
@@ -122,7 +122,7 @@ points AS (
     FROM inputs
 ),
 
-counted AS (
+totals AS (
     SELECT
         *,
         (temperature_point IS NULL)::INT + (pulse_point IS NULL)::INT + (respiratory_point IS NULL)::INT
@@ -130,7 +130,7 @@ counted AS (
     FROM points
 ),
 
-scored AS (
+scores AS (
     SELECT
         *,
         CASE
@@ -139,7 +139,7 @@ scored AS (
                     coalesce(temperature_point, 0) + coalesce(pulse_point, 0) + coalesce(respiratory_point, 0)
                     + coalesce(leukocyte_point, 0)
         END AS score
-    FROM counted
+    FROM totals
 )
 
 SELECT
@@ -161,4 +161,4 @@ SELECT
     score,
     'Bone 1992; look-back 24 hours' AS variant,
     CASE WHEN score >= 2 THEN TRUE WHEN score + n_missing < 2 THEN FALSE END AS positive
-FROM scored
+FROM scores

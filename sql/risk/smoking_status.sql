@@ -3,8 +3,7 @@
 --   smoking, and diagnoses of nicotine dependence (in remission: former) or of a history of it.
 -- grain: patient_id, stated_at, smoking_status
 -- source: codes.smoking_status; codes.conditions (tobacco_use, tobacco_use_history)
--- column patient_id: Pseudonym of the patient
--- column stated_at: When it was stated
+-- column stated_at: when it was stated
 -- column smoking_status: current, former or never
 WITH answers AS (
     SELECT

@@ -1,40 +1,39 @@
 -- title: SOFA
 -- description: Sequential Organ Failure Assessment of each visit by 24 hours from its admission (from its first input
---   where that is not known), with the worst value of each organ in these 24 hours. PaO2 is laid to the FiO2 of the 4
---   hours before, to 21 % on air. Points above 2 for breathing need a ventilation procedure, invasive or not, recorded
---   in the visit within the day or the day before. A vasopressor without a dose in ug/kg/min takes the least that its
---   name allows: dopamine and dobutamine 2, norepinephrine and epinephrine 3. Urine counts only in days that are
---   observed to their end. The score sums the points that are known, and is null when none is; with n_missing above 0
---   it is a lower bound.
+--   where that is not known), with the worst value of each organ in these 24 hours. A vasopressor without a dose in
+--   ug/kg/min takes the least that its name allows: dopamine and dobutamine 2, norepinephrine and epinephrine 3. The
+--   score sums the points that are known, and is null when none is; with n_missing above 0 it is a lower bound.
 -- grain: patient_id, encounter_id, day_start
 -- source: Vincent, Intensive Care Med 1996;22:707
--- column patient_id: Pseudonym of the patient
--- column encounter_id: Pseudonym of the visit; null where none is known
--- column day_start: Start of the 24 hours
+-- column day_start: start of the 24 hours
 -- column day_of_visit: 0 for the first 24 hours from admission; below 0 before it
--- column first_input_at: Time of the earliest input used
--- column last_input_at: Time of the latest input used
--- column pao2_fio2: Lowest ratio of PaO2 to FiO2, mmHg
--- column ventilated: Whether ventilation is recorded
--- column platelets: Lowest platelets, 10^9/L
--- column bilirubin: Highest total bilirubin, mg/dL
--- column mean_bp: Lowest mean arterial pressure, mmHg
--- column vasopressor_points: Points of the strongest vasopressor running in the day
--- column gcs: Lowest Glasgow Coma Scale
--- column creatinine: Highest creatinine, mg/dL
--- column urine_ml: Urine of the day, ml; null in days not observed to their end
+-- column first_input_at: time of the earliest input used
+-- column last_input_at: time of the latest input used
+-- column pao2_fio2: lowest ratio of PaO2 to FiO2, mmHg
+-- column ventilated: whether ventilation is recorded
+-- column platelets: lowest platelets, 10^9/L
+-- column bilirubin: highest total bilirubin, mg/dL
+-- column mean_bp: lowest mean arterial pressure, mmHg
+-- column vasopressor_points: points of the strongest vasopressor running in the day
+-- column gcs: lowest Glasgow Coma Scale
+-- column creatinine: highest creatinine, mg/dL
+-- column urine_ml: urine of the day, ml; null in days not observed to their end
 -- column respiration_points: 1 below 400, 2 below 300, with ventilation 3 below 200, 4 below 100
 -- column coagulation_points: 1 below 150, 2 below 100, 3 below 50, 4 below 20
 -- column liver_points: 1 from 1.2, 2 from 2.0, 3 from 6.0, 4 from 12.0
 -- column circulation_points: 1 below 70 mmHg, else by vasopressor
 -- column brain_points: 1 below 15, 2 below 13, 3 below 10, 4 below 6
 -- column kidney_points: 1 from 1.2, 2 from 2.0, 3 from 3.5 or below 500 ml, 4 from 5.0 or below 200 ml
--- column variant: Definition and window
--- column n_missing: Organs that no input decides, of six
+-- column variant: definition and window
+-- column n_missing: organs that no input decides, of six
 -- column score: 0 to 24
 
+-- Not cut into concept views: nothing else reads one of its steps.
+-- PaO2 is laid to the FiO2 of the 4 hours before, to 21 % on air. Points above 2 for breathing need a ventilation
+-- procedure, invasive or not, recorded in the visit within the day or the day before. Urine counts only in days that
+-- are observed to their end.
 -- What counts in the score; a time at which something else was measured is none.
-WITH measured AS (
+WITH measurements AS (
     SELECT
         *,
         CASE
@@ -56,7 +55,7 @@ breathing AS (
         max(CASE WHEN fio2 IS NOT NULL OR gas_fio2 IS NOT NULL THEN measured_at END) OVER so_far AS fio2_at,
         min(input_at) OVER visit AS first_at,
         max(input_at) OVER visit AS last_at
-    FROM measured
+    FROM measurements
     WINDOW
         so_far AS (
             PARTITION BY patient_id, encounter_id ORDER BY measured_at
@@ -107,7 +106,7 @@ dated AS (
     FROM visits
 ),
 
-summed AS (
+sums AS (
     SELECT
         patient_id,
         encounter_id,
@@ -133,7 +132,7 @@ days AS (
         *,
         start_at + day_of_visit * INTERVAL '1' DAY AS day_start,
         start_at + (day_of_visit + 1) * INTERVAL '1' DAY AS day_end
-    FROM summed
+    FROM sums
 ),
 
 pressors AS (
@@ -263,7 +262,7 @@ points AS (
     FROM worst
 ),
 
-counted AS (
+totals AS (
     SELECT
         *,
         (respiration_points IS NULL)::INT + (coagulation_points IS NULL)::INT + (liver_points IS NULL)::INT
@@ -301,4 +300,4 @@ SELECT
                 coalesce(respiration_points, 0) + coalesce(coagulation_points, 0) + coalesce(liver_points, 0)
                 + coalesce(circulation_points, 0) + coalesce(brain_points, 0) + coalesce(kidney_points, 0)
     END AS score
-FROM counted
+FROM totals

@@ -3,8 +3,6 @@
 --   visit that is known not to be an emergency are left out; those without a known visit are not.
 -- grain: patient_id, encounter_id, measured_at, alert
 -- source: rules of the project: systolic above 180 or below 90 mmHg, heart rate above 120 or below 50 per minute
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column measured_at: when it was measured
 -- column alert: BLOOD_PRESSURE_CRITICAL or HEART_RATE_ABNORMAL
 -- column priority: HIGH or MEDIUM

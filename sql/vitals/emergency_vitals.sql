@@ -3,12 +3,9 @@
 --   department ask for, without the other vital signs.
 -- grain: patient_id, encounter_id, measured_at
 -- source: measured_values
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column measured_at: when they were measured
 -- column systolic_bp: mmHg; the highest of several at one time
 -- column heart_rate: per minute; the highest of several at one time
--- column age_years: age in years at that time; 90 stands for 90 and over
 SELECT
     patient_id,
     encounter_id,

@@ -4,8 +4,6 @@
 --   highest is shown.
 -- grain: patient_id, encounter_id, measured_at
 -- source: codes.analytes (kind vital), codes.unit_conversions, codes.vital_answers
--- column patient_id: pseudonym of the patient
--- column encounter_id: pseudonym of the visit; null where none is known
 -- column measured_at: when they were measured
 -- column heart_rate: per minute
 -- column respiratory_rate: per minute
@@ -14,8 +12,8 @@
 -- column mean_bp: mmHg; where it was not sent, a third of the way from diastolic to systolic
 -- column temperature: degrees Celsius
 -- column spo2: percent
--- column oxygen_supplement: whether oxygen is given: a flow above 0, more than 21 percent, or a device other than
---   room air; null when nothing tells
+-- column oxygen_supplement: whether oxygen is given: a flow above 0, more than 21 percent, or a device other than room
+--   air; null when nothing tells
 -- column oxygen_flow: litres per minute
 -- column inspired_oxygen: percent
 -- column consciousness: A alert, C newly confused, V responds to voice, P to pain, U unresponsive; the worst of several
@@ -32,7 +30,7 @@
 -- column etco2: mmHg
 -- column urine_output_ml: urine since the time before, ml
 -- column age_years: age at that time; 90 stands for 90 and over
-WITH believed AS (
+WITH plausible_values AS (
     SELECT
         patient_id,
         encounter_id,
@@ -88,7 +86,7 @@ side_by_side AS (
         ) AS oxygen_device,
         -- P, U and V come after A and C in the alphabet, but U is worse than V.
         max(CASE WHEN vital = 'consciousness' THEN replace(answer, 'V', 'D') END) AS worst_level
-    FROM believed
+    FROM plausible_values
     GROUP BY patient_id, encounter_id, observed_at
 )
 
