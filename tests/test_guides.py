@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
-import multiprocessing
 import os
 import re
 import runpy
@@ -36,6 +35,7 @@ from typing import Any
 import pytest
 
 from lakehouse.query.lakehouse import Lakehouse
+from tests.helpers.processes import fork
 
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = {"build", "dist", "demo", "data"}
@@ -52,9 +52,6 @@ READ = {"text", "toml", "ini", "csv", "dockerfile", "yaml", "output"}
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]{10,}) -->\s*\Z")
 SMALL = ("--patients", "12", "--years", "1")
-
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["lakehouse.cli", "lakehouse.query.lakehouse"])
 
 
 @dataclass
@@ -215,8 +212,7 @@ class Reader:
             "output": str(output),
         }
         script = str(Path(__file__).with_name("guide_command.py"))
-        process = SERVER.Process(target=runpy.run_path, args=(script, given))
-        process.start()
+        process = fork(runpy.run_path, script, given)
         process.join(300)
         errors = Path(f"{output}.errors").read_text(encoding="utf-8")
         assert process.exitcode == 0, f"lakehouse {shlex.join(arguments)}: {errors}"

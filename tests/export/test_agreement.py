@@ -70,11 +70,6 @@ DIFFERENT = {
 """Columns that differ, with the reason."""
 
 
-@pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
-    return Secret.create(tmp_path_factory.mktemp("key") / "key")
-
-
 def raw_rows(data: bytes) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of a copy as they are read, for it is de-identified already."""
     tables: dict[str, list[dict[str, Any]]] = {}

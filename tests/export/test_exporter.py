@@ -19,7 +19,6 @@ import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
-from small_objects import an_object, exported, save
 
 from lakehouse.batch import Source
 from lakehouse.definitions.csv_rows import read_rows
@@ -31,15 +30,11 @@ from lakehouse.privacy.deidentify import Deidentifier
 from lakehouse.privacy.identity.pseudonyms import new_uid, offset_days, pseudonym
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
+from tests.export.small_objects import an_object, exported, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 TOKENS = (b"CANARY", b"1.2.826.77", b"19581231", b"20240229")
 """What must never be seen again: names and texts, UIDs, a birth date, an event's date."""
-
-
-@pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
-    return Secret.create(tmp_path_factory.mktemp("key") / "key")
 
 
 def canaries(level: Dataset, depth: int) -> None:

@@ -10,12 +10,12 @@ import pydicom
 import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from small_objects import an_object, exported, save
 
 import lakehouse
 from lakehouse.cli import run
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
+from tests.export.small_objects import an_object, exported, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -21,19 +21,14 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     RLELossless,
 )
-from small_objects import an_object, exported, save
 
 from lakehouse.errors import DefinitionError
 from lakehouse.export import Exporter, ExportRefusal, Regions, export_dicom
 from lakehouse.export.compressed_frames import strip_hidden_data
 from lakehouse.privacy.keys.secret import Secret
+from tests.export.small_objects import an_object, exported, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-
-
-@pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
-    return Secret.create(tmp_path_factory.mktemp("key") / "key")
 
 
 RISKY: dict[str, dict[str, Any]] = {

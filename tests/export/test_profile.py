@@ -66,11 +66,6 @@ def table(shared_data: Path) -> list[dict[str, str]]:
     return json.loads(path.read_text())
 
 
-@pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
-    return Secret.create(tmp_path_factory.mktemp("key") / "key")
-
-
 def tag_of(row: dict[str, str]) -> int:
     """Return a tag that a row speaks of."""
     identity = row["id"].lower()

@@ -28,11 +28,6 @@ ALL = Options(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def secret(tmp_path_factory: pytest.TempPathFactory) -> Secret:
-    return Secret.create(tmp_path_factory.mktemp("key") / "key")
-
-
 def unlisted() -> list[tuple[int, str]]:
     """Return every attribute of the current standard that the table does not name, with its VRs."""
     found = []

@@ -14,6 +14,7 @@ _CONTEXT.set_forkserver_preload(
         "lakehouse.cli",
         "lakehouse.engines.ray",
         "lakehouse.pipeline.ingest",
+        "lakehouse.query.lakehouse",
         "lakehouse.storage.maintenance.maintain",
         "lakehouse.storage.maintenance.releases",
         "lakehouse.storage.maintenance.row_erasure",

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from canary import build
 
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.verification import VerifyReport, verify
+from tests.verification.canary import build
 
 
 class Site:

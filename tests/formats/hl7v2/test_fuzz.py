@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import PID, batches, message
 
 from lakehouse.formats.hl7v2.encoding.framing import looks_like_hl7
 from lakehouse.formats.hl7v2.encoding.tokens import PADDING, Delimiters, Tokens
+from tests.formats.hl7v2.reading import PID, batches, message
 
 BASE = message(
     PID,

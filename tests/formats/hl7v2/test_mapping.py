@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 import pytest
-from reading import MSH, PID, message, rejects, rows
 
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError
 from lakehouse.formats.hl7v2.datatypes.paths import parse_path
 from lakehouse.formats.hl7v2.mapping import load_mappings, read_mapping
+from tests.formats.hl7v2.reading import MSH, PID, message, rejects, rows
 
 BROKEN = {
     'table = "observations"': "`segment` is missing",

@@ -10,13 +10,13 @@ import tracemalloc
 from collections import Counter
 
 import pytest
-from reading import MSH, PID, batches, message, rejects, rows
 
 from lakehouse.batch import RawBatch, Source
 from lakehouse.formats.hl7v2 import FORMAT
 from lakehouse.formats.hl7v2.encoding.framing import chunks, looks_like_hl7
 from lakehouse.formats.hl7v2.encoding.tokens import Tokens
 from lakehouse.quality import validate
+from tests.formats.hl7v2.reading import MSH, PID, batches, message, rejects, rows
 
 TWO = message(PID) + message(PID).replace("C1", "C2")
 

@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import MSH, PID, message, rejects, rows
 
 from lakehouse.formats.hl7v2.datatypes.observation_value import reference_range
 from lakehouse.formats.hl7v2.datatypes.text import number_parts, unescape
 from lakehouse.formats.hl7v2.encoding.tokens import Delimiters
+from tests.formats.hl7v2.reading import MSH, PID, message, rejects, rows
 
 OBX = "OBX|1|{kind}|2345-7^Glucose^LN||{value}|{unit}|{range}|H|||{status}|||20240101"
 
