@@ -50,6 +50,14 @@ def test_every_view_that_an_analyst_is_led_to_exists() -> None:
     assert named <= load_views().keys()
 
 
+def test_the_layout_names_every_room() -> None:
+    layout = TEXTS["lakehouse/README.md"].partition("## The rooms")[2].partition("\n## ")[0]
+    rooms = {p.parent for p in (ROOT / "lakehouse").glob("*/__init__.py")}
+    rooms |= {p.parent for p in (ROOT / "lakehouse").glob("*/*/__init__.py")}
+    drawn = set(re.findall(r"^ *(\w+)/ ", layout, re.MULTILINE))
+    assert {room.name for room in rooms} - {"writers"} == drawn
+
+
 @pytest.mark.parametrize(
     ("guide", "path"), found(r"`((?:tests|scripts|lakehouse|sql|catalog)/[\w./]+)`")
 )

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = sorted(p for p in (ROOT / "scripts").iterdir() if p.is_file() and not p.suffix)
+SCRIPTS = sorted(
+    p
+    for p in (ROOT / "scripts").iterdir()
+    if p.is_file() and not p.suffix and p.name != "Dockerfile"
+)
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, ROOT / ".ci" / "run"], ids=lambda p: p.name)
@@ -32,3 +36,9 @@ def test_ci_runs_both_check_and_every_test():
     text = (ROOT / ".ci" / "run").read_text()
     assert "bash scripts/check" in text
     assert "bash scripts/test\n" in text, "all tests, the slow ones as well"
+
+
+def test_the_hook_before_a_commit_runs_check_and_downloads_nothing():
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert "entry: scripts/check" in text and "repo: local" in text
+    assert text.count("repo:") == 1 and "://" not in text
