@@ -1,1 +1,1 @@
-"""What happens to a file: ``ingest`` is the table of contents of the whole way."""
+"""The pipeline from input files to committed tables; ``ingest`` shows the whole way."""

@@ -1,8 +1,8 @@
-"""Clean rows of many tables as one kind of block: a row per table piece, its rows as Arrow IPC.
+"""Packs clean rows of many tables into blocks of one schema: a row per table, as Arrow IPC.
 
-An engine that moves tables between processes knows one schema only. A packed block holds what a
-``CleanBatch`` holds, the reports on the files that ended, and by which key, policy and time zone
-it was made, so that a sink can refuse what does not fit its warehouse.
+An engine that moves tables between processes knows one schema only. A packed block holds the
+tables of a ``CleanBatch`` and the reports on files that ended. It also names key, policy and time
+zone, so that a sink can refuse a block that does not fit its warehouse.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from lakehouse.batch import CleanBatch, make_clean_batch
 from lakehouse.errors import UserError
-from lakehouse.pipeline.engine import Processed
-from lakehouse.pipeline.reports import FileReport, from_table, to_table
+from lakehouse.pipeline.engine import ProcessedBatch
+from lakehouse.pipeline.reports import FileReport, reports_from_table, reports_to_table
 
 SCHEMA = pa.schema([("table", pa.string()), ("rows", pa.large_binary()), ("made", pa.string())])
 
@@ -27,7 +27,7 @@ REPORTS = "(reports)"
 
 @dataclass(frozen=True)
 class BlockProvenance:
-    """By what the rows of a block were made.
+    """Key, policy and time zone with which the rows of a block were made.
 
     Attributes:
         key_id: Id of the secret.
@@ -40,20 +40,20 @@ class BlockProvenance:
     time_zone: str
 
 
-def pack(piece: Processed, made: BlockProvenance) -> pa.Table:
-    """Return a packed block of what came out of ``ingest.process``."""
+def pack_block(piece: ProcessedBatch, provenance: BlockProvenance) -> pa.Table:
+    """Return one piece of ``ingest.process`` as a packed block."""
     parts = {name: table for name, table in piece.batch.tables.items() if len(table)}
     if piece.reports:
-        parts[REPORTS] = to_table(piece.reports)
-    stamp = json.dumps(asdict(made))
+        parts[REPORTS] = reports_to_table(piece.reports)
+    stamp = json.dumps(asdict(provenance))
     columns = [pa.array(list(parts), pa.string()), _to_ipc(parts.values())]
     return pa.Table.from_arrays(
         [*columns, pa.array([stamp] * len(parts), pa.string())], SCHEMA.names
     )
 
 
-def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], BlockProvenance]]:
-    """Yield the rows of each table piece, or the reports, with what made them.
+def unpack_block(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], BlockProvenance]]:
+    """Yield rows or reports of each row of a packed block, with their provenance.
 
     Raises:
         UserError: The block was not packed.
@@ -65,17 +65,17 @@ def unpack(block: pa.Table) -> Iterator[tuple[CleanBatch, list[FileReport], Bloc
         )
     for name, rows, stamp in zip(*(block[n] for n in SCHEMA.names), strict=True):
         table = pa.ipc.open_stream(rows.as_buffer()).read_all()
-        made = BlockProvenance(**json.loads(stamp.as_py()))
+        provenance = BlockProvenance(**json.loads(stamp.as_py()))
         if name.as_py() == REPORTS:
-            yield make_clean_batch({}), from_table(table), made
+            yield make_clean_batch({}), reports_from_table(table), provenance
         else:
-            yield make_clean_batch({name.as_py(): table}), [], made
+            yield make_clean_batch({name.as_py(): table}), [], provenance
 
 
 def _to_ipc(tables: Iterable[pa.Table]) -> pa.Array:
     """Return each table as a stream of Arrow IPC, all in one buffer that nothing copies.
 
-    Not by way of ``memoryview``: of pyarrow's conversion of those, the memory never comes back.
+    A ``memoryview`` would leak: pyarrow never frees the memory of its conversion.
     """
     sink = pa.BufferOutputStream()
     ends = [0]

@@ -1,4 +1,4 @@
-"""Make a warehouse: the policy is read, a key found or made, every table created empty."""
+"""Creates a warehouse: reads the policy, finds or creates a key, creates every table empty."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.storage.metadata.settings import Catalog, Settings, check_setting
 from lakehouse.storage.warehouse import Warehouse
 
 PROFILE = "safe_harbor"
-"""Profile of a warehouse that nobody chose one for."""
+"""Profile of a warehouse by default."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class CreatedWarehouse:
     """A new warehouse.
 
     Attributes:
-        path: Where it is.
-        profile: Its de-identification profile.
-        n_tables: How many tables it has.
-        key_file: The secret that its pseudonyms are made with.
-        key_is_new: The secret was made now, not found.
+        path: Folder or URI.
+        profile: De-identification profile.
+        n_tables: Number of its tables.
+        key_file: File of the secret from which its pseudonyms derive.
+        key_is_new: Whether the secret was created now.
     """
 
     path: str
@@ -46,22 +46,21 @@ def init(
     catalog: Catalog | None = None,
     key_file: Path | None = None,
 ) -> CreatedWarehouse:
-    """Make a warehouse with every table of the catalogue, all empty.
+    """Create a warehouse with every table of the catalogue, all empty.
 
     Args:
-        path: Folder or URI; made when missing.
+        path: Folder or URI; a missing folder is created.
         profile: ``safe_harbor`` (when None) or ``limited``.
         data_use_agreement: Reference of the agreement that ``limited`` needs.
         authority: Assigning authority of record numbers that state none.
         buckets: Split large tables by patient into so many buckets; 0 for none.
         catalog: A pyiceberg catalog by name or properties; None for the embedded one.
-        key_file: The secret, made where there is none; None for ``LAKEHOUSE_KEY_FILE``, else a
-            new one in the user's own folder of keys.
+        key_file: File of the secret, created when missing; None for ``LAKEHOUSE_KEY_FILE``, else
+            a new one in the user's own folder of keys.
 
     Raises:
-        WarehouseError: There is a warehouse already (if of another profile, that is said), or the
-            profile needs an agreement.
-        KeyFileError: The secret is not fit, or lies inside the warehouse.
+        WarehouseError: The folder holds a warehouse already, or the profile needs an agreement.
+        KeyFileError: The secret is weak or unreadable, or lies inside the warehouse.
 
     Examples:
         ::
@@ -71,10 +70,10 @@ def init(
     """
     policy = load_policy(profile or PROFILE)
     if Warehouse.exists(path, catalog):
-        with Warehouse.open(path, catalog) as there:
-            check_settings(there.settings, profile=profile)
+        with Warehouse.open(path, catalog) as existing:
+            check_settings(existing.settings, profile=profile)
             raise WarehouseError(
-                f"There is a warehouse in {path} already (profile {there.settings.profile}).",
+                f"There is a warehouse in {path} already (profile {existing.settings.profile}).",
                 "Choose another folder, or use it.",
             )
     if policy.needs_agreement and not data_use_agreement:
@@ -93,11 +92,11 @@ def init(
         data_use_agreement=data_use_agreement,
     )
     try:
-        with Warehouse.create(path, settings, catalog) as made:
+        with Warehouse.create(path, settings, catalog) as warehouse:
             return CreatedWarehouse(
-                made.path, policy.name, len(made.tables()), key_path, key_is_new
+                warehouse.path, policy.name, len(warehouse.tables()), key_path, key_is_new
             )
     except BaseException:
         if key_is_new:
-            key_path.unlink(missing_ok=True)  # a key that nothing was made with
+            key_path.unlink(missing_ok=True)  # no warehouse uses this key
         raise

@@ -1,7 +1,7 @@
-"""What an engine is given, and what it gives back.
+"""The contract of engines: what an engine gets and returns, and how its name selects it.
 
-An engine is a module of ``lakehouse/engines`` with a function ``run``; it is found by its name,
-and imported when it is chosen, so that the local one never loads Ray.
+An engine is a module of ``lakehouse/engines`` with a function ``run``. Only the chosen one is
+imported, so that the local engine never loads Ray.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ProcessConfig:
 
     Attributes:
         options: How files are read.
-        key_path: Where the secret is; each worker loads it from there.
+        key_path: Path of the secret, from which each worker loads it.
         profile: De-identification profile.
         codes: Folders with a site's own code sets.
-        tombstones: Of erased patients, who must not come back.
+        tombstones: Tombstones of erased patients, who must not come back.
     """
 
     options: ReadOptions
@@ -52,8 +52,8 @@ class ProcessConfig:
 
 
 @dataclass(frozen=True)
-class Processed:
-    """De-identified rows, the reports of the files that ended with them, and the figures."""
+class ProcessedBatch:
+    """De-identified rows, the reports of the files that ended with them, and a tally of both."""
 
     batch: CleanBatch
     reports: list[FileReport] = field(default_factory=list)
@@ -65,10 +65,10 @@ class EngineJob:
     """The files of one ingest and where their rows go.
 
     Attributes:
-        files: What to read.
-        config: How each is read and de-identified.
-        spec: How data files are written.
-        attempt: Attempt that the data files belong to.
+        files: Files to read.
+        config: How to read and de-identify each.
+        spec: How to write data files.
+        attempt: Id of the attempt that the data files belong to.
         address: Address of a running Ray cluster, or None.
     """
 
@@ -81,21 +81,21 @@ class EngineJob:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Data files that are written and not yet committed, and a report on every file read."""
+    """Data files that no commit has made visible yet, and a report on every file read."""
 
     files: list[WrittenFile]
     reports: Collection[FileReport]
 
 
 class Engine(Protocol):
-    """Runs ``ingest.process`` over files and writes what comes out."""
+    """Runs ``ingest.process`` over files and writes its rows into data files."""
 
     def run(self, job: EngineJob, progress: Progress) -> EngineResult:
-        """Do the work, telling the progress."""
+        """Process the files of a job and report the progress."""
         ...
 
 
-def engines() -> list[str]:
+def engine_names() -> list[str]:
     """Return the names of the engines.
 
     Examples:
@@ -107,35 +107,35 @@ def engines() -> list[str]:
 
 
 def choose_engine(name: str, files: Collection[InputFile], address: str | None) -> str:
-    """Return the engine to take: the one named, or for ``auto`` the one that is done first."""
+    """Return the name of the engine to run; ``auto`` stands for the one that finishes first."""
     if name != AUTO:
         return name
     return RAY if address or sum(f.content_size for f in files) >= AUTO_BYTES else LOCAL
 
 
 def check_engine(name: str, address: str | None) -> None:
-    """Refuse an engine that cannot be taken.
+    """Raise an error for an engine that does not exist or takes no address.
 
     Raises:
-        UserError: There is no such engine, or it takes no address.
+        UserError: No engine has that name, or the engine takes no address.
     """
-    if name not in (AUTO, *engines()):
+    if name not in (AUTO, *engine_names()):
         raise UserError(
             f"There is no engine named {name}.",
-            did_you_mean(name, engines()) or f"Choose {AUTO}, {LOCAL} or {RAY}.",
+            did_you_mean(name, engine_names()) or f"Choose {AUTO}, {LOCAL} or {RAY}.",
         )
     if address and name == LOCAL:
         raise UserError("The local engine takes no Ray address.", "Leave one of the two out.")
 
 
 def load_engine(name: str) -> Engine:
-    """Return an engine by its name."""
+    """Import and return the engine of a name."""
     return cast(Engine, import_module(f"lakehouse.engines.{name}"))
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off until the block is done: a commit of many tables is not left half-way."""
+def defer_interrupt() -> Iterator[None]:
+    """Defer Ctrl-C until the block ends, so that it never stops a commit between two tables."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

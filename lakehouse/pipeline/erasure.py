@@ -1,10 +1,12 @@
-"""Erasure of a patient: from every table, every snapshot and every file, for good.
+"""Erases a patient from every table, every snapshot and every file, for good.
 
-The steps are such that a kill between any two leaves work that the next erasure completes before
-it begins its own: the tombstone is set (from here on nothing of the patient comes in again); when
-no ingest is running any more, what there is of the patient is counted and the plan made durable;
-files are rewritten and the old ones deleted; the ledger notes how many rows went; the plan is
-removed.
+An erasure takes five steps. After a kill between any two the next erasure completes them first:
+
+1. It writes the tombstones; from here on no ingest stores the patient again.
+2. Once no ingest is running it counts the patient's rows and makes its plan durable.
+3. It rewrites the data files that hold such rows and deletes the old ones.
+4. It notes in the ledger how many rows went.
+5. It removes the plan.
 """
 
 from __future__ import annotations
@@ -45,14 +47,14 @@ PATIENT_COLUMNS = ("patient_id", "old_patient_id")
 
 @dataclass(frozen=True)
 class ForgetReport:
-    """What an erasure removed.
+    """What the erasure of a patient removed.
 
     Attributes:
         n_identities: Identities of the patient: the one named and those merged with it.
         rows: Rows removed, by table.
-        n_rewritten: Data files written anew without the patient.
+        n_rewritten: Data files rewritten without the patient.
         n_deleted: Files deleted.
-        resumed: An erasure that had been left unfinished was completed first.
+        resumed: Whether it first completed an interrupted erasure.
     """
 
     n_identities: int
@@ -64,7 +66,7 @@ class ForgetReport:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What an erasure is about to remove; kept until it is done."""
+    """What an erasure is about to remove; stored until the erasure is complete."""
 
     ingest_id: str
     patients: tuple[str, ...]
@@ -72,7 +74,7 @@ class _Plan:
     rows: dict[str, int]
 
     def unwanted(self) -> RowsToErase:
-        """Return the rows to remove."""
+        """Return the rows to erase, by the columns that name them."""
         return {
             **{c: set(self.patients) for c in PATIENT_COLUMNS},
             ("file_id", "record_ordinal"): set(self.records),
@@ -88,9 +90,9 @@ def forget(
     key_file: str | Path | None = None,
     catalog: Catalog | None = None,
 ) -> ForgetReport:
-    """Remove a patient and every identity merged with it, and keep it from coming back.
+    """Erase a patient and every identity merged with it, and keep it from coming back.
 
-    An erasure that was killed before is completed first, whoever it was about.
+    An interrupted erasure of any patient is completed first.
 
     Args:
         warehouse: The warehouse; no ingest may be running.
@@ -101,8 +103,9 @@ def forget(
         catalog: A pyiceberg catalog by name or properties; None for the warehouse's own.
 
     Raises:
-        UserError: No patient is named, or the warehouse has no such patient.
-        KeyFileError: There is no key, or not the warehouse's.
+        UserError: The arguments name no patient or name one twice, or the warehouse has no such
+            patient.
+        KeyFileError: The secret is missing, or is not the warehouse's.
         CommitError: An ingest is running, or the storage failed; run the same command again.
 
     Examples:
@@ -117,19 +120,19 @@ def forget(
         if record_number is not None:
             patient_id = pseudonym(secret, "patient", authority, record_number)
         recover(opened)
-        left = _unfinished(opened)
-        if left is not None:
-            report = _concluded(opened, left, erase_rows(opened, left.unwanted()))
-            if patient_id in left.patients:
+        plan_left = _read_plan(opened)
+        if plan_left is not None:
+            report = _conclude(opened, plan_left, erase_rows(opened, plan_left.unwanted()))
+            if patient_id in plan_left.patients:
                 return replace(report, resumed=True)
-        return replace(_erased(opened, str(patient_id)), resumed=left is not None)
+        return replace(_erase_patient(opened, str(patient_id)), resumed=plan_left is not None)
 
 
-def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
-    """Erase a patient of whom nothing is erased yet."""
+def _erase_patient(warehouse: Warehouse, patient_id: str) -> ForgetReport:
+    """Erase a patient for whom no plan exists yet."""
     require_idle(warehouse)  # before anything is written
-    patients = _identities(warehouse, patient_id)
-    if not any(_rows(warehouse, patients).values()):
+    patients = _merged_identities(warehouse, patient_id)
+    if not any(_count_rows(warehouse, patients).values()):
         raise UserError(
             "The warehouse holds no such patient.",
             "Check the number and its assigning authority as the source states them.",
@@ -138,36 +141,38 @@ def _erased(warehouse: Warehouse, patient_id: str) -> ForgetReport:
     failpoint("forget-tombstone")
     plans: list[_Plan] = []
 
-    def planned() -> RowsToErase:
-        # An ingest that read the tombstones too early has ended by now, and what it stored counts.
-        plans.append(_planned(warehouse, patients))
+    def plan_erasure() -> RowsToErase:
+        # An ingest that read the tombstones too early has ended by now, so the plan has its rows.
+        plans.append(_make_plan(warehouse, patients))
         failpoint("forget-planned")
         return plans[0].unwanted()
 
-    done = erase_rows(warehouse, planned)
-    return _concluded(warehouse, plans[0], done)
+    erasures = erase_rows(warehouse, plan_erasure)
+    return _conclude(warehouse, plans[0], erasures)
 
 
-def _concluded(warehouse: Warehouse, plan: _Plan, done: Sequence[TableErasure]) -> ForgetReport:
-    """Note in the ledger what went, and let go of the plan."""
+def _conclude(warehouse: Warehouse, plan: _Plan, erasures: Sequence[TableErasure]) -> ForgetReport:
+    """Note in the ledger how many rows went, then remove the plan."""
     failpoint("forget-erased")
     if not completed_ingests(warehouse, [plan.ingest_id]):
         with IngestTransaction(warehouse, plan.ingest_id) as transaction:
-            transaction.commit((), {"ingests": _entry(warehouse, plan)})
+            transaction.commit((), {"ingests": _ledger_row(warehouse, plan)})
     failpoint("forget-noted")
-    left = _unfinished(warehouse)
-    if left is not None and left.ingest_id == plan.ingest_id:  # not one that another has begun
+    plan_left = _read_plan(warehouse)
+    if (
+        plan_left is not None and plan_left.ingest_id == plan.ingest_id
+    ):  # another process may have begun one
         warehouse.files.delete(plan_location(warehouse))
     return ForgetReport(
         len(plan.patients),
         {n: c for n, c in plan.rows.items() if c},
-        sum(e.n_rewritten for e in done),
-        sum(e.n_deleted for e in done),
+        sum(e.n_rewritten for e in erasures),
+        sum(e.n_deleted for e in erasures),
     )
 
 
-def _unfinished(warehouse: Warehouse) -> _Plan | None:
-    """Return the plan of an erasure that was killed: it is completed before any other."""
+def _read_plan(warehouse: Warehouse) -> _Plan | None:
+    """Return the stored plan of an interrupted erasure, or None."""
     content = warehouse.files.read(plan_location(warehouse))
     if content is None:
         return None
@@ -180,30 +185,30 @@ def _unfinished(warehouse: Warehouse) -> _Plan | None:
     )
 
 
-def _planned(warehouse: Warehouse, patients: set[str]) -> _Plan:
-    """Find what there is of a patient, and write it down.
+def _make_plan(warehouse: Warehouse, patients: set[str]) -> _Plan:
+    """Find the rows of a patient and store a plan of their erasure.
 
     Raises:
         CommitError: An ingest meanwhile merged the patient with another.
     """
-    if _identities(warehouse, min(patients)) != patients:
+    if _merged_identities(warehouse, min(patients)) != patients:
         raise CommitError(
             "An ingest merged this patient with another meanwhile.", "Run the same command again."
         )
-    place = ("file_id", "ordinal")
-    found = rows_of_patients(warehouse, "records", ["patient_id"], patients, place)
-    records = set(zip(*(found[c].to_pylist() for c in place), strict=True))
+    columns = ("file_id", "ordinal")
+    places = rows_of_patients(warehouse, "records", ["patient_id"], patients, columns)
+    records = set(zip(*(places[c].to_pylist() for c in columns), strict=True))
     plan = _Plan(
         f"forget-{new_ingest_id(datetime.now(UTC))}",
         tuple(sorted(patients)),
         tuple(sorted(records)),
-        _rows(warehouse, patients),
+        _count_rows(warehouse, patients),
     )
     warehouse.files.replace(plan_location(warehouse), json.dumps(asdict(plan)).encode())
     return plan
 
 
-def _rows(warehouse: Warehouse, patients: set[str]) -> dict[str, int]:
+def _count_rows(warehouse: Warehouse, patients: set[str]) -> dict[str, int]:
     """Return how many rows name one of these patients, by table."""
     present = set(warehouse.tables())
     rows = {}
@@ -214,7 +219,7 @@ def _rows(warehouse: Warehouse, patients: set[str]) -> dict[str, int]:
     return rows
 
 
-def _identities(warehouse: Warehouse, patient_id: str) -> set[str]:
+def _merged_identities(warehouse: Warehouse, patient_id: str) -> set[str]:
     """Return the identity and all that were merged with it, in either direction."""
     links = (
         warehouse.iceberg("patient_links")
@@ -223,28 +228,28 @@ def _identities(warehouse: Warehouse, patient_id: str) -> set[str]:
         .to_pylist()
     )
     pairs = [(r["patient_id"], r["old_patient_id"]) for r in links if r["kind"] == "merge"]
-    found, size = {patient_id}, 0
-    while len(found) > size:
-        size = len(found)
+    identities, size = {patient_id}, 0
+    while len(identities) > size:
+        size = len(identities)
         for one, other in pairs:
-            if one in found or other in found:
-                found |= {one, other} - {None}
-    return found
+            if one in identities or other in identities:
+                identities |= {one, other} - {None}
+    return identities
 
 
 def _write_tombstones(warehouse: Warehouse, patients: set[str]) -> None:
-    """Set the tombstones that are not there yet."""
+    """Store the tombstones that the warehouse does not have yet."""
     now = datetime.now(UTC)
-    missing = sorted({tombstone(p) for p in patients} - read_tombstones(warehouse))
-    if missing:
-        rows = [{"tombstone": t, "erased_at": now} for t in missing]
+    new_tombstones = sorted({tombstone(p) for p in patients} - read_tombstones(warehouse))
+    if new_tombstones:
+        rows = [{"tombstone": t, "erased_at": now} for t in new_tombstones]
         table = pa.Table.from_pylist(rows, load_tables()["tombstones"].schema)
         with IngestTransaction(warehouse, f"tombstones-{new_ingest_id(now)}") as transaction:
             transaction.commit((), {"tombstones": table})
 
 
-def _entry(warehouse: Warehouse, plan: _Plan) -> pa.Table:
-    """Return the ledger's row: an erasure is an ingest that takes rows away."""
+def _ledger_row(warehouse: Warehouse, plan: _Plan) -> pa.Table:
+    """Return the ledger's row of an erasure, an ingest with negative numbers of rows."""
     settings, now = warehouse.settings, datetime.now(UTC)
     return ledger_of_ingest(
         (),

@@ -1,8 +1,7 @@
-"""The table of contents: discover, parse, validate, de-identify, write, commit.
+"""The ingest from paths to tables: discover, parse, validate, de-identify, write, commit.
 
-``process`` is one call in which identified data lives and ends; ``ingest`` is the whole way from
-paths to committed tables. An engine decides where ``process`` runs and who writes the files, and
-nothing else.
+Identified data lives and ends within one call of ``process``; ``ingest`` is the whole way. An
+engine decides where ``process`` runs and who writes the data files, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from lakehouse.pipeline.engine import (
     AUTO,
     EngineJob,
     ProcessConfig,
-    Processed,
+    ProcessedBatch,
     choose_engine,
     load_engine,
 )
-from lakehouse.pipeline.progress import bar
-from lakehouse.pipeline.reading import ReadOptions, read
+from lakehouse.pipeline.progress import progress_bar
+from lakehouse.pipeline.reading import ReadOptions, read_files
 from lakehouse.pipeline.rebatch import rebatch
-from lakehouse.pipeline.reports import NOT_RECOGNISED, IngestReport, summed
+from lakehouse.pipeline.reports import NOT_RECOGNISED, IngestReport, sum_reports
 from lakehouse.pipeline.steps import (
     check_options,
     claim_new,
@@ -49,24 +48,24 @@ from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 
-def process(files: Iterable[InputFile], config: ProcessConfig) -> Iterator[Processed]:
-    """Open, unpack, recognise, parse, validate and de-identify, in one call.
+def process(files: Iterable[InputFile], config: ProcessConfig) -> Iterator[ProcessedBatch]:
+    """Open, unpack, recognise, parse, validate and de-identify files in one call.
 
-    Everything identified lives in here; what comes out may be stored, sent and logged.
+    Identified data never leaves this call; its results may be stored, sent and logged.
 
     Raises:
-        InputError: A file changed or vanished after it was listed.
-        KeyFileError: The secret is not there, or not fit.
+        InputError: A file changed or vanished after its listing.
+        KeyFileError: The secret is missing or weak.
     """
     add_site_tables(read_site_tables(config.options.mappings))
     secret = Secret.load(config.key_path)
     deidentify = Deidentifier(
         load_policy(config.profile), secret, config.codes, config.options.time_zone
     )
-    for parsed in rebatch(read(files, config.options, secret)):
+    for parsed in rebatch(read_files(files, config.options, secret)):
         clean = without_erased(deidentify(parsed.batch), config.tombstones)
         failpoint("parsing")
-        yield Processed(clean, parsed.reports, parsed.tally)
+        yield ProcessedBatch(clean, parsed.reports, parsed.tally)
 
 
 def ingest(
@@ -86,13 +85,13 @@ def ingest(
 ) -> IngestReport:
     """Store the records of some files, de-identified, in the tables of a warehouse.
 
-    Content that is in the warehouse already is passed over, so the same call again changes
-    nothing; after a kill at any point the same call completes the work. A file of no known format
-    is read again once it is known, or when a format is named.
+    An ingest passes over content that the warehouse has, so the same call again changes nothing.
+    After a kill at any point the same call completes the work. An ingest reads an unrecognised
+    file again once a format recognises it, or when the caller names a format.
 
     Args:
         paths: Files, folders, globs or URIs; gzip and zip are unpacked.
-        warehouse: The warehouse, or where it is.
+        warehouse: The warehouse, or its folder or URI.
         engine: ``local``, ``ray``, or ``auto``: Ray for large inputs or a named cluster.
         format: Read every file as this format; by default the content decides.
         time_zone: IANA name in which times without an offset are read.
@@ -107,10 +106,10 @@ def ingest(
         show_progress: None shows a bar when standard error is a terminal.
 
     Returns:
-        What was done; ``ingest_id`` is None when there was nothing new.
+        A report; its ``ingest_id`` is None when there was nothing new.
 
     Raises:
-        UserError: A path, the key, the warehouse or an argument is at fault; nothing was written.
+        UserError: A path, the key, the warehouse or an argument is wrong; nothing was written.
         CommitError: The storage failed; the same call again completes the work.
         EngineError: A worker failed; the same call again completes the work.
 
@@ -120,7 +119,7 @@ def ingest(
             report = lakehouse.ingest("data/hl7", "warehouse")
             print(report.n_records, report.n_rejects, report.rows)
     """
-    begun, started_at = time.monotonic(), datetime.now(UTC)
+    start, started_at = time.monotonic(), datetime.now(UTC)
     check_options(engine=engine, address=address, format=format, time_zone=time_zone)
     add_site_tables(read_site_tables(mappings))
     with ExitStack() as stack:
@@ -131,23 +130,23 @@ def ingest(
         check_list(list_unknown, warehouse.path)
         secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
-        progress = stack.enter_context(bar(show_progress))
-        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
+        progress = stack.enter_context(progress_bar(show_progress))
+        discovery = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        unknown = UnknownFiles(found.files)
+        unknown = UnknownFiles(discovery.files)
         unrecognised = known_unrecognised(warehouse, unknown.file_ids, format)
-        new = claim_new(found.files, lambda ids: transaction.claim(ids - unrecognised))
+        new = claim_new(discovery.files, lambda ids: transaction.claim(ids - unrecognised))
         facts: dict[str, Any] = {
-            "n_known": len(found.files) - len(new) - len(unrecognised),
-            "n_hidden": found.n_hidden,
-            "n_dangling": found.n_dangling,
+            "n_known": len(discovery.files) - len(new) - len(unrecognised),
+            "n_hidden": discovery.n_hidden,
+            "n_dangling": discovery.n_dangling,
             "recovered": recovered,
             **unknown.facts(unrecognised),
         }
-        del found  # the files that are new are listed once more, and the work is long
+        del discovery  # `new` lists the same files again: free the memory for the long part
         if not new:
             unknown.write_list(list_unknown, unrecognised)
-            return IngestReport(None, seconds=time.monotonic() - begun, **facts)
+            return IngestReport(None, seconds=time.monotonic() - start, **facts)
         options = ReadOptions(
             transaction.ingest_id,
             time_zone,
@@ -172,5 +171,5 @@ def ingest(
             result, transaction, warehouse, started_at, name, options.time_zone
         )
         unknown.write_list(list_unknown, unrecognised)
-        facts["seconds"] = time.monotonic() - begun
-        return IngestReport(transaction.ingest_id, name, **facts, **summed(result.reports))
+        facts["seconds"] = time.monotonic() - start
+        return IngestReport(transaction.ingest_id, name, **facts, **sum_reports(result.reports))

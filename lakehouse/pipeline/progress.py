@@ -1,4 +1,4 @@
-"""The progress bar: files, records, MB/s and rejects, on standard error and only on a terminal."""
+"""The progress bar of an ingest on standard error: files, records, MB/s and rejects."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Who wants to know how far an ingest is."""
+    """Receives how far an ingest is."""
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody looks; engines spare themselves the trouble otherwise."""
+        """Whether a person sees the progress; engines do not report it otherwise."""
         ...
 
     def file_hashed(self, n_bytes: int) -> None:
-        """Tell that a file was read through for its digest."""
+        """Report that a file was read for its digest."""
 
     def begin(self, n_files: int, n_bytes: int) -> None:
-        """Tell how much there is to parse."""
+        """Report how much there is to parse."""
 
     def advance(self, tally: Tally) -> None:
-        """Tell what has been done since the last call."""
+        """Report the work since the last call."""
 
 
 class NoProgress:
-    """Nobody looks."""
+    """Ignores all progress, for an ingest without a bar."""
 
     enabled = False
 
@@ -54,7 +54,7 @@ class _Bar:
         self._rich = rich
         self._done = Tally()
         self._n_files = 0
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
         self._task = rich.add_task("looking at files", total=None, figures="")
 
     def file_hashed(self, n_bytes: int) -> None:
@@ -62,7 +62,7 @@ class _Bar:
         self._rich.update(self._task, figures=f"{self._done.files:,} files {self._speed()}")
 
     def begin(self, n_files: int, n_bytes: int) -> None:
-        self._done, self._n_files, self._begun = Tally(), n_files, time.monotonic()
+        self._done, self._n_files, self._start = Tally(), n_files, time.monotonic()
         self._rich.update(self._task, description="ingesting", total=max(n_bytes, 1), completed=0)
         self.advance(Tally())
 
@@ -76,12 +76,12 @@ class _Bar:
         self._rich.update(self._task, completed=done.bytes, figures=figures)
 
     def _speed(self) -> str:
-        seconds = max(time.monotonic() - self._begun, 1e-3)
+        seconds = max(time.monotonic() - self._start, 1e-3)
         return f"{self._done.bytes / seconds / 1e6:,.1f} MB/s"
 
 
 @contextmanager
-def bar(show: bool | None = None) -> Iterator[Progress]:
+def progress_bar(show: bool | None = None) -> Iterator[Progress]:
     """Show a progress bar while the block runs.
 
     Args:

@@ -1,4 +1,4 @@
-"""What comes between reading and de-identifying: validated batches, joined to some length."""
+"""Joins small validated batches before de-identification, which is faster on long columns."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pyarrow as pa
 from lakehouse.batch import RawBatch
 from lakehouse.pipeline.reports import FileReport, Tally
 
-JOINED_BYTES = 6 << 20
-JOINED_PIECES = 512
-"""Small batches are joined up to this size before they are de-identified."""
+MAX_BYTES = 6 << 20
+MAX_PIECES = 512
+"""Bytes and number of small batches that become one before de-identification."""
 
 
 @dataclass
 class ParsedBatch:
-    """A validated raw batch whose rejects are stamped, and the reports of files that ended.
+    """A validated raw batch, whose rejects name ingest and file, and the reports of ended files.
 
-    Like the batch in it, it stays inside the call that parsed it.
+    Like its batch it never leaves the call that parsed it.
     """
 
     batch: RawBatch
@@ -28,18 +28,18 @@ class ParsedBatch:
 
 
 def rebatch(pieces: Iterable[ParsedBatch]) -> Iterator[ParsedBatch]:
-    """Join small batches, so that what comes after works on columns of some length."""
-    held: list[ParsedBatch] = []
+    """Yield longer batches made of successive small ones."""
+    waiting: list[ParsedBatch] = []
     size = 0
     for piece in pieces:
         more = sum(t.nbytes for t in piece.batch.tables.values())
-        if held and (size + more > JOINED_BYTES or len(held) == JOINED_PIECES):
-            yield _join(held)
-            held, size = [], 0
-        held.append(piece)
+        if waiting and (size + more > MAX_BYTES or len(waiting) == MAX_PIECES):
+            yield _join(waiting)
+            waiting, size = [], 0
+        waiting.append(piece)
         size += more
-    if held:
-        yield _join(held)
+    if waiting:
+        yield _join(waiting)
 
 
 def _join(pieces: list[ParsedBatch]) -> ParsedBatch:

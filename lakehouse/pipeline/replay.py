@@ -1,8 +1,8 @@
-"""Rejected records read again from their source files, after what was wrong has been mended.
+"""Replays rejected records from their source files once the cause of the reject is fixed.
 
-The source is found by the digest of its content. All of it is processed as at first, and of what
-comes out only those rows are stored that are not in yet: nothing is doubled. Rejects stay as the
-history of what happened; one that is not met again is noted as settled, in the same table.
+The digest of its content finds a source file. A replay processes all of it as the ingest did and
+stores only the rows that are not stored yet, so nothing is stored twice. Rejects stay as history;
+a note in the same table says that a reject is settled when the replay did not meet it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lakehouse.batch import CleanBatch, conform, make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.pipeline.engine import LOCAL, EngineResult, ProcessConfig
 from lakehouse.pipeline.ingest import process
-from lakehouse.pipeline.progress import bar
+from lakehouse.pipeline.progress import progress_bar
 from lakehouse.pipeline.reading import ReadOptions
 from lakehouse.pipeline.reports import (
     DONE,
@@ -32,7 +32,7 @@ from lakehouse.pipeline.reports import (
     UNREADABLE,
     FileReport,
     IngestReport,
-    summed,
+    sum_reports,
 )
 from lakehouse.pipeline.steps import (
     check_options,
@@ -53,10 +53,10 @@ from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 
 SETTLED = "settled"
-"""Level of the note that a reject was not met again."""
+"""Level of the note that a replay did not meet a reject again."""
 
-_PLACE = ["file_id", "record_ordinal", "rule", "location"]
-"""What names a reject, besides its level."""
+_REJECT_KEY = ["file_id", "record_ordinal", "rule", "location"]
+"""Columns that name a reject, besides its level."""
 
 
 def replay(
@@ -71,12 +71,12 @@ def replay(
     key_file: str | Path | None = None,
     show_progress: bool | None = None,
 ) -> IngestReport:
-    """Store those records of known files that were rejected and now pass.
+    """Store the records of known files that an ingest rejected and that now pass.
 
     Args:
-        paths: Files, folders, globs or URIs where the sources are; those that the warehouse does
-            not know, or that left no reject, are passed over.
-        warehouse: The warehouse, or where it is.
+        paths: Files, folders, globs or URIs of the sources. A replay passes over files that the
+            warehouse does not know or that left no reject.
+        warehouse: The warehouse, or its folder or URI.
         format: Read every file as this format; by default the content decides.
         time_zone: As at the ingest.
         authority: As at the ingest.
@@ -86,26 +86,28 @@ def replay(
         show_progress: None shows a bar when standard error is a terminal.
 
     Returns:
-        What was stored now; ``ingest_id`` is None when no rejected record passes.
+        A report on what it stored; its ``ingest_id`` is None when no rejected record passes.
 
     Raises:
-        UserError: A path, the key, the warehouse or an argument is at fault; nothing was written.
+        UserError: A path, the key, the warehouse or an argument is wrong; nothing was written.
         CommitError: The storage failed; the same call again completes the work.
     """
-    begun, started_at = time.monotonic(), datetime.now(UTC)
+    start, started_at = time.monotonic(), datetime.now(UTC)
     check_options(format=format, time_zone=time_zone)
     with ExitStack() as stack:
         if not isinstance(warehouse, Warehouse):
             warehouse = stack.enter_context(Warehouse.open(warehouse))
         secret, key_path = warehouse_secret(warehouse, key_file)
         recovered = tuple(recover(warehouse))
-        progress = stack.enter_context(bar(show_progress))
-        found = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
+        progress = stack.enter_context(progress_bar(show_progress))
+        discovery = discover(paths, secret, exclude=(warehouse.path,), advance=progress.file_hashed)
         transaction = stack.enter_context(IngestTransaction(warehouse, new_ingest_id(started_at)))
-        readable = PackedList(f for f in found.files if format or f.format or f.packing == BROKEN)
-        wanted = unsettled(warehouse, [f.file_id for f in readable])
+        readable = PackedList(
+            f for f in discovery.files if format or f.format or f.packing == BROKEN
+        )
+        file_ids = files_to_replay(warehouse, [f.file_id for f in readable])
         files = claim_new(
-            readable, lambda ids: transaction.claim(wanted.intersection(ids), again=True)
+            readable, lambda ids: transaction.claim(file_ids.intersection(ids), again=True)
         )
         options = ReadOptions(
             transaction.ingest_id,
@@ -122,117 +124,127 @@ def replay(
             read_tombstones(warehouse),
         )
         progress.begin(len(files), sum(f.content_size for f in files))
-        absent = _Absent(warehouse, [f.file_id for f in files])
+        new_rows = _NewRows(warehouse, [f.file_id for f in files])
         reports: PackedList[FileReport] = PackedList()
         with Writer(warehouse.write_spec(), transaction.attempt) as writer:
             for piece in process(files, job):
-                writer.add(absent.of(piece.batch))
+                writer.add(new_rows.keep_new(piece.batch))
                 reports.extend(piece.reports)
                 progress.advance(piece.tally)
-            writer.add(absent.settled(reports, transaction.ingest_id))
-            result = EngineResult(writer.finish(), absent.counted(reports))
-        facts: dict[str, Any] = {"n_known": len(found.files) - len(files), "recovered": recovered}
+            writer.add(new_rows.settlement_notes(reports, transaction.ingest_id))
+            result = EngineResult(writer.finish(), new_rows.adjusted_reports(reports))
+        facts: dict[str, Any] = {
+            "n_known": len(discovery.files) - len(files),
+            "recovered": recovered,
+        }
         if not result.files:
-            return IngestReport(None, seconds=time.monotonic() - begun, **facts)
+            return IngestReport(None, seconds=time.monotonic() - start, **facts)
         facts["rows"] = commit_result(
             result, transaction, warehouse, started_at, LOCAL, options.time_zone
         )
-        facts["seconds"] = time.monotonic() - begun
-        return IngestReport(transaction.ingest_id, LOCAL, **facts, **summed(result.reports))
+        facts["seconds"] = time.monotonic() - start
+        return IngestReport(transaction.ingest_id, LOCAL, **facts, **sum_reports(result.reports))
 
 
-def unsettled(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:
-    """Return which of these files are in the ledger and left something that was not stored."""
+def files_to_replay(warehouse: Warehouse, file_ids: Collection[str]) -> set[str]:
+    """Return which of some files are in the ledger and have records or rows not stored."""
     known = known_files(warehouse, file_ids, [DONE, UNREADABLE, NOT_RECOGNISED])
-    noted = rows_of_files(warehouse, "rejects", [*_PLACE, "level"], known)
-    lost = _unanswered(noted, noted.filter(pc.equal(noted["level"], SETTLED)))
-    return set(lost["file_id"].to_pylist()) | (known - known_files(warehouse, known, [DONE]))
+    rejects = rows_of_files(warehouse, "rejects", [*_REJECT_KEY, "level"], known)
+    unmatched = _unmatched(rejects, rejects.filter(pc.equal(rejects["level"], SETTLED)))
+    return set(unmatched["file_id"].to_pylist()) | (known - known_files(warehouse, known, [DONE]))
 
 
-def _unanswered(rejects: pa.Table, others: pa.Table) -> pa.Table:
-    """Return those rejects of records and rows that are not among the others."""
-    lost = rejects.filter(pc.is_in(rejects["level"], pa.array(["record", "row"])))
-    return _comparable(lost.select(_PLACE)).join(
-        _comparable(others.select(_PLACE)), _PLACE, join_type="left anti"
+def _unmatched(rejects: pa.Table, others: pa.Table) -> pa.Table:
+    """Return the rejects of records and rows that are not among the others."""
+    rejected = rejects.filter(pc.is_in(rejects["level"], pa.array(["record", "row"])))
+    return _comparable(rejected.select(_REJECT_KEY)).join(
+        _comparable(others.select(_REJECT_KEY)), _REJECT_KEY, join_type="left anti"
     )
 
 
-class _Absent:
-    """Keeps of clean batches the rows that are not stored yet, by the grain of their table."""
+class _NewRows:
+    """Filters clean batches to the rows that are not stored yet, by the grain of their table."""
 
     def __init__(self, warehouse: Warehouse, file_ids: Collection[str]) -> None:
         self._warehouse = warehouse
         self._file_ids = file_ids
-        self._stored: dict[str, pa.Table] = {}
+        self._stored_keys: dict[str, pa.Table] = {}
         self._n_records: Counter[str] = Counter()
-        self._rejected: dict[str, set[int]] = {}
+        self._rejected_ordinals: dict[str, set[int]] = {}
         self._n_warnings: Counter[str] = Counter()
-        self._met: list[pa.Table] = []
-        self._reached: dict[str, int] = {}
+        self._rejects_met: list[pa.Table] = []
+        self._last_ordinals: dict[str, int] = {}
 
-    def of(self, batch: CleanBatch) -> CleanBatch:
-        """Return the rows of the batch that are absent, and count them by file."""
+    def keep_new(self, batch: CleanBatch) -> CleanBatch:
+        """Return the rows of a batch that are not stored yet, and count them by file."""
         self._keep_track(batch)
-        fresh = make_clean_batch(
-            {name: self._absent(name, table) for name, table in batch.tables.items()}
+        new_rows = make_clean_batch(
+            {name: self._rows_not_stored(name, table) for name, table in batch.tables.items()}
         )
-        if "records" in fresh.tables:
-            self._n_records.update(fresh.tables["records"]["file_id"].to_pylist())
-        if "rejects" in fresh.tables:
-            rejects = fresh.tables["rejects"]
-            for file_id, ordinal in _rejected(rejects):
-                self._rejected.setdefault(file_id, set()).add(ordinal)
-            noted = rejects.filter(pc.not_equal(rejects["level"], "record"))
-            self._n_warnings.update(noted["file_id"].to_pylist())
-        return fresh
+        if "records" in new_rows.tables:
+            self._n_records.update(new_rows.tables["records"]["file_id"].to_pylist())
+        if "rejects" in new_rows.tables:
+            rejects = new_rows.tables["rejects"]
+            for file_id, ordinal in _rejected_records(rejects):
+                self._rejected_ordinals.setdefault(file_id, set()).add(ordinal)
+            notes = rejects.filter(pc.not_equal(rejects["level"], "record"))
+            self._n_warnings.update(notes["file_id"].to_pylist())
+        return new_rows
 
-    def settled(self, reports: Iterable[FileReport], ingest_id: str) -> CleanBatch:
-        """Return notes on the stored rejects that were not met again.
+    def settlement_notes(self, reports: Iterable[FileReport], ingest_id: str) -> CleanBatch:
+        """Return notes on the stored rejects that the replay did not meet again.
 
-        Of a file that was not read to its end, only what lies before the last record read counts.
+        In a file that the replay did not read to its end, only rejects before the last record
+        read count.
         """
-        through = {r.file_id for r in reports if r.status == DONE and r.file_id in self._reached}
-        stored = rows_of_files(self._warehouse, "rejects", [*_PLACE, "level"], self._file_ids)
-        noted = stored.filter(pc.equal(stored["level"], SETTLED)).select(_PLACE)
-        met = pa.concat_tables([_comparable(t) for t in (noted, *self._met)])
-        gone = _unanswered(stored, met).to_pylist()
+        through = {
+            r.file_id for r in reports if r.status == DONE and r.file_id in self._last_ordinals
+        }
+        stored_rejects = rows_of_files(
+            self._warehouse, "rejects", [*_REJECT_KEY, "level"], self._file_ids
+        )
+        notes = stored_rejects.filter(pc.equal(stored_rejects["level"], SETTLED)).select(
+            _REJECT_KEY
+        )
+        matched = pa.concat_tables([_comparable(t) for t in (notes, *self._rejects_met)])
+        unmatched = _unmatched(stored_rejects, matched).to_pylist()
         rows = [
             {**place, "ingest_id": ingest_id, "level": SETTLED}
-            for place in gone
+            for place in unmatched
             if place["file_id"] in through
-            or 0 <= place["record_ordinal"] < self._reached.get(place["file_id"], 0)
+            or 0 <= place["record_ordinal"] < self._last_ordinals.get(place["file_id"], 0)
         ]
         return make_clean_batch(
             {"rejects": pa.Table.from_pylist(rows, load_tables()["rejects"].schema)}
         )
 
     def _keep_track(self, batch: CleanBatch) -> None:
-        """Remember the rejects met, and up to which record each file was read."""
+        """Remember the rejects of a batch, and the last record read of each file."""
         for name, column in (("records", "ordinal"), ("rejects", "record_ordinal")):
             if name not in batch.tables:
                 continue
             last = batch.tables[name].group_by("file_id").aggregate([(column, "max")])
             for file_id, ordinal in zip(*last.to_pydict().values(), strict=True):
                 if ordinal >= 0:
-                    self._reached[file_id] = max(self._reached.get(file_id, 0), ordinal)
+                    self._last_ordinals[file_id] = max(self._last_ordinals.get(file_id, 0), ordinal)
         if "rejects" in batch.tables:
             rejects = conform(batch.tables["rejects"], load_tables()["rejects"].schema)
-            self._met.append(rejects.select(_PLACE))
+            self._rejects_met.append(rejects.select(_REJECT_KEY))
 
-    def counted(self, reports: Iterable[FileReport]) -> list[FileReport]:
-        """Return the reports with what this replay adds to the figures of each file.
+    def adjusted_reports(self, reports: Iterable[FileReport]) -> list[FileReport]:
+        """Return the reports with the figures that this replay adds for each file.
 
-        Records stored now, and what was noted now and not before: so the sum over the ledger of
-        records less rejects stays what stands in ``records``, and no figure is counted twice.
+        They count records stored now, and rejects and warnings that are new. So records less
+        rejects, summed over the ledger, stays the number of rows in ``records``.
         """
-        before = set(_rejected(self._keys("rejects"))) if self._rejected else set()
-        counted = []
+        before = set(_rejected_records(self._keys("rejects"))) if self._rejected_ordinals else set()
+        adjusted = []
         for report in reports:
-            mine = {(report.file_id, o) for o in self._rejected.get(report.file_id, ())}
+            mine = {(report.file_id, o) for o in self._rejected_ordinals.get(report.file_id, ())}
             n_rejects = len(mine - before)
             n_records = self._n_records[report.file_id] + n_rejects
             if report.status != NOT_RECOGNISED:
-                counted.append(
+                adjusted.append(
                     replace(
                         report,
                         bytes=0,
@@ -242,9 +254,9 @@ class _Absent:
                         dropped=Counter(),
                     )
                 )
-        return counted
+        return adjusted
 
-    def _absent(self, name: str, table: pa.Table) -> pa.Table:
+    def _rows_not_stored(self, name: str, table: pa.Table) -> pa.Table:
         table = conform(table, load_tables()[name].schema)
         keys = _comparable(table.select(load_tables()[name].grain))
         keys = keys.append_column("(row)", pa.array(range(len(keys)), pa.int64()))
@@ -252,15 +264,15 @@ class _Absent:
         return table.take(absent["(row)"].combine_chunks().sort())
 
     def _keys(self, name: str) -> pa.Table:
-        if name not in self._stored:
+        if name not in self._stored_keys:
             grain = load_tables()[name].grain
             rows = rows_of_files(self._warehouse, name, grain, self._file_ids)
-            self._stored[name] = _comparable(rows)
-        return self._stored[name]
+            self._stored_keys[name] = _comparable(rows)
+        return self._stored_keys[name]
 
 
 def _comparable(keys: pa.Table) -> pa.Table:
-    """Return keys that a join compares: text in one type, and no nulls, which equal nothing."""
+    """Return keys that a join can compare: one text type, and no nulls, which equal nothing."""
     columns = {}
     for field in keys.schema:
         column = keys[field.name]
@@ -270,8 +282,8 @@ def _comparable(keys: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _rejected(rejects: pa.Table) -> Iterator[tuple[str, int]]:
-    """Yield file and position of each rejected record."""
+def _rejected_records(rejects: pa.Table) -> Iterator[tuple[str, int]]:
+    """Yield file id and ordinal of each rejected record."""
     place = (rejects[n].to_pylist() for n in ("file_id", "record_ordinal", "level"))
     for file_id, ordinal, level in zip(*place, strict=True):
         if level == "record" and ordinal >= 0:

@@ -1,6 +1,6 @@
-"""What became of the files: per file for the ledger, in sum for the person, running for the bar.
+"""Reports of an ingest: per file for the ledger, in sum for the person, running for the bar.
 
-Nothing here identifies anyone.
+Nothing in them identifies a person.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DONE, UNREADABLE, NOT_RECOGNISED = "done", "unreadable", "not-recognised"
 
 @dataclass(slots=True)
 class FileReport:
-    """What became of one file.
+    """The outcome of an ingest for one file.
 
     Attributes:
         file_id: Keyed digest of its content.
@@ -50,7 +50,7 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Tally:
-    """What a piece of work adds to the running figures.
+    """Counts of files, records, rejects and bytes that a piece of work adds to the progress.
 
     Attributes:
         files: Files that ended.
@@ -134,7 +134,7 @@ class IngestReport:
     recovered: tuple[str, ...] = ()
 
 
-def summed(reports: Iterable[FileReport]) -> dict[str, Any]:
+def sum_reports(reports: Iterable[FileReport]) -> dict[str, Any]:
     """Return the figures of an ``IngestReport`` that are sums over files."""
     total: Counter[str] = Counter()
     unmapped: Counter[str] = Counter()
@@ -158,29 +158,31 @@ def by_number(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted((+counts).items(), key=lambda item: (-item[1], item[0])))
 
 
-_REPORTS = pa.schema(
+_REPORT_SCHEMA = pa.schema(
     [load_tables()["ingest_files"].schema.field(name) for name in FileReport.__dataclass_fields__]
 )
-_PART = 4_096
-"""Reports that become columns at a time, for as Python objects they take ten times as much."""
+_REPORTS_PER_BATCH = 4_096
+"""Reports that become columns at a time; as Python objects they take ten times the memory."""
 
 
-def to_table(reports: Iterable[FileReport]) -> pa.Table:
-    """Return reports as a table, to travel between workers."""
-    left = iter(reports)
-    parts = [_columns(some) for some in iter(lambda: list(islice(left, _PART)), [])]
-    return pa.Table.from_batches(parts, _REPORTS)
+def reports_to_table(reports: Iterable[FileReport]) -> pa.Table:
+    """Return reports as a table that travels between workers."""
+    remaining = iter(reports)
+    parts = [
+        _columns(some) for some in iter(lambda: list(islice(remaining, _REPORTS_PER_BATCH)), [])
+    ]
+    return pa.Table.from_batches(parts, _REPORT_SCHEMA)
 
 
 def _columns(reports: Sequence[FileReport]) -> pa.RecordBatch:
-    columns = {name: [getattr(r, name) for r in reports] for name in _REPORTS.names}
-    # A count of nothing may come from a neighbour in the batch: it is not this file's.
+    columns = {name: [getattr(r, name) for r in reports] for name in _REPORT_SCHEMA.names}
+    # A count of zero may come from a neighbour in the batch and is not this file's.
     columns["dropped"] = [json.dumps(dict(sorted((+c).items()))) for c in columns["dropped"]]
-    return pa.RecordBatch.from_pydict(columns, _REPORTS)
+    return pa.RecordBatch.from_pydict(columns, _REPORT_SCHEMA)
 
 
-def from_table(table: pa.Table) -> list[FileReport]:
-    """Return the reports of a table."""
+def reports_from_table(table: pa.Table) -> list[FileReport]:
+    """Return the reports in a table of ``reports_to_table``."""
     return [
         FileReport(**{**row, "dropped": Counter(json.loads(row["dropped"]))})
         for row in table.to_pylist()
@@ -190,8 +192,8 @@ def from_table(table: pa.Table) -> list[FileReport]:
 def ledger_of_files(
     reports: Iterable[FileReport], ingest_id: str, finished_at: datetime
 ) -> pa.Table:
-    """Return the rows of ``ingest_files``."""
-    table = to_table(reports)
+    """Return the ledger's rows of ``ingest_files`` for some reports."""
+    table = reports_to_table(reports)
     n = len(table)
     stamps = pa.repeat(pa.scalar(finished_at, pa.timestamp("us", tz="UTC")), n)
     table = table.append_column("ingest_id", pa.repeat(ingest_id, n))
@@ -201,14 +203,14 @@ def ledger_of_files(
 def ledger_of_ingest(
     reports: Iterable[FileReport], rows: dict[str, int], **facts: object
 ) -> pa.Table:
-    """Return the row of ``ingests``.
+    """Return the ledger's row of ``ingests`` for one ingest.
 
     Args:
         reports: Reports on all its files.
         rows: Rows written, by table.
         facts: The other columns: ``ingest_id``, ``started_at``, ``engine`` ...
     """
-    total = summed(reports)
+    total = sum_reports(reports)
     counts = {name: total.get(name, 0) for name in ("n_files", "n_records", "n_rejects")}
     row = {**facts, **counts, "n_rows": json.dumps(dict(sorted(rows.items())))}
     return pa.Table.from_pylist([row], load_tables()["ingests"].schema)

@@ -1,7 +1,7 @@
-"""Steps that an ingest shares with a replay, an erasure and the Ray doors.
+"""Steps that ingest, replay, erasure and the public Ray classes share.
 
-Checks before anything is touched, the secret of a warehouse, the claim of new files, and the
-commit of what an engine wrote together with the ledger.
+They check options before any file is opened, find the secret of a warehouse, claim new files,
+and commit an engine's data files together with the ledger.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lakehouse.errors import UserError, did_you_mean
 from lakehouse.formats import format_named
-from lakehouse.pipeline.engine import AUTO, EngineResult, check_engine, uninterrupted
+from lakehouse.pipeline.engine import AUTO, EngineResult, check_engine, defer_interrupt
 from lakehouse.pipeline.reports import ledger_of_files, ledger_of_ingest
 from lakehouse.privacy.keys import keyring
 from lakehouse.privacy.keys.secret import Secret
@@ -32,10 +32,10 @@ from lakehouse.storage.warehouse import Warehouse
 def check_options(
     *, engine: str = AUTO, address: str | None = None, format: str | None, time_zone: str
 ) -> None:
-    """Refuse options with which nothing can be ingested, before any file is opened or made.
+    """Raise an error for options with which no ingest can run, before it touches any file.
 
     Raises:
-        UserError: There is no such engine, format or time zone, or two of them contradict.
+        UserError: An engine, format or time zone does not exist, or two options contradict.
     """
     check_engine(engine, address)
     if format is not None:
@@ -51,7 +51,7 @@ def commit_result(
     engine: str,
     time_zone: str,
 ) -> dict[str, int]:
-    """Commit what an engine wrote together with the ledger; return the rows by table."""
+    """Commit an engine's data files together with the ledger; return the rows by table."""
     now, settings = datetime.now(UTC), warehouse.settings
     rows: dict[str, int] = {}
     for file in result.files:
@@ -72,7 +72,7 @@ def commit_result(
             software=version("clinical-lakehouse"),
         ),
     }
-    with uninterrupted():
+    with defer_interrupt():
         transaction.commit(result.files, ledger)
     return dict(sorted(rows.items()))
 
@@ -80,25 +80,25 @@ def commit_result(
 def claim_new(
     files: Iterable[InputFile], claim: Callable[[set[str]], set[str]]
 ) -> PackedList[InputFile]:
-    """Return each content once, at its first place, where the claim is granted."""
-    waiting = claim({f.file_id for f in files})
-    taken: PackedList[InputFile] = PackedList()
+    """Return the files whose claim is granted, each content once, at its first location."""
+    granted = claim({f.file_id for f in files})
+    new_files: PackedList[InputFile] = PackedList()
     for file in files:
-        if file.file_id in waiting:
-            waiting.remove(file.file_id)
-            taken.append(file)
-    return taken
+        if file.file_id in granted:
+            granted.remove(file.file_id)
+            new_files.append(file)
+    return new_files
 
 
 def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple[Secret, str]:
-    """Return the secret and its absolute path, having checked that the warehouse is its own.
+    """Return the secret of a warehouse and its absolute path, after checking that they match.
 
     Raises:
-        KeyFileError: There is no key, or not a fit one, or it lies inside the warehouse.
+        KeyFileError: The key file is missing or weak, or lies inside the warehouse.
         WarehouseError: The warehouse was made with another key or policy.
     """
-    named = os.fspath(key_file) if key_file is not None else None
-    path = os.path.abspath(keyring.find_key(named, warehouse.settings.key_id))
+    key_path = os.fspath(key_file) if key_file is not None else None
+    path = os.path.abspath(keyring.find_key(key_path, warehouse.settings.key_id))
     if is_local(warehouse.path):
         keyring.require_outside_warehouse(path, warehouse.path)
     secret = Secret.load(path)
@@ -108,10 +108,10 @@ def warehouse_secret(warehouse: Warehouse, key_file: str | Path | None) -> tuple
 
 
 def check_time_zone(name: str) -> str:
-    """Return the name of a time zone.
+    """Return the name of a time zone if it exists.
 
     Raises:
-        UserError: There is no such zone.
+        UserError: No time zone has that name.
     """
     if name not in zoneinfo.available_timezones():
         raise UserError(
@@ -122,5 +122,5 @@ def check_time_zone(name: str) -> str:
 
 
 def new_ingest_id(now: datetime) -> str:
-    """Return an id that sorts by time; it names nothing else."""
+    """Return a new ingest id; ids sort by time."""
     return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"

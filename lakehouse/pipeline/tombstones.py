@@ -1,4 +1,4 @@
-"""Erased patients stay erased: their tombstones, and the filter that every batch passes."""
+"""Tombstones of erased patients, and the filter that keeps their rows out of every batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakehouse.storage.warehouse import Warehouse
 
 
 def tombstone(pseudonym: str) -> str:
-    """Return the tombstone of a pseudonym; it tells nothing of the pseudonym.
+    """Return the tombstone of a pseudonym, a digest that does not reveal the pseudonym.
 
     Examples:
         >>> len(tombstone("0" * 32))
@@ -40,16 +40,18 @@ def without_erased(batch: CleanBatch, tombstones: Collection[str]) -> CleanBatch
         return batch
     tables = {}
     for name, table in batch.tables.items():
-        gone = None
+        is_erased = None
         for column in load_tables()[name].of_class("patient"):
-            hit = erased(table.column(column.name), tombstones)
-            gone = hit if gone is None else pc.or_(gone, hit)
-        tables[name] = table if gone is None else table.filter(pc.invert(gone))
+            has_erased_patient = has_tombstone(table.column(column.name), tombstones)
+            is_erased = (
+                has_erased_patient if is_erased is None else pc.or_(is_erased, has_erased_patient)
+            )
+        tables[name] = table if is_erased is None else table.filter(pc.invert(is_erased))
     return make_clean_batch(tables, batch.counts)
 
 
-def erased(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:
-    """Return which of these pseudonyms have a tombstone."""
+def has_tombstone(patients: pa.ChunkedArray, tombstones: Collection[str]) -> pa.ChunkedArray:
+    """Return a mask of the pseudonyms that have a tombstone."""
     distinct = [p for p in patients.unique().to_pylist() if p is not None]
-    known = pa.array([p for p in distinct if tombstone(p) in tombstones], pa.string())
-    return pc.is_in(patients, known)
+    matches = pa.array([p for p in distinct if tombstone(p) in tombstones], pa.string())
+    return pc.is_in(patients, matches)

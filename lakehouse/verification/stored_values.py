@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lakehouse.definitions.tables import Table, load_tables
-from lakehouse.pipeline.tombstones import erased, read_tombstones
+from lakehouse.pipeline.tombstones import has_tombstone, read_tombstones
 from lakehouse.storage.maintenance.inspection import (
     ManifestFacts,
     TableState,
@@ -97,5 +97,5 @@ class StoredValues:
             for column in batch.columns:
                 who = pa.chunked_array([column])
                 self.erased_rows[definition.name] += (
-                    pc.sum(erased(who, self._tombstones)).as_py() or 0
+                    pc.sum(has_tombstone(who, self._tombstones)).as_py() or 0
                 )

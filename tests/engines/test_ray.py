@@ -134,7 +134,7 @@ def test_the_bar_ends_at_what_was_done(
 ) -> None:
     recorder = Recorder()
     module = sys.modules["lakehouse.pipeline.ingest"]
-    monkeypatch.setattr(module, "bar", lambda show: nullcontext(recorder))
+    monkeypatch.setattr(module, "progress_bar", lambda show: nullcontext(recorder))
     report = lakehouse.ingest(mixed(tmp_path / "feed"), new_warehouse(), engine=engine)
     total = sum(recorder.told, Tally())
     assert (total.files, total.bytes) == recorder.expected

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from lakehouse.pipeline import reading
-from lakehouse.pipeline.reading import ReadOptions, read
+from lakehouse.pipeline.reading import ReadOptions, read_files
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.sources.discover import discover
 from lakehouse.storage.warehouse import Warehouse
@@ -80,7 +80,7 @@ def test_a_further_file_adds_next_to_nothing_to_the_peak(
 def test_what_is_known_of_files_read_together_is_given_up_as_they_end(
     tmp_path: Path, secret: Secret, plugin: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "RUN", 5)
+    monkeypatch.setattr(reading, "FILES_PER_RUN", 5)
     for number in range(12):
         card = f"CARD DOE-{number};2024-03-02;{number}.5\n"
         (tmp_path / f"{number:02}.card").write_bytes(card.encode().ljust(64))
@@ -92,6 +92,8 @@ def test_what_is_known_of_files_read_together_is_given_up_as_they_end(
 
     plugin.on_record.append(told)
     ended = [
-        (len(p.reports), len(taken)) for p in read(files, ReadOptions("x"), secret) if p.reports
+        (len(p.reports), len(taken))
+        for p in read_files(files, ReadOptions("x"), secret)
+        if p.reports
     ]
     assert ended == [(5, 5), (5, 10), (2, 12)]

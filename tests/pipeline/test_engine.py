@@ -13,15 +13,15 @@ import pytest
 from lakehouse.batch import make_clean_batch
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import UserError
-from lakehouse.pipeline.blocks import BlockProvenance, pack, unpack
+from lakehouse.pipeline.blocks import BlockProvenance, pack_block, unpack_block
 from lakehouse.pipeline.engine import (
     AUTO_BYTES,
-    Processed,
+    ProcessedBatch,
     check_engine,
     choose_engine,
-    engines,
+    defer_interrupt,
+    engine_names,
     load_engine,
-    uninterrupted,
 )
 from lakehouse.pipeline.reports import FileReport, Tally
 from lakehouse.sources.input_file import InputFile
@@ -54,17 +54,17 @@ def test_an_engine_that_is_none_and_one_that_contradicts() -> None:
 
 
 def test_engines_are_found_by_their_folder() -> None:
-    assert engines() == ["local", "ray"]
+    assert engine_names() == ["local", "ray"]
     assert callable(load_engine("local").run)
 
 
 def test_ctrl_c_waits_for_a_commit() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
+    with pytest.raises(KeyboardInterrupt), defer_interrupt():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("committed")
     assert done == ["committed"]
-    with uninterrupted():
+    with defer_interrupt():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -75,13 +75,13 @@ def test_a_packed_block_gives_back_what_was_packed() -> None:
     report = FileReport("f", "p", "hl7v2", n_records=4)
     report.dropped.update({"ZPD": 2})
     made = BlockProvenance("key", "policy", "Europe/Zurich")
-    piece = Processed(make_clean_batch({"rejects": rows, "records": _empty()}), [report])
-    block = pack(piece, made)
-    (batch, _, by), (_, reports, _) = unpack(block)
+    piece = ProcessedBatch(make_clean_batch({"rejects": rows, "records": _empty()}), [report])
+    block = pack_block(piece, made)
+    (batch, _, by), (_, reports, _) = unpack_block(block)
     assert batch.tables["rejects"].equals(rows)
     assert (by, reports) == (made, [report])
     with pytest.raises(UserError, match="packed blocks only"):
-        list(unpack(pa.table({"name": ["DOE"]})))
+        list(unpack_block(pa.table({"name": ["DOE"]})))
 
 
 def _empty() -> pa.Table:

@@ -15,7 +15,7 @@ import pytest
 import lakehouse
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import CommitError, UserError
-from lakehouse.pipeline.blocks import unpack
+from lakehouse.pipeline.blocks import unpack_block
 from lakehouse.privacy.identity.pseudonyms import pseudonym
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.maintenance.inspection import file_contents
@@ -119,7 +119,7 @@ def test_the_ray_doors_do_not_bring_the_patient_back(home: Path) -> None:
         sink.on_write_start()
         written = sink.write(blocks, SimpleNamespace(task_idx=0))
         sink.on_write_complete(WriteResult(2, 1, [written]))
-        rows = [unpack(b) for b in blocks]
+        rows = [unpack_block(b) for b in blocks]
         return [
             r
             for pieces in rows

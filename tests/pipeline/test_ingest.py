@@ -21,7 +21,7 @@ import pytest
 
 import lakehouse
 from lakehouse.errors import InputError, KeyFileError, UserError, WarehouseError
-from lakehouse.pipeline.reading import ReadOptions, read
+from lakehouse.pipeline.reading import ReadOptions, read_files
 from lakehouse.pipeline.replay import replay
 from lakehouse.pipeline.reports import Tally
 from lakehouse.privacy.keys.secret import Secret
@@ -193,7 +193,7 @@ def test_the_figures_for_the_bar_add_up_and_come_as_it_goes(
     (feed / "90.lines").write_bytes(lines(*map(line, range(20_000))))
     (feed / "91.txt").write_bytes(b"nobody knows this")
     files = discover(feed, secret).files
-    tallies = [p.tally for p in read(files, ReadOptions("x"), secret)]
+    tallies = [p.tally for p in read_files(files, ReadOptions("x"), secret)]
     total = sum(tallies, Tally())
     assert (total.files, total.bytes) == (len(files), sum(f.content_size for f in files))
     assert total.records == 11 + 20_000

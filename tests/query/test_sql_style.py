@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from lakehouse.resources import resource
 
 from lakehouse.query.views import View, load_views
-from lakehouse.resources import resource
 
 VIEWS = load_views()
 every_view = pytest.mark.parametrize("name", sorted(VIEWS))

@@ -12,7 +12,7 @@ from ray.data.datasource import Datasink, WriteResult
 from lakehouse.batch import CleanBatch
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.pipeline.arrow_memory import ingest_allocator
-from lakehouse.pipeline.blocks import BlockProvenance, unpack
+from lakehouse.pipeline.blocks import BlockProvenance, unpack_block
 from lakehouse.pipeline.reports import FileReport
 from lakehouse.pipeline.writing import Writer
 from lakehouse.sources.packed_list import PackedList
@@ -59,7 +59,7 @@ class PackedDatasink(Datasink):
                 Writer(self.spec, self.attempt, ctx.task_idx * PIECES_PER_TASK) as writer,
             ):
                 for block in blocks:
-                    for batch, told, made in unpack(block):
+                    for batch, told, made in unpack_block(block):
                         writer.add(self._fitting(batch, made))
                         reports.extend(told)
                         makers.add(made)

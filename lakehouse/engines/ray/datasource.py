@@ -15,8 +15,8 @@ from lakehouse.batch import conform
 from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.pipeline.arrow_memory import ingest_allocator
-from lakehouse.pipeline.blocks import BlockProvenance, pack
-from lakehouse.pipeline.engine import ProcessConfig, Processed
+from lakehouse.pipeline.blocks import BlockProvenance, pack_block
+from lakehouse.pipeline.engine import ProcessConfig, ProcessedBatch
 from lakehouse.pipeline.ingest import process
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.privacy.rules.policy import load_policy
@@ -110,7 +110,7 @@ def _read(
             for piece in process(files, config):
                 if counter is not None:
                     counted.append(counter.add.remote(piece.tally))
-                block = pack(piece, provenance) if table is None else _rows_of(piece, table)
+                block = pack_block(piece, provenance) if table is None else _rows_of(piece, table)
                 del piece
                 if len(block):
                     yield block
@@ -129,6 +129,6 @@ def _read(
         ) from None
 
 
-def _rows_of(piece: Processed, table: str) -> pa.Table:
+def _rows_of(piece: ProcessedBatch, table: str) -> pa.Table:
     rows, schema = piece.batch.tables.get(table), load_tables()[table].schema
     return schema.empty_table() if rows is None else conform(rows, schema)
