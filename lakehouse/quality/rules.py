@@ -1,4 +1,4 @@
-"""The rules: ``catalog/quality/<format>.toml``, each with an id, a level and its clause."""
+"""Conformance rules of a format, read from ``catalog/quality/<format>.toml``."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ LEVELS = ("record", "row", "warning")
 CHECKS = ("required", "known", "one_of", "not_after", "not_before")
 
 OTHER = "other"
-"""What a format stores in place of a value that its closed list does not have."""
+"""Value that a format stores in place of one that its closed list does not have."""
 
 NOW = "now"
-"""Stands in ``than`` for the moment of the check."""
+"""Stands for the time of the check in ``than``."""
 
 _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule over one column of one table.
+    """A conformance rule over one column of one table.
 
     Attributes:
-        id: Name under which rejects are counted.
+        id: Id under which rejects count.
         level: ``record``, ``row`` or ``warning``.
-        clause: Where the standard asks for it.
-        table: Table that it looks at.
-        location: Place in the source that is named to the reader.
+        clause: Clause of the standard that asks for it.
+        table: Table that it checks.
+        location: Place in the source that rejects name.
         message: What is wrong, without a value.
         check: ``required`` (not null), ``known`` (not ``other``), ``one_of`` (null passes),
             ``not_after`` and ``not_before`` (compared with ``than``, by more than ``days``).
-        column: Column that is checked.
+        column: Column that it checks.
         values: For ``one_of``.
         than: For the comparisons: columns in order of preference with ``|`` between, the last
             of which may be ``now``.
@@ -62,21 +62,21 @@ class Rule:
     unless: tuple[tuple[str, str], ...] = ()
 
     def fails(self, table: pa.Table) -> pa.ChunkedArray:
-        """Return, per row of the raw table, whether the rule is broken.
+        """Return a mask of the rows of a raw table that break the rule.
 
         Examples:
             >>> rule = Rule("x", "warning", "", "t", "", "", "one_of", "a", values=("P",))
             >>> rule.fails(pa.table({"a": ["P", "Q", None]})).to_pylist()
             [False, True, False]
         """
-        broken = self._broken(table)
+        broken = self._failing_rows(table)
         for column, value in self.unless:
             if column in table.column_names:
-                spared = pc.fill_null(pc.equal(table.column(column), value), False)
-                broken = pc.and_not(broken, spared)
+                is_exempt = pc.fill_null(pc.equal(table.column(column), value), False)
+                broken = pc.and_not(broken, is_exempt)
         return broken
 
-    def _broken(self, table: pa.Table) -> pa.ChunkedArray:
+    def _failing_rows(self, table: pa.Table) -> pa.ChunkedArray:
         if self.column not in table.column_names:
             return pa.chunked_array([pa.repeat(self.check == "required", len(table))])
         column = table.column(self.column)
@@ -101,13 +101,13 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A rule that a format keeps itself, where it reads the value.
+class FormatRule:
+    """A conformance rule that the format's own parser checks while it reads a value.
 
     Attributes:
-        id: Name under which rejects are counted.
+        id: Id under which rejects count.
         level: ``record``, ``row`` or ``warning``.
-        clause: Where the standard asks for it.
+        clause: Clause of the standard that asks for it.
         of: What breaks it: a ``record``, or the ``file`` as a whole.
     """
 
@@ -125,10 +125,11 @@ def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _rule(where: str, spec: dict[str, Any]) -> Rule:
-    known = {f.name for f in fields(Rule)}
-    if odd := spec.keys() - known:
+    keys = {f.name for f in fields(Rule)}
+    if unknown_keys := spec.keys() - keys:
         raise DefinitionError(
-            f"{where}: unknown key {', '.join(sorted(odd))}.", did_you_mean(sorted(odd)[0], known)
+            f"{where}: unknown key {', '.join(sorted(unknown_keys))}.",
+            did_you_mean(sorted(unknown_keys)[0], keys),
         )
     name = spec.get("id", "a rule without id")
     missing = [
@@ -137,7 +138,9 @@ def _rule(where: str, spec: dict[str, Any]) -> Rule:
         if not spec.get(k)
     ]
     if missing:
-        raise DefinitionError(f"{where}, {name}: {', '.join(missing)} missing.")
+        raise DefinitionError(
+            f"{where}, {name}: {', '.join(missing)} missing.", "Add what is missing."
+        )
     if spec["level"] not in LEVELS or spec["check"] not in CHECKS:
         raise DefinitionError(
             f"{where}, {name}: unknown level or check.",
@@ -145,7 +148,10 @@ def _rule(where: str, spec: dict[str, Any]) -> Rule:
         )
     table = load_tables().get(spec["table"])
     if table is None or spec["column"] not in table.columns:
-        raise DefinitionError(f"{where}, {name}: there is no such table or column.")
+        raise DefinitionError(
+            f"{where}, {name}: there is no such table or column.",
+            "Name a table of catalog/tables and one of its columns.",
+        )
     lists = {
         "values": tuple(spec.get("values", ())),
         "unless": tuple(spec.get("unless", {}).items()),
@@ -153,51 +159,52 @@ def _rule(where: str, spec: dict[str, Any]) -> Rule:
     return Rule(**(spec | lists))
 
 
-def _found(where: str, spec: dict[str, Any]) -> Found:
-    known = {f.name for f in fields(Found)}
+def _format_rule(where: str, spec: dict[str, Any]) -> FormatRule:
+    keys = {f.name for f in fields(FormatRule)}
     missing = [k for k in ("id", "level", "clause") if not spec.get(k)]
-    if missing or spec.keys() - known or spec["level"] not in LEVELS:
+    if missing or spec.keys() - keys or spec["level"] not in LEVELS:
         raise DefinitionError(
             f"{where}, {spec.get('id', 'a rule without id')}: a found rule has id, level and "
-            "clause, and may say that it is of the file."
+            "clause, and may say that it is of the file.",
+            "Add the missing keys and remove all others.",
         )
-    return Found(**spec)
+    return FormatRule(**spec)
 
 
 @cache
 def load_rules(format_name: str) -> tuple[Rule, ...]:
-    """Return the rules of a format; a format without a file has none.
+    """Return the rules that ``validate`` applies to a format; one without a file has none.
 
     Raises:
         DefinitionError: A rule lacks a key, or names an unknown table or column.
     """
-    where, spec = _read(format_name)
+    where, spec = _read_rules(format_name)
     return tuple(_rule(where, rule) for rule in spec.get("rule", ()))
 
 
 @cache
-def found_rules(format_name: str) -> tuple[Found, ...]:
-    """Return the rules that a format keeps itself, as far as its file tells them.
+def format_rules(format_name: str) -> tuple[FormatRule, ...]:
+    """Return the rules that a format's own parser checks, as its file lists them.
 
     Raises:
         DefinitionError: A rule lacks a key.
     """
-    where, spec = _read(format_name)
-    return tuple(_found(where, rule) for rule in spec.get("found", ()))
+    where, spec = _read_rules(format_name)
+    return tuple(_format_rule(where, rule) for rule in spec.get("found", ()))
 
 
-def rules_of_records() -> pa.Table:
+def record_rules() -> pa.Table:
     """Return every rule that a record can break: format, rule, level and clause."""
     rows = []
     for name in sorted(f.stem for f in resource("catalog/quality").glob("*.toml")):
-        found = (r for r in found_rules(name) if r.of == "record")
-        rules: tuple[Rule | Found, ...] = (*load_rules(name), *found)
+        own_rules = (r for r in format_rules(name) if r.of == "record")
+        rules: tuple[Rule | FormatRule, ...] = (*load_rules(name), *own_rules)
         rows += [(name, rule.id, rule.level, rule.clause) for rule in rules]
     names = ("format", "rule", "level", "clause")
     schema = pa.schema([(n, pa.string()) for n in names])
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
 
 
-def _read(format_name: str) -> tuple[str, dict[str, Any]]:
+def _read_rules(format_name: str) -> tuple[str, dict[str, Any]]:
     file = resource("catalog/quality") / f"{format_name}.toml"
     return short_name(file), read_toml(file) if file.is_file() else {}

@@ -1,4 +1,4 @@
-"""Apply the rules: what breaks one leaves the batch, or stays with a warning; all is counted."""
+"""Applies conformance rules to a raw batch: removes or flags what breaks one, with a reject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakehouse.batch import RawBatch
 from lakehouse.quality.rules import Rule, load_rules
 
 BYTE_OFFSET = "_byte_offset"
-"""Raw column of ``records`` that a format may add; it goes into rejects and no further."""
+"""Raw column of ``records`` that a format may add; only rejects keep it."""
 
 _DESCRIPTIVE = ("record_type", "version", "sender_application", "sender_facility")
 
@@ -24,14 +24,14 @@ def validate(batch: RawBatch, format_name: str) -> RawBatch:
 
     Args:
         batch: Raw rows of one format, with a ``records`` table where the format makes one.
-        format_name: Whose rules apply.
+        format_name: Name of the format whose rules apply.
     """
     tables = dict(batch.tables)
     records = tables.get("records")
     if records is None:
         return batch
     rejects: list[pa.Table] = [tables["rejects"]] if "rejects" in tables else []
-    gone: list[pa.Array] = []
+    rejected_ids: list[pa.Array] = []
     for rule in load_rules(format_name):
         table = tables.get(rule.table)
         if table is None or not len(table):
@@ -42,17 +42,17 @@ def validate(batch: RawBatch, format_name: str) -> RawBatch:
         ids = table.column("record_id").filter(broken).unique()
         rejects.append(_rejects(rule, ids, records))
         if rule.level == "record":
-            gone.append(ids)
+            rejected_ids.append(ids)
         elif rule.level == "row":
             tables[rule.table] = table.filter(pc.invert(broken))
-    if gone:
-        lost = pa.concat_arrays(gone).unique()
+    if rejected_ids:
+        lost_ids = pa.concat_arrays(rejected_ids).unique()
         tables = {
-            n: t.filter(pc.invert(pc.is_in(t.column("record_id"), lost)))
+            n: t.filter(pc.invert(pc.is_in(t.column("record_id"), lost_ids)))
             for n, t in tables.items()
             if n != "rejects"
         }
-        rejects = [_without_warnings(r, records, lost) for r in rejects]
+        rejects = [_without_warnings(r, records, lost_ids) for r in rejects]
     if rejects:
         tables["rejects"] = pa.concat_tables(rejects, promote_options="default")
     if BYTE_OFFSET in records.column_names:
@@ -80,17 +80,18 @@ def _rejects(rule: Rule, record_ids: pa.Array, records: pa.Table) -> pa.Table:
     return pa.table(columns | {k: pa.repeat(v, n) for k, v in constants.items()})
 
 
-def _without_warnings(rejects: pa.Table, records: pa.Table, lost: pa.Array) -> pa.Table:
-    """Drop warnings and row rejects about records that are not stored after all."""
-    gone = records.filter(pc.is_in(records.column("record_id"), lost))
+def _without_warnings(rejects: pa.Table, records: pa.Table, lost_ids: pa.Array) -> pa.Table:
+    """Drop warnings and row rejects about records that a rule of level ``record`` removed."""
+    lost_records = records.filter(pc.is_in(records.column("record_id"), lost_ids))
     about_lost = pc.is_in(
-        _places(rejects, "record_ordinal"), _places(gone, "ordinal").combine_chunks()
+        _record_places(rejects, "record_ordinal"),
+        _record_places(lost_records, "ordinal").combine_chunks(),
     )
     keep = pc.or_(pc.equal(rejects.column("level"), "record"), pc.invert(about_lost))
     return rejects.filter(keep)
 
 
-def _places(table: pa.Table, ordinal: str) -> pa.ChunkedArray:
-    """Return file and position of each row's record as one text."""
+def _record_places(table: pa.Table, ordinal: str) -> pa.ChunkedArray:
+    """Return file id and ordinal of each row's record as one text."""
     position = table.column(ordinal).cast(pa.string())
     return pc.binary_join_element_wise(table.column("file_id"), position, " ")

@@ -13,7 +13,7 @@ from lakehouse.batch import RawBatch
 from lakehouse.errors import DefinitionError
 from lakehouse.formats import hl7v2
 from lakehouse.formats.hl7v2.mapping import load_mappings
-from lakehouse.quality import Rule, found_rules, load_rules, validate
+from lakehouse.quality import Rule, format_rules, load_rules, validate
 from lakehouse.quality import rules as module
 
 RULE = """
@@ -68,7 +68,7 @@ def test_rules_that_the_hl7_reader_keeps_are_declared() -> None:
         codes = place.conversion.codes
         if codes and re.fullmatch(r"hl7_\d{4}", codes) and place.conversion.otherwise is None:
             used.add(f"hl7v2.table-{codes.removeprefix('hl7_')}")
-    declared = {r.id for r in (*load_rules("hl7v2"), *found_rules("hl7v2"))}
+    declared = {r.id for r in (*load_rules("hl7v2"), *format_rules("hl7v2"))}
     assert used <= declared, f"add [[found]] to catalog/quality/hl7v2.toml: {used - declared}"
 
 

@@ -28,7 +28,7 @@ import pyarrow.csv
 from lakehouse.definitions.csv_rows import split_front_matter
 from lakehouse.definitions.resources import resource
 from lakehouse.errors import DefinitionError, did_you_mean
-from lakehouse.quality.rules import rules_of_records
+from lakehouse.quality.rules import record_rules
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,7 +157,7 @@ def _shipped_set(name: str) -> CodeSet | None:
             "Rules that records are held to",
             "catalog/quality, each rule with its clause",
             key=("rule", "level"),
-            rows=rules_of_records(),
+            rows=record_rules(),
         )
     path = resource("catalog/codes") / f"{name}.csv"
     return read_codes(path) if path.is_file() else None
