@@ -1,7 +1,7 @@
-"""The types that name the stages of an ingest: RawBatch -> (good RawBatch, Rejects) -> CleanBatch.
+"""Types of the stages of an ingest: RawBatch -> (good RawBatch, Rejects) -> CleanBatch.
 
-A ``RawBatch`` is identified and lives inside one call: it refuses to be pickled, so it cannot
-become a Ray block. Only ``privacy.deidentify`` makes a ``CleanBatch``, and the sink takes nothing
+A ``RawBatch`` holds identified data and lives inside one call. It cannot be pickled, so it never
+becomes a Ray block. Only ``privacy.deidentify`` makes a ``CleanBatch``, and the sink takes nothing
 else.
 """
 
@@ -18,12 +18,12 @@ import pyarrow as pa
 from lakehouse.definitions.tables import load_tables
 
 BIRTH_DATE = "_birth_date"
-"""Raw column (date32) that any patient table may carry; never stored, feeds ages."""
+"""Raw column (date32) that any patient table may have; never stored, used to compute ages."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a format is told about the file it parses; nothing here identifies anyone.
+    """What a format knows about the file that it parses; nothing here identifies a person.
 
     Attributes:
         file_id: Keyed digest of the file's content, 32 hex digits.
@@ -31,7 +31,7 @@ class Source:
         authority: Assigning authority of record numbers that state none.
         size: Bytes of the file as stored, or None when unknown.
         mappings: Folders with a site's own mapping files.
-        cut: The end of the content is missing, so its last record is not whole.
+        truncated: Whether the end of the content is missing, so that its last record is not whole.
     """
 
     file_id: str
@@ -44,15 +44,15 @@ class Source:
 
 @dataclass
 class Reject:
-    """One record (or row) that was not taken, or a warning about one that was.
+    """A record or row that was rejected, or a warning about one that was stored.
 
     Attributes:
         record_ordinal: Position of the record in its file, from 0; -1 for the file as a whole.
-        rule: Id of the rule (``hl7v2.msh.control-id``).
+        rule: Id of the conformance rule (``hl7v2.msh.control-id``).
         message: What is wrong, without any value from the data.
         location: Segment or path of the fault (``PID-3``, ``(0010,0020)``); may be empty.
         level: ``record`` (rejected), ``row`` (row dropped, record kept) or ``warning``.
-        byte_offset: Where the record begins in the decoded file, or None.
+        byte_offset: Position at which the record begins in the decoded file, or None.
         record_type: Type of the record, when it could be read.
         version: Version the record states.
         sender_application: Raw (qualified) sending application.
@@ -85,7 +85,7 @@ def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
 
 @dataclass
 class RawBatch:
-    """Identified rows of one part of a file. Never leaves the call that parsed it.
+    """Identified rows of one part of a file; never leaves the call that parsed it.
 
     ``tables`` maps a table's name to an Arrow table. Columns are those of the table's definition
     (missing ones are null), in raw form:
@@ -99,7 +99,7 @@ class RawBatch:
         tables: Arrow tables by table name.
         rejects: Records, rows and warnings found while parsing; a format that finds them
             column-wise may instead (or as well) put a raw ``rejects`` table into ``tables``.
-        n_records: Source records that this batch accounts for (taken or rejected).
+        n_records: Source records that this batch accounts for (stored or rejected).
         dropped: Count of segments or elements that no mapping names, by a public name.
         by_file: Records by file id, where one batch holds several files (``parse_many``).
         dropped_by_file: ``dropped`` by file id, in place of it, where one batch holds several.
@@ -167,36 +167,36 @@ def make_clean_batch(
         KeyError: A table has no definition.
         pa.ArrowInvalid: A column does not fit its type.
     """
-    known = load_tables()
+    definitions = load_tables()
     return CleanBatch(
-        {n: conform(t, known[n].schema, encoded=True) for n, t in tables.items()},
+        {n: conform(t, definitions[n].schema, encoded=True) for n, t in tables.items()},
         counts or {},
         seal=_SEAL,
     )
 
 
 ENCODED = pa.dictionary(pa.int32(), pa.string())
-"""Type of a string column that repeats itself, on its way from de-identification to Parquet."""
+"""Type of a string column whose values repeat, between de-identification and Parquet."""
 
 
-def compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Return a column whose dictionary holds nothing but what its own rows have.
+def compact_dictionary(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return a column whose dictionary holds only the values of its own rows.
 
-    Parquet stores a dictionary whole: what is left in it of other rows would be stored with these,
-    and outlive the erasure of those.
+    Parquet stores the whole dictionary. A value of other rows in it would be stored with these
+    rows, and would outlive the erasure of those.
 
     Examples:
         >>> both = pa.array(["a", "b", None]).dictionary_encode()
         >>> compacted(both[1:]).dictionary.to_pylist()
         ['b']
     """
-    used = np.zeros(len(column.dictionary), dtype=bool)
-    used[column.indices.drop_null().to_numpy()] = True
-    if used.all():
+    is_used = np.zeros(len(column.dictionary), dtype=bool)
+    is_used[column.indices.drop_null().to_numpy()] = True
+    if is_used.all():
         return column
-    place = pa.array(np.cumsum(used, dtype=np.int32) - np.int32(1))
+    new_codes = pa.array(np.cumsum(is_used, dtype=np.int32) - np.int32(1))
     return pa.DictionaryArray.from_arrays(
-        place.take(column.indices), column.dictionary.filter(pa.array(used))
+        new_codes.take(column.indices), column.dictionary.filter(pa.array(is_used))
     )
 
 
@@ -205,8 +205,8 @@ def conform(table: pa.Table, schema: pa.Schema, *, encoded: bool = False) -> pa.
 
     Args:
         table: The rows.
-        schema: The columns.
-        encoded: Whether a string column that is dictionary-encoded stays so.
+        schema: Names and types of the columns.
+        encoded: Whether a dictionary-encoded string column stays so.
     """
     present = set(table.column_names)
     columns, fields = [], []

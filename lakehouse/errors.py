@@ -1,7 +1,7 @@
-"""Every error the product raises on purpose.
+"""The exceptions that this software raises on purpose.
 
 - LakehouseError
-    - UserError (ValueError)         the person can mend it: the CLI exits with 2
+    - UserError (ValueError)         the person can fix it: the CLI exits with 2
         - InputError                 a path, file or record
         - KeyFileError               the secret
         - WarehouseError             not a warehouse, another profile, another key
@@ -24,7 +24,7 @@ from collections.abc import Iterable
 
 
 class LakehouseError(Exception):
-    """Base of every error raised on purpose.
+    """Base class of the errors that this software raises on purpose.
 
     Args:
         problem: What is wrong and where, one sentence without a value from the data.
@@ -55,13 +55,13 @@ class LakehouseError(Exception):
 
 
 class UserError(LakehouseError, ValueError):
-    """The person can mend it."""
+    """A fault that the person can fix."""
 
     exit_code = 2
 
 
 class InputError(UserError):
-    """A path, a file or a record cannot be taken."""
+    """A path, a file or a record cannot be read."""
 
 
 class KeyFileError(UserError):
@@ -77,7 +77,7 @@ class QueryError(UserError):
 
 
 class DefinitionError(UserError):
-    """A definition (table, policy, mapping, code set, view) is at fault."""
+    """A definition (table, policy, mapping, code set, view) is wrong."""
 
 
 class MissingExtraError(UserError):

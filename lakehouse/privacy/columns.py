@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.arrays import whole
-from lakehouse.batch import compacted
+from lakehouse.batch import compact_dictionary
 
 DAY_US = 86_400_000_000
 """Microseconds of a day."""
@@ -56,7 +56,7 @@ class Distinct(Generic[Key]):
         same = len(encoded.dictionary) == len(results)
         for key, at in self.at.items():
             places = at if same else encoded.indices.take(at)
-            column = compacted(pa.DictionaryArray.from_arrays(places, encoded.dictionary))
+            column = compact_dictionary(pa.DictionaryArray.from_arrays(places, encoded.dictionary))
             rare = len(column.dictionary) * 4 > len(column)
             columns[key] = results.take(at) if rare else column
         return columns

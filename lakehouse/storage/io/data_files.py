@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lakehouse.batch import ENCODED, compacted, conform
+from lakehouse.batch import ENCODED, compact_dictionary, conform
 from lakehouse.errors import CommitError
 from lakehouse.storage.io.column_metrics import ColumnMetrics, collect_metrics
 from lakehouse.storage.io.failpoints import failpoint
@@ -213,7 +213,9 @@ def _row_group(rows: pa.Table, position: int) -> pa.Table:
         return rows
     group = rows.slice(position, ROW_GROUP_ROWS)
     columns = [
-        compacted(column.combine_chunks()) if pa.types.is_dictionary(column.type) else column
+        compact_dictionary(column.combine_chunks())
+        if pa.types.is_dictionary(column.type)
+        else column
         for column in group.columns
     ]
     return pa.Table.from_arrays(columns, schema=group.schema)
@@ -239,7 +241,7 @@ def _encode_repeats(column: pa.ChunkedArray) -> pa.Array:
     """Dictionary-encode a string column whose values repeat, so that sorting moves integers."""
     whole = column.combine_chunks()
     if whole.type == ENCODED:
-        return compacted(whole)
+        return compact_dictionary(whole)
     repeats = pa.types.is_string(whole.type) and _has_repeats(whole)
     return whole.dictionary_encode() if repeats else whole
 
