@@ -266,10 +266,10 @@ def test_values_never_become_sql(lake: Lakehouse, asked: dict[str, Any]) -> None
     ("asked", "says"),
     [
         ({"without": {"conditon": "E11"}}, "Did you mean condition"),
-        ({"lab": ("4548-4", "~", 6.5)}, "Operators"),
+        ({"lab": ("4548-4", "~", 6.5)}, "operators"),
         ({"lab": "4548-4"}, "takes a name"),
         ({"age": 18}, "two numbers"),
-        ({"condition": ("E11", "E12")}, "give a list"),
+        ({"condition": ("E11", "E12")}, "Give a list"),
         ({"vital": ("pulse; DROP", ">", 1)}, "column of vital_signs"),
         ({"vital": ("puls", ">", 1)}, "no column named puls"),
         ({"condition": "E11", "within": "soon"}, "A span reads"),
