@@ -11,17 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.batch import (
-    SEPARATOR,
     CleanBatch,
     RawBatch,
     Reject,
     conform,
     make_clean_batch,
     merge_dropped,
-    qualified,
     rejects_table,
 )
 from lakehouse.definitions.tables import load_tables
+from lakehouse.identifiers import SEPARATOR, qualified
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

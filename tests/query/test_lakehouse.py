@@ -18,7 +18,7 @@ from lakehouse.definitions.tables import load_tables
 from lakehouse.errors import DefinitionError, QueryError, UserError, WarehouseError
 from lakehouse.query.connection.table_views import select_list
 from lakehouse.query.lakehouse import Lakehouse
-from lakehouse.query.views.view import load_views
+from lakehouse.query.views.library import load_views
 from lakehouse.storage.warehouse import Warehouse
 
 from .conftest import Store, observations, settings

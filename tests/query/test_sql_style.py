@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from lakehouse.resources import resource
 
-from lakehouse.query.views import View, load_views
+from lakehouse.definitions.resources import resource
+from lakehouse.query.views.library import load_views
+from lakehouse.query.views.view import View
 
 VIEWS = load_views()
 every_view = pytest.mark.parametrize("name", sorted(VIEWS))
