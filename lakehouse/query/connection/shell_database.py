@@ -191,14 +191,15 @@ def fill(con: duckdb.DuckDBPyConnection, place: WarehouseLocation) -> None:
     }
     order = dependency_order(views, views)
     for name in order:
-        if not views[name].parameters:
-            _define(con, views[name], f"CREATE TABLE {name} AS {views[name].sql} WITH NO DATA")
+        view = views[name]
+        empty = f"CREATE TABLE {name} AS {view.sql} WITH NO DATA"
+        _define(con, view, ddl(view) if view.parameters else empty)  # a macro binds when called
     docs: dict[str, dict[str, str]] = {}
     for name in reversed(order):
         view, about = views[name], column_docs(views[name], views, docs)
         why = str(calendar_error(barred[name][0], name)) if barred[name] else ""
         if view.parameters:
-            _define_macro(con, view, why, about)
+            _publish_macro(con, view, why, about)
             continue
         types = _types(con, name)
         con.execute(f"DROP TABLE {name}")
@@ -225,15 +226,14 @@ def _define(con: duckdb.DuckDBPyConnection, view: View, statement: str) -> None:
         raise DefinitionError(f"{view.where}: {errors.text_of(error)}") from None
 
 
-def _define_macro(
+def _publish_macro(
     con: duckdb.DuckDBPyConnection, view: View, why: str, about: Mapping[str, str]
 ) -> None:
-    """Create a table macro, and a view of its name for whoever leaves the arguments out."""
-    types: dict[str, str] = {}
-    statements = _stub(view, why, types)
-    if not why:
-        _define(con, view, ddl(view))
-        types = _types(con, f"{view.name}({', '.join('NULL' for _ in view.parameters)})")
+    """Publish a table macro, and a view of its name for whoever leaves the arguments out."""
+    types = _types(con, f"{view.name}({', '.join('NULL' for _ in view.parameters)})")
+    if why:
+        statements = [f"DROP MACRO TABLE {view.name}", *_stub(view, why, types)]
+    else:
         statements = comments(view, about)
         why = str(arguments_error(view.name, view.parameters))
     relation = replace(view, parameters=())

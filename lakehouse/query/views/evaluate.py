@@ -107,7 +107,9 @@ def arguments_error(name: str, parameters: Sequence[str]) -> QueryError:
     """
     if tuple(parameters) == (AT,):
         return QueryError(f"{name} takes a time.", f"Write: FROM {name}('2130-01-31 12:00').")
-    return QueryError(f"{name} takes arguments.", f"Write: FROM {name}({', '.join(parameters)}).")
+    return QueryError(
+        f"{name} takes {' and '.join(parameters)}.", f"Write: FROM {name}({', '.join(parameters)})."
+    )
 
 
 def _find_view(name: str, views: Mapping[str, View]) -> View:
