@@ -1,7 +1,7 @@
 -- title: Early-warning scores of all times or at one
 -- description: Inputs, points and sums of NEWS2 and MEWS at each time at which an input of NEWS2 was measured, or with
---   ts those of the latest of these times in each visit, as old as they are at ts. Inputs look back 12 hours, the
---   longest interval that NEWS2 leaves between observations. early_warning_scores and news2_at show one each.
+--   ts at each of the 12 hours up to ts, with inputs as old as they are at ts. Inputs look back 12 hours, the longest
+--   interval that NEWS2 leaves between observations. early_warning_scores and news2_at show one each.
 -- grain: patient_id, encounter_id, measured_at
 -- parameters: ts
 -- reading: early_warning_measurements for measured_values through vital_signs, latest_vitals
@@ -42,8 +42,7 @@ WITH latest_observations AS (
     SELECT
         *,
         coalesce(ts::TIMESTAMPTZ, measured_at) - INTERVAL '12' HOUR AS since,
-        greatest(coalesce(consciousness_at, gcs_at), coalesce(gcs_at, consciousness_at)) AS level_at,
-        row_number() OVER (PARTITION BY patient_id, encounter_id ORDER BY measured_at DESC) AS nth
+        greatest(coalesce(consciousness_at, gcs_at), coalesce(gcs_at, consciousness_at)) AS level_at
     FROM latest_vitals
     WHERE
         measured_at IN (
@@ -100,7 +99,6 @@ inputs AS (
             CASE WHEN level_at >= since THEN level_at ELSE measured_at END
         ) AS mews_oldest_input_at
     FROM latest_observations
-    WHERE ts IS NULL OR nth = 1
 ),
 
 points AS (

@@ -22,6 +22,15 @@
 -- column risk_scale_2: the same on scale 2
 -- column variant: definition and look-back
 -- column not_meant_for: child (under 16 years) or pregnancy (a diagnosis of it in the visit); else null
+
+-- Ranked here, not in early_warning_points: DuckDB 1.5 leaves the window in the plan where ts is null.
+WITH ranked_scores AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY patient_id, encounter_id ORDER BY measured_at DESC) AS nth
+    FROM early_warning_points(coalesce(ts::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ))
+)
+
 SELECT
     scores.patient_id,
     scores.encounter_id,
@@ -45,6 +54,7 @@ SELECT
         WHEN scores.age_years < 16 THEN 'child'
         WHEN pregnant.patient_id IS NOT NULL THEN 'pregnancy'
     END AS not_meant_for
-FROM early_warning_points(coalesce(ts::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ)) AS scores
+FROM ranked_scores AS scores
 LEFT JOIN pregnant_visits AS pregnant
     ON scores.patient_id = pregnant.patient_id AND scores.encounter_id = pregnant.encounter_id
+WHERE scores.nth = 1
