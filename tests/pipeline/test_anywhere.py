@@ -17,6 +17,7 @@ import lakehouse
 from lakehouse.privacy.keys.secret import Secret
 from lakehouse.storage.warehouse import Warehouse
 from tests.helpers.command import ingest, leftovers, start, start_command, without_runs
+from tests.helpers.hl7v2 import GLUCOSE, SODIUM, lab_message
 
 pytestmark = pytest.mark.slow
 
@@ -31,14 +32,8 @@ QUESTIONS = (
 
 
 def message(number: int, file: str) -> str:
-    return (
-        f"MSH|^~\\&|LAB|HOSP|A|B|20240102030405||ORU^R01|{file}-{number}|P|2.5\r"
-        f"PID|1||{number}^^^GENERAL^MR||DOE^J||19500601|F\r"
-        f"PV1|1|I|WARD||||||||||||||||V{number}\r"
-        f"OBR|1|P{number}|F{number}|A^a^L|||20240101\r"
-        f"OBX|1|NM|2345-7^Glucose^LN||{number + 80}|mg/dL|||||F|||20240101\r"
-        f"OBX|2|NM|2951-2^Sodium^LN||{number + 120}|mmol/L|||||F|||20240101\r"
-    )
+    results = [(GLUCOSE, number + 80), (SODIUM, number + 120)]
+    return lab_message(number, f"{file}-{number}", results)
 
 
 @pytest.fixture

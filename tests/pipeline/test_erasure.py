@@ -22,16 +22,11 @@ from lakehouse.storage.maintenance.inspection import file_contents
 from lakehouse.storage.transactions.transaction import IngestTransaction
 from lakehouse.storage.warehouse import Warehouse
 from lakehouse.verification.decode import decode_parts
+from tests.helpers.hl7v2 import GLUCOSE, lab_message
 
 
-def message(number: int, control: str, kind: str = "ORU^R01", extra: str = "") -> str:
-    return (
-        f"MSH|^~\\&|LAB|HOSP|A|B|20240102030405||{kind}|{control}|P|2.5\r"
-        f"PID|1||{number}^^^GENERAL^MR||DOE^J||19500601|F\r{extra}"
-        f"PV1|1|I|WARD||||||||||||||||V{number}\r"
-        f"OBR|1|P{number}|F{number}|A^a^L|||20240101\r"
-        f"OBX|1|NM|2345-7^Glucose^LN||{number}|mg/dL|||||F|||20240101\r"
-    )
+def message(number: int, control: str, **more: str) -> str:
+    return lab_message(number, control, [(GLUCOSE, number)], **more)
 
 
 @pytest.fixture
@@ -139,7 +134,7 @@ def test_the_ray_doors_do_not_bring_the_patient_back(home: Path) -> None:
 def test_merged_identities_go_together(home: Path) -> None:
     feed = home / "m"
     feed.mkdir()
-    merge = message(4, "merge", "ADT^A40", "MRG|3^^^GENERAL^MR\r")
+    merge = message(4, "merge", kind="ADT^A40", extra="MRG|3^^^GENERAL^MR\r")
     (feed / "x.hl7").write_text(merge, newline="")
     lakehouse.ingest(feed, home / "warehouse", show_progress=False)
     report = lakehouse.forget(home / "warehouse", record_number="3", authority="GENERAL")

@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse import synth
 from lakehouse.synth.writers.hl7v2.feeds import FEEDS
+from tests.helpers.once import once
 
 PATIENTS = 24
 """Every story of catalog/synth/stories.toml once."""
@@ -22,9 +23,7 @@ def lives() -> list[synth.Patient]:
 
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
-    folder = tmp_path_factory.mktemp("hospital")
-    counts = synth.write(folder, PATIENTS)
-    return folder, counts
+    return once(tmp_path_factory, "hospital", lambda folder: synth.write(folder, PATIENTS))
 
 
 @pytest.fixture(scope="session")
