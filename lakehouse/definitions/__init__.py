@@ -1,1 +1,1 @@
-"""What `catalog/` says, read once: tables, code systems, rows of CSV files."""
+"""Reads what ``catalog/`` defines: tables, code systems, CSV and TOML files."""

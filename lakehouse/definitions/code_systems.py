@@ -1,4 +1,4 @@
-"""The public code systems, and the shapes that their codes have."""
+"""Public code systems, each with a regular expression for its codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV files of ``catalog/`` and of a site: rows, which lines of ``# key: value`` may precede."""
+"""Reads CSV files of ``catalog/`` and of a site, which may open with ``# key: value`` lines."""
 
 from __future__ import annotations
 

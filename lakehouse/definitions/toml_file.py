@@ -1,4 +1,4 @@
-"""TOML files of ``catalog/`` and of a site, and what is said of one that is no TOML."""
+"""Reads TOML definitions of ``catalog/`` and of a site."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def format_named(name: str) -> Format:
     """Return a format by its name.
 
     Raises:
-        UserError: There is no such format.
+        UserError: No format has this name.
     """
     try:
         return formats()[name]

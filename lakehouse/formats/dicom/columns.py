@@ -1,4 +1,4 @@
-"""Records -> Arrow tables, column by column; equal values are converted once."""
+"""Builds the mapped columns of many objects at once; equal values are converted once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many files -> few batches: each file becomes a record or a reject, each batch some tables."""
+"""Reads DICOM files into raw batches: each object becomes a record or a reject."""
 
 from __future__ import annotations
 

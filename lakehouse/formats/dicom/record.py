@@ -1,4 +1,4 @@
-"""One object as the mapping sees it: values by tag, and by path into its sequences."""
+"""One DICOM object as mappings read it: values by tag, and by path into its sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that look at two places of a message at once, where no column holds both."""
+"""Checks across segments: what is wrong between two places that no column holds together."""
 
 from __future__ import annotations
 

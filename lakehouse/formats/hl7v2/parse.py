@@ -1,4 +1,4 @@
-"""Chunks of messages become raw tables: decode, group by delimiters, tokenise, map."""
+"""Parses chunks of messages into raw tables: decode, group by delimiters, tokenise, map."""
 
 from __future__ import annotations
 

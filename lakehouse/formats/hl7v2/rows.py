@@ -1,4 +1,4 @@
-"""From mappings and converted fields to raw tables: one row per anchor segment."""
+"""Builds the raw rows of one mapping: one row for each of its segments in the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments out of order: what a message structure puts first stands behind (catalog/hl7v2)."""
+"""Segments out of the order that message structures prescribe (``catalog/hl7v2/order.csv``)."""
 
 from __future__ import annotations
 

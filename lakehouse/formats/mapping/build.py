@@ -1,4 +1,4 @@
-"""From mappings to Arrow columns: what every format does alike once it can read one path."""
+"""Builds the Arrow columns that a mapping describes, from a reader of single paths."""
 
 from __future__ import annotations
 

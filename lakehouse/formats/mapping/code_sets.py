@@ -16,7 +16,7 @@ def code_set(name: str) -> dict[str, str]:
     A set without a column ``value`` only lists codes: each stands for itself.
 
     Raises:
-        DefinitionError: There is no code set of that name.
+        DefinitionError: No file of ``catalog/codes`` has this name.
 
     Examples:
         >>> code_set("hl7_0001")["F"]

@@ -1,4 +1,4 @@
-"""Items of a tree read by keyword: what reports, dose reports and radiotherapy objects share."""
+"""Sequence items read by keyword, for reports, dose reports and radiotherapy objects alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects that are trees: structured reports and radiotherapy objects -> rows."""
+"""Rows of objects with content trees: structured reports and radiotherapy objects."""
 
 from __future__ import annotations
 

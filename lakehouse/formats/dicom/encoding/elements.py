@@ -66,7 +66,7 @@ def walk(
     pos: int,
     implicit: bool,
     big: bool,
-    wanted: Mapping[int, bytes] | None,
+    tags: Mapping[int, bytes] | None,
     end: int | None = None,
 ) -> Level:
     """Walk one level of elements from ``pos`` to the pixel data, an item's end or ``end``.
@@ -76,11 +76,12 @@ def walk(
         pos: Position of the first element.
         implicit: Implicit VR.
         big: Big endian.
-        wanted: Tags to keep with the VR of the standard; None keeps all.
+        tags: Tags to keep with the VR of the standard; None keeps all.
         end: Position behind the last element; None where it is not known.
 
     Raises:
-        Unreadable: Truncated, nested too deep, or a length beyond the file.
+        Unreadable: The bytes end inside an element, sequences are nested too deep, or a length
+            reaches beyond the file.
     """
     level = Level()
     elements = level.elements
@@ -128,7 +129,7 @@ def walk(
             break
         count += 1
         if length == UNDEFINED:
-            window.keep = start if wanted is None or tag in wanted else None
+            window.keep = start if tags is None or tag in tags else None
             stop = measure(window, start, implicit or vr == b"UN" or not vr, big, None)
             value_end = stop - 8
             buf, base = window.buf, window.base
@@ -138,16 +139,16 @@ def walk(
             if limit is not None and stop > limit:
                 raise _truncation(tag)
             if length > _WALKED_FROM and (vr == b"SQ" or (not vr and is_sequence(tag))):
-                window.keep = start if wanted is None or tag in wanted else None
+                window.keep = start if tags is None or tag in tags else None
                 measure(window, start, implicit or not vr, big, stop)
                 buf, base = window.buf, window.base
                 have = base + len(buf)
-        if wanted is None or (tag in wanted and value_end > start):
-            known = dictionary_vr(tag) if wanted is None else wanted[tag]
+        if tags is None or (tag in tags and value_end > start):
+            known = dictionary_vr(tag) if tags is None else tags[tag]
             if not vr or vr == b"UN":
                 vr = b"SQ" if length == UNDEFINED and known == b"UN" else known
             size = value_end - start
-            if size > (MAX_VALUE if vr == b"SQ" or wanted is None else MAX_PLAIN):
+            if size > (MAX_VALUE if vr == b"SQ" or tags is None else MAX_PLAIN):
                 raise Unreadable("dicom.length", "A value is too large.", tag_name(tag))
             if start < base or value_end > have:
                 buf, base = window.fill(start, size)
@@ -187,7 +188,8 @@ def measure(window: Window, pos: int, implicit: bool, big: bool, end: int | None
         end: Position behind the sequence; None when a delimiter marks it.
 
     Raises:
-        Unreadable: Truncated, nested deeper than ``MAX_DEPTH``, or ill-formed.
+        Unreadable: The bytes end inside an element, sequences are nested deeper than
+            ``MAX_DEPTH``, or something else than an item stands in one.
     """
     stack: list[tuple[int | None, bool, bool]] = [(end, implicit, False)]  # end, implicit, is item
     explicit, plain, length_at = _EXPLICIT[big], _IMPLICIT[big], _LENGTH[big]
@@ -262,7 +264,7 @@ def items(
     """Yield the items of a sequence: their elements, and whether they are in implicit VR.
 
     Raises:
-        Unreadable: As ``walk``.
+        Unreadable: An item is damaged, as in ``walk``.
     """
     window = Window.over(value)
     read: Callable[[bytes, int], tuple[int, int, int]] = _IMPLICIT[big]

@@ -91,22 +91,23 @@ def _begins_with_element(head: bytes) -> bool:
     return seen == 3 or (seen > 1 and pos == len(head))
 
 
-def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
+def read_header(stream: BinaryIO, tags: Mapping[int, bytes]) -> Header:
     """Return the header of the object in a stream; nothing behind it is read.
 
     Args:
         stream: The object, from its beginning.
-        wanted: Tags to keep with the VR of the standard.
+        tags: Tags to keep with the VR of the standard.
 
     Raises:
-        Unreadable: Not DICOM, truncated, nested too deep, or a length beyond the file.
+        Unreadable: The stream is not DICOM, ends inside an element, nests sequences too deep, or
+            states a length beyond the file.
     """
     window = Window.open(stream)
     stored = window.size
     pos = _behind_preamble(window.buf)
     if pos == 0 and not _begins_with_element(window.buf):
         raise Unreadable("dicom.not-dicom", "The file does not begin as a DICOM object does.")
-    meta, pos = _read_group(window, pos, 0x0002, wanted)
+    meta, pos = _read_group(window, pos, 0x0002, tags)
     _, pos = _read_group(window, pos, 0x0000, {})
     syntax = _syntax(meta)
     window.fill(pos, 12)
@@ -127,7 +128,7 @@ def read_header(stream: BinaryIO, wanted: Mapping[int, bytes]) -> Header:
     else:
         implicit = not explicit_found
         big = explicit_found and int.from_bytes(first[:2], "little") >= 1024
-    level: Level = walk(window, pos, implicit, big, wanted)
+    level: Level = walk(window, pos, implicit, big, tags)
     if not level.n_elements:
         raise Unreadable("dicom.empty", "The object has no elements.")
     if syntax != DEFLATED:
@@ -162,7 +163,7 @@ def _syntax(meta: Elements) -> str:
 
 
 def _read_group(
-    window: Window, pos: int, group: int, wanted: Mapping[int, bytes]
+    window: Window, pos: int, group: int, tags: Mapping[int, bytes]
 ) -> tuple[Elements, int]:
     """Read the little-endian elements of one leading group; explicit VR, or implicit if not."""
     mark = group.to_bytes(2, "little")
@@ -182,7 +183,7 @@ def _read_group(
             start, length = pos + 8, int.from_bytes(buf[at + 4 : at + 8], "little")
         if window.size is not None and start + length > window.size:
             raise Unreadable("dicom.truncated", "The file ends inside its meta information.")
-        if tag in wanted or tag == TRANSFER_SYNTAX:
+        if tag in tags or tag == TRANSFER_SYNTAX:
             buf, base = window.fill(start, length)
-            elements[tag] = (wanted.get(tag, b"UI"), buf[start - base : start - base + length])
+            elements[tag] = (tags.get(tag, b"UI"), buf[start - base : start - base + length])
         pos = start + length

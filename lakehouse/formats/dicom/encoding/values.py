@@ -1,4 +1,4 @@
-"""Values as stored -> Python: text in its character set, numbers, moments, ages.
+"""Decodes values by VR: text in its character set, numbers, dates and times, ages.
 
 A value that is not what its VR promises raises ``ValueError`` without saying what it was; the
 caller leaves the column null and notes a warning.

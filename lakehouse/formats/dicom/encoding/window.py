@@ -1,4 +1,4 @@
-"""Read a file forwards through a small window, so that a header costs its own bytes.
+"""A forward buffer over a stream: reading a header costs the header's bytes.
 
 Elements that nobody asks for are stepped over: by seeking where the stream can, else by reading
 and dropping, up to a limit. A length that reaches beyond the file is found without reading it.

@@ -1,4 +1,4 @@
-"""Codes: which are public, and the texts of the standard's own (PS3.16), as pydicom ships them."""
+"""Coded concepts (PS3.16): which are public, and the code meanings that the standard gives."""
 
 from __future__ import annotations
 

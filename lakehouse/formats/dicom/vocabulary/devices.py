@@ -1,4 +1,4 @@
-"""Names of makers and models of devices: kept where they are known, for people type theirs there.
+"""Known manufacturers and models of devices; people type their own names into these attributes.
 
 ``JOHN SMITH`` has the shape of a product's name, so a shape alone does not do. A name stays when
 it is made of the words of ``catalog/dicom/devices.csv`` and of a site's own ``devices.csv``.
@@ -57,7 +57,7 @@ def add_site_devices(folders: tuple[str, ...]) -> None:
         folders: Folders of mappings; one may hold a ``devices.csv``.
 
     Raises:
-        DefinitionError: A list is at fault.
+        DefinitionError: A list has a row that is no word of a device.
     """
     for folder in folders:
         if (path := Path(folder) / LIST).is_file():

@@ -35,7 +35,7 @@ def keyword_tag(keyword: str) -> int:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise DefinitionError(
-            f"catalog/dicom: {keyword} is no attribute of the DICOM standard.",
+            f"{keyword} is no attribute of the DICOM standard.",
             did_you_mean(keyword, list(keyword_dict)),
         )
     return int(tag)

@@ -1,4 +1,4 @@
-r"""Values that may stay: what an element must look like to be what its attribute promises.
+r"""Rules for the values of attributes: the form of a VR, a defined term, a known device.
 
 Attributes hold what somebody typed or a maker's software put there, whatever the standard says.
 So an element stays only while its value has the form of its data type, and text only while it

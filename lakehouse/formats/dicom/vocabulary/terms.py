@@ -1,4 +1,4 @@
-"""The words of imaging: code strings and texts that say nothing else name nobody."""
+"""Defined terms and words of imaging: a code string or text of these alone names nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converted fields, once per segment: what several tables need is read one time only.
+"""Fields converted by data type, one value per segment, cached for all tables that need them.
 
 Every method works on all segments of one id at a time and returns a column with one value per
 such segment. Values that are there but cannot be read are noted as findings, by place, never by

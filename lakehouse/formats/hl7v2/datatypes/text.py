@@ -1,4 +1,4 @@
-"""From ranges of the buffer to Arrow columns: text, escapes, numbers, code look-ups."""
+"""Text of fields as Arrow columns: explicit nulls, escape sequences, numbers, code look-ups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy arrays over a buffer of text: their types, and what is done quicker than NumPy would."""
+"""Types of NumPy arrays over a buffer of text, and two operations that are quicker than NumPy's."""
 
 from __future__ import annotations
 

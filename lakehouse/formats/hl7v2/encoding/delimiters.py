@@ -1,4 +1,4 @@
-"""Which characters separate what: MSH-1 and MSH-2 of each message (HL7 v2.9 ch. 2.5.4)."""
+"""The delimiters of each message: MSH-1 and MSH-2 (HL7 v2.9 ch. 2.5.4)."""
 
 from __future__ import annotations
 

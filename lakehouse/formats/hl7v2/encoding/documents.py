@@ -1,4 +1,4 @@
-"""Embedded documents of any size: the inside of over-long fields is cut out while it is read."""
+"""Shortens over-long fields (embedded documents) of a message while it is read."""
 
 from __future__ import annotations
 

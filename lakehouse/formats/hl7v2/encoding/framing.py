@@ -183,7 +183,7 @@ def _without_last(pieces: list[Chunk]) -> Iterator[Chunk]:
 
 
 class PendingBytes:
-    """What was read and is not yet given on, from the beginning of a message onwards.
+    """Bytes read of a stream that are in no chunk yet; they begin with a message.
 
     Attributes:
         data: The bytes; the reader puts more behind them.
