@@ -42,6 +42,7 @@ ROOMS = {
     ],
     "query": [
         "errors",
+        "excel",
         "result",
         "views",
         "svg",
