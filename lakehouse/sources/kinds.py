@@ -54,7 +54,8 @@ _MAIL = re.compile(r"(?:From|Received|Return-Path|Delivered-To|MIME-Version|Mess
 _FASTA = re.compile(r">[^\r\n]*\r?\n[A-Za-z*-]+\s*(?:[\r\n]|$)")
 _FASTQ = re.compile(r"@[^\r\n]*\r?\n[ACGTUNacgtun.]+\r?\n\+")
 _JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]\d-])")
-_RESOURCE = re.compile(r'"resourceType"\s*:\s*"[A-Z]')
+_RESOURCE = re.compile(r'"resourceType"\s*:\s*"[A-Z]|"fullUrl"\s*:\s*"')
+_HEADINGS = re.compile(r'["\w.-]+(?:([,;\t|])["\w.-]+)(?:\1["\w.-]+)+\s*')
 
 
 def kind_of(head: bytes) -> str:
@@ -116,6 +117,8 @@ def _is_x12(text: str) -> bool:
 
 def _is_delimited(text: str) -> bool:
     """Return whether the lines have the same number of fields, nine in ten of them."""
+    if _HEADINGS.fullmatch(text):  # nothing but the names of three columns and more
+        return True
     lines = text.splitlines(keepends=True)
     if len(lines) > 2 and not lines[-1].endswith(("\r", "\n")):
         lines.pop()  # the beginning of a content may end within a line
