@@ -98,7 +98,7 @@ class SequenceItem:
         """Return a date as days since 1970."""
         return self._read(keyword, _days)
 
-    def branches(self, keyword: str) -> Iterator[SequenceItem]:
+    def sequence(self, keyword: str) -> Iterator[SequenceItem]:
         """Yield the items of a sequence."""
         element = self.item.get(tag(keyword))
         if element is not None:
@@ -107,7 +107,7 @@ class SequenceItem:
 
     def first(self, keyword: str) -> SequenceItem:
         """Return the first item of a sequence; an empty one where there is none."""
-        return next(self.branches(keyword), SequenceItem(self.record, {}))
+        return next(self.sequence(keyword), SequenceItem(self.record, {}))
 
     def code(self, keyword: str) -> tuple[str | None, str | None, str | None]:
         """Return code, system and text of the first code of a sequence; of a local one no code."""

@@ -35,10 +35,10 @@ def rows(root: SequenceItem) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _plans(root: SequenceItem) -> Iterator[Row]:
-    beams = [*root.branches("BeamSequence"), *root.branches("IonBeamSequence")]
-    setups = list(root.branches("ApplicationSetupSequence"))
-    groups = list(root.branches("FractionGroupSequence"))
-    doses = [d.number("TargetPrescriptionDose") for d in root.branches("DoseReferenceSequence")]
+    beams = [*root.sequence("BeamSequence"), *root.sequence("IonBeamSequence")]
+    setups = list(root.sequence("ApplicationSetupSequence"))
+    groups = list(root.sequence("FractionGroupSequence"))
+    doses = [d.number("TargetPrescriptionDose") for d in root.sequence("DoseReferenceSequence")]
     plan = common(root, "rt_plans") | {
         "structure_set_uid": root.first("ReferencedStructureSetSequence").text(
             "ReferencedSOPInstanceUID"
@@ -55,7 +55,7 @@ def _plans(root: SequenceItem) -> Iterator[Row]:
     }
     given: dict[int | None, SequenceItem] = {}
     if groups:
-        for beam in groups[0].branches("ReferencedBeamSequence"):
+        for beam in groups[0].sequence("ReferencedBeamSequence"):
             given[beam.integer("ReferencedBeamNumber")] = beam
     for beam in beams:
         yield plan | _beam(beam, given)
@@ -98,11 +98,11 @@ def _beam(beam: SequenceItem, given: dict[int | None, SequenceItem]) -> dict[str
 
 def _structures(root: SequenceItem) -> Iterator[Row]:
     contours = {
-        c.integer("ReferencedROINumber"): list(c.branches("ContourSequence"))
-        for c in root.branches("ROIContourSequence")
+        c.integer("ReferencedROINumber"): list(c.sequence("ContourSequence"))
+        for c in root.sequence("ROIContourSequence")
     }
     observed = {
-        o.integer("ReferencedROINumber"): o for o in root.branches("RTROIObservationsSequence")
+        o.integer("ReferencedROINumber"): o for o in root.sequence("RTROIObservationsSequence")
     }
     frame = root.first("ReferencedFrameOfReferenceSequence")
     series = frame.first("RTReferencedStudySequence").first("RTReferencedSeriesSequence")
@@ -111,7 +111,7 @@ def _structures(root: SequenceItem) -> Iterator[Row]:
         "set_label": root.text("StructureSetLabel"),
         "drawn_at": root.moment("StructureSetDate", "StructureSetTime"),
     }
-    for roi in root.branches("StructureSetROISequence"):
+    for roi in root.sequence("StructureSetROISequence"):
         number = roi.integer("ROINumber")
         name = roi.text("ROIName")
         drawn = contours.get(number, [])
@@ -152,7 +152,7 @@ def _doses(root: SequenceItem) -> Iterator[Row]:
         "computed_at": root.moment("InstanceCreationDate", "InstanceCreationTime")
         or root.moment("StudyDate", "StudyTime"),
     }
-    histograms = list(root.branches("DVHSequence"))
+    histograms = list(root.sequence("DVHSequence"))
     for histogram in histograms:
         roi = histogram.first("DVHReferencedROISequence")
         yield shared | {

@@ -73,7 +73,7 @@ def _content(root: SequenceItem) -> Iterator[Row]:
         )
         children = [
             (child, ordinal, depth + 1, f"{position}.{n}")
-            for n, child in enumerate(item.branches("ContentSequence"), 1)
+            for n, child in enumerate(item.sequence("ContentSequence"), 1)
         ]
         pending.extend(reversed(children))
         ordinal += 1
