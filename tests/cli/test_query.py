@@ -118,7 +118,7 @@ def test_no_warehouse_is_one_line(lakehouse: Lakehouse, tmp_path: Path) -> None:
 def test_tables_and_their_columns(filled: Lakehouse) -> None:
     rows = dict(line.split(",")[:2] for line in filled("tables").out.splitlines())
     assert (rows["patients"], rows["encounters"], rows["observations"]) == ("3", "3", "0")
-    assert "sex,VARCHAR,Administrative sex" in filled("tables", "patients").out
+    assert 'sex,VARCHAR,"Administrative sex' in filled("tables", "patients").out
 
 
 def test_views_say_what_they_are(lakehouse: Lakehouse) -> None:
