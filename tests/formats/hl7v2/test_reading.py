@@ -445,14 +445,14 @@ def test_a_parser_failure_is_a_reject_of_the_messages_around_it(
 ) -> None:
     from lakehouse.formats.hl7v2 import parse
 
-    real = parse._parse_group
+    real = parse._batch_of
 
     def failing(tokens: Tokens, *rest: object) -> RawBatch:
         if b"C2" in tokens.buffer.tobytes():
             raise IndexError("a value that must not be seen")
         return real(tokens, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(parse, "_parse_group", failing)
+    monkeypatch.setattr(parse, "_batch_of", failing)
     files = [
         (io.BytesIO(message(PID).replace("C1", c).encode()), Source(c * 16))
         for c in ("C1", "C2", "C3")
