@@ -58,7 +58,7 @@ def test_inputs_come_before_what_reads_them() -> None:
 def test_the_script_can_be_run_from_top_to_bottom() -> None:
     text = "\n".join(script("trino", ("qsofa", "news2_at"), namespace="clinical"))
     assert "CREATE OR REPLACE VIEW clinical.qsofa AS" in text
-    assert "FROM clinical.latest_vitals" in text
+    assert "FROM clinical.acute_values" in text
     assert "-- news2_at is left out: a table macro of DuckDB" in text
     sqlglot.parse(text, dialect="trino")
 

@@ -322,7 +322,9 @@ def test_a_sound_warehouse_passes_every_check(site: Site) -> None:
     assert not any(c.notes for c in report.checks)
 
 
-@pytest.mark.parametrize(("check", "what", "plant"), VIOLATIONS, ids=lambda v: "" if callable(v) else v)
+@pytest.mark.parametrize(
+    ("check", "what", "plant"), VIOLATIONS, ids=lambda v: "" if callable(v) else v
+)
 def test_a_planted_violation_is_found(site: Site, check: str, what: str, plant: Plant) -> None:
     with plant(site):
         report = site.report()

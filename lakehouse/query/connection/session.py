@@ -66,8 +66,7 @@ class Session:
         Raises:
             QueryError: The statement may not run, or the session is closed.
         """
-        if self.is_closed:
-            raise errors.query_error(duckdb.ConnectionException())
+        self._require_open()
         macros = {name: view.parameters for name, view in self.views.items() if view.parameters}
         codes = frozenset(code_set_names(self.location.codes))
         reads = check_statement(sql, self.relation_names, codes, macros)
@@ -86,6 +85,10 @@ class Session:
                 self._refresh(reads)
         return reads
 
+    def _require_open(self) -> None:
+        if self.is_closed:
+            raise errors.query_error(duckdb.ConnectionException())
+
     def _list(self, reads: Reads) -> None:
         """Make the macros that tell of views and columns, when a statement asks them."""
         described = {name: self.describe(name) for name in reads.columns_of - set(self._described)}
@@ -100,8 +103,10 @@ class Session:
         """Return the columns of a table or view: name, type, and what each holds.
 
         Raises:
-            QueryError: There is nothing of that name, or the profile cannot answer the view.
+            QueryError: There is nothing of that name, the profile cannot answer the view, or the
+                session is closed.
         """
+        self._require_open()
         views, tables = self.views, load_tables()
         if name in views:
             docs = column_docs(views[name], views)
