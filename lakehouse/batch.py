@@ -187,7 +187,7 @@ def compact_dictionary(column: pa.DictionaryArray) -> pa.DictionaryArray:
 
     Examples:
         >>> both = pa.array(["a", "b", None]).dictionary_encode()
-        >>> compacted(both[1:]).dictionary.to_pylist()
+        >>> compact_dictionary(both[1:]).dictionary.to_pylist()
         ['b']
     """
     is_used = np.zeros(len(column.dictionary), dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -50,4 +51,13 @@ def parse_toml(content: bytes, named: str) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{named} is not valid TOML: {error}.") from error
+        place = _position(error)
+        raise DefinitionError(f"{named} is not valid TOML ({place}).", "Fix the file.") from None
+
+
+def _position(error: ValueError) -> str:
+    """Return where a file is at fault; the rest of the message may quote the file."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    found = re.search(r"\(at ([^()]+)\)$", str(error))
+    return found[1] if found else "at an unknown place"

@@ -99,7 +99,7 @@ def engine_names() -> list[str]:
     """Return the names of the engines.
 
     Examples:
-        >>> engines()
+        >>> engine_names()
         ['local', 'ray']
     """
     folder = Path(__file__).parents[1] / "engines"

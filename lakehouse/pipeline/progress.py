@@ -88,7 +88,7 @@ def progress_bar(show: bool | None = None) -> Iterator[Progress]:
         show: None shows it when standard error is a terminal.
 
     Examples:
-        >>> with bar(show=False) as progress:
+        >>> with progress_bar(show=False) as progress:
         ...     progress.enabled
         False
     """

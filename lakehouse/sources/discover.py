@@ -340,7 +340,7 @@ def _fixed_prefix(uri: str) -> str:
     """Return the part of a URI before its first pattern, or the whole URI without one.
 
     Examples:
-        >>> _before_pattern("s3://bucket/adt/*/2024-*.hl7"), _before_pattern("s3://bucket/adt")
+        >>> _fixed_prefix("s3://bucket/adt/*/2024-*.hl7"), _fixed_prefix("s3://bucket/adt")
         ('s3://bucket/adt', 's3://bucket/adt')
     """
     scheme, _, rest = uri.partition("://")

@@ -6,6 +6,7 @@
 --   points that are known; with n_missing above 0 score and band are lower bounds.
 -- grain: patient_id, encounter_id
 -- source: van Walraven, CMAJ 2010;182:551, comorbidity weights of its table 2
+-- column encounter_id: pseudonym of the visit
 -- column length_of_stay_days: whole days between admission and discharge
 -- column acute: whether the admission was acute
 -- column charlson: sum over the Charlson groups, weights of LACE

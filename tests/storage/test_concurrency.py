@@ -103,7 +103,7 @@ def test_a_catalog_that_stays_away_is_told_and_the_next_run_completes(
         broken.setattr(warehouse.catalog, "commit_table", gone)
         with pytest.raises(CommitError) as told:
             ingest(warehouse, "one")
-    assert "run the same command again" in str(told.value)
+    assert "Run the same command again" in str(told.value)
     assert "secret" not in str(told.value)
     assert content(warehouse, "patients") == []
     assert recover(warehouse) == ["one"]

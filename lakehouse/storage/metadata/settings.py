@@ -111,7 +111,7 @@ def check_settings(
         WarehouseError: The profile, key or policy is not the warehouse's.
 
     Examples:
-        >>> check(Settings("safe_harbor", "0123", "ab"), key_id="0123")
+        >>> check_settings(Settings("safe_harbor", "0123", "ab"), key_id="0123")
     """
     if profile is not None and profile != settings.profile:
         raise WarehouseError(

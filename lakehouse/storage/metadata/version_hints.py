@@ -23,7 +23,7 @@ def metadata_stem(metadata_location: str) -> str:
     """Return the stem of a metadata file's name, which is what the hint holds.
 
     Examples:
-        >>> stem("/data/wh/tables/orders/metadata/00003-ab.metadata.json")
+        >>> metadata_stem("/data/wh/tables/orders/metadata/00003-ab.metadata.json")
         '00003-ab'
     """
     return metadata_location.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
