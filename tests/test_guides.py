@@ -238,11 +238,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         someone.session.close()
 
 
+@pytest.mark.slow
 def test_the_five_minutes_make_what_they_say(reader: Reader) -> None:
     assert (reader.folder / "report.html").exists()
     assert any((reader.folder / "research").rglob("*.dcm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "guide", [g for g in GUIDES if g != README], ids=lambda p: str(p.relative_to(ROOT))
 )

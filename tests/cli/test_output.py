@@ -14,6 +14,7 @@ from lakehouse.cli import output
 from tests.cli.commands import Lakehouse, launched, on_a_terminal
 
 
+@pytest.mark.slow
 def test_wide_rows_stay_readable_on_a_terminal(filled: Lakehouse, tmp_path: Path) -> None:
     """Columns in the middle are left out and counted; a few rows stand one below the other."""
     query = "SELECT p.* FROM patients AS p, range(9)"
@@ -113,6 +114,7 @@ def test_what_a_view_is_made_of_as_json(lakehouse: Lakehouse) -> None:
     assert json.loads(lakehouse("views", "qsofa", "--json").out)[0].keys() == {"column", "holds"}
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_table_or_json_and_nothing_of_no_rows(
     filled: Lakehouse, tmp_path: Path
 ) -> None:

@@ -156,6 +156,7 @@ def test_small_cells(filled: Lakehouse) -> None:
     assert filled("sql", "FROM patients", "--min-cell", "4").code == 2
 
 
+@pytest.mark.slow
 def test_the_address_of_a_pinned_shell_stays_what_it_was(
     filled: Lakehouse, feeds: Path, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_the_address_of_a_pinned_shell_stays_what_it_was(
     assert filled("verify").code == 0
 
 
+@pytest.mark.slow
 def test_the_shell_answers_what_is_piped_into_it(filled: Lakehouse, tmp_path: Path) -> None:
     process = launched(["shell"], tmp_path, stdin=subprocess.PIPE)
     out, err = process.communicate(

@@ -109,6 +109,7 @@ def without_texts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [r for r in rows if r["position"] not in gone and not r["position"].startswith(below)]
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_copy_are_those_of_its_original(
     shared_data: Path, tmp_path: Path, secret: Secret
 ) -> None:

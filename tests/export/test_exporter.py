@@ -111,6 +111,7 @@ SETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", SETS, ids=["default", "no dates", "cleaned"])
 def test_no_token_survives_in_exported_files(
     corpus: Path, tmp_path: Path, secret: Secret, options: Options
@@ -271,6 +272,7 @@ def test_archives_are_unpacked_and_other_files_passed_over(tmp_path: Path, secre
     assert report.outcomes == {("exported", ""): 1, ("skipped", "not DICOM"): 1}
 
 
+@pytest.mark.slow
 def test_every_sample_is_written_or_refused(
     shared_data: Path, tmp_path: Path, secret: Secret
 ) -> None:

@@ -52,6 +52,7 @@ def as_stored(dataset: Dataset) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("options", [Options(), ALL], ids=["profile", "options"])
 @pytest.mark.parametrize("depth", [0, 1], ids=["top", "nested"])

@@ -211,6 +211,7 @@ def garbled(data: bytes, chance: random.Random) -> bytes:
     return data
 
 
+@pytest.mark.slow
 @every_format
 def test_garbled_files_are_rows_and_rejects_that_quote_nothing(
     known: Format, samples: dict[str, bytes]

@@ -97,6 +97,7 @@ def test_the_same_source_does_not_bring_the_patient_back(home: Path) -> None:
     assert lakehouse.verify(home / "warehouse").passed
 
 
+@pytest.mark.slow
 def test_the_ray_doors_do_not_bring_the_patient_back(home: Path) -> None:
     """Datasource and sink alike leave an erased patient out; run here without a cluster."""
     from ray.data.datasource import WriteResult
@@ -176,6 +177,7 @@ def test_a_killed_erasure_is_completed_by_the_same_command(home: Path, point: st
     assert lakehouse.verify(home / "warehouse").passed
 
 
+@pytest.mark.slow
 def test_another_erasure_completes_a_killed_one_and_then_does_its_own(home: Path) -> None:
     one, other = patient(home, 2), patient(home, 1)
     before = rows(home, {one, other})

@@ -402,6 +402,7 @@ def test_a_format_can_be_forced(feed: Path, warehouse: Warehouse) -> None:
         lakehouse.ingest(feed, warehouse, format="line")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.lines", "a.card"])
 @pytest.mark.parametrize("how", ["grows", "shrinks", "replaced", "vanishes"])
 def test_a_file_that_changes_while_it_is_read_ends_the_ingest(

@@ -316,6 +316,7 @@ def test_a_saved_cohort_gives_the_same_rows_later(tmp_path: Path) -> None:
         assert (changes[0]["index_then"], changes[0]["index_now"]) == (at(5), at(-50))
 
 
+@pytest.mark.slow
 def test_maintenance_keeps_the_snapshots_of_a_saved_cohort(tmp_path: Path) -> None:
     path = tmp_path / "warehouse"
     create_warehouse(path, settings()).close()

@@ -53,6 +53,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_warehouse_in_an_object_store(bucket: None, tmp_path: Path) -> None:
     catalog = {"type": "sql", "uri": f"sqlite:///{tmp_path}/catalog.db"}
     Warehouse.create(ROOT, settings(), catalog).close()

@@ -55,6 +55,7 @@ def written_to(
     writer.stdout.close()
 
 
+@pytest.mark.slow
 def test_sql_time_travel_and_an_open_shell_see_a_growing_warehouse(
     written_to: tuple[Path, Callable[[], bool]],
 ) -> None:

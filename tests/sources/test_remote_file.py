@@ -152,6 +152,7 @@ def test_of_a_far_image_the_header_is_read_and_no_pixel(
     assert sum(requests.sizes) <= 192 << 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plugin")
 def test_a_far_feed_is_read_by_growing_requests(
     bucket: Callable[[str, bytes], None],

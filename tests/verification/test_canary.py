@@ -92,6 +92,7 @@ def assert_unseen(report: VerifyReport) -> None:
     assert [c for c in report.columns if c.findings] == []
 
 
+@pytest.mark.slow
 def test_no_token_survives_an_ingest(site: Site) -> None:
     assert site.run("ingest", str(site.feed), "--engine", "local") == 0
     assert site.run("rejects") == 0
@@ -99,6 +100,7 @@ def test_no_token_survives_an_ingest(site: Site) -> None:
     assert_clean(site.report())
 
 
+@pytest.mark.slow
 def test_no_token_survives_failures(site: Site) -> None:
     """Killed at the worst places, refused queries, unreadable files, wrong keys."""
     (site.feed / "c.hl7").write_text(
@@ -127,6 +129,7 @@ def test_no_token_in_rays_folders(site: Site) -> None:
         assert_clean(site.report(session))
 
 
+@pytest.mark.slow
 def test_a_token_that_is_there_is_found(site: Site) -> None:
     """The search itself: put one token into each kind of file and see it reported."""
     import gzip
@@ -154,6 +157,7 @@ def test_a_token_that_is_there_is_found(site: Site) -> None:
     assert len(places) == 8, check.findings
 
 
+@pytest.mark.slow
 def test_a_token_in_a_file_cut_short_is_found(site: Site) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

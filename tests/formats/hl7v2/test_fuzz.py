@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ def alone() -> dict[str, dict[int, list[dict[str, object]]]]:
 PLACE = ("record_id", "ordinal", "n_segments", "n_unmapped", "character_set")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(mutated())
 def test_neighbours_survive_whatever_stands_between_them(bad: bytes) -> None:
@@ -83,6 +85,7 @@ def test_neighbours_survive_whatever_stands_between_them(bad: bytes) -> None:
         assert 0 in lost or found[table][0][: len(own[table][0])] == own[table][0]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(mutated())
 def test_every_message_is_a_row_or_a_reject(bad: bytes) -> None:

@@ -193,6 +193,7 @@ def compare(text: str, seen: Counter[str]) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_every_mapped_place_equals_python_hl7(shared_data: FilePath) -> None:
     seen: Counter[str] = Counter()
     differences: dict[str, Counter[str]] = {reason: Counter() for reason in REASONS}
@@ -222,6 +223,7 @@ def peak_of_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+@pytest.mark.slow
 def test_every_sample_file_ends_as_rows_rejects_or_not_hl7(shared_data: FilePath) -> None:
     """Messages found = messages with a row in records + messages rejected."""
     total: Counter[str] = Counter()
