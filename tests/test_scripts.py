@@ -35,7 +35,9 @@ def test_the_four_named_scripts_exist():
 def test_ci_runs_both_check_and_every_test():
     text = (ROOT / ".ci" / "run").read_text()
     assert "bash scripts/check" in text
-    assert "bash scripts/test\n" in text, "all tests, the slow ones as well"
+    alone = "tests/storage/test_soak.py"
+    assert f"bash scripts/test --ignore {alone}\n" in text, "all tests, the slow ones as well"
+    assert f"bash scripts/test -n 0 {alone}\n" in text
 
 
 def test_the_hook_before_a_commit_runs_check_and_downloads_nothing():

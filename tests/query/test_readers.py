@@ -8,6 +8,7 @@ differ by a fault of the server are told with it.
 from __future__ import annotations
 
 import importlib
+import os
 import tomllib
 import warnings
 from collections import defaultdict
@@ -97,6 +98,9 @@ def spark() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pyspark speaks of pandas 3 and old protocols
         server_type = importlib.import_module("pysail.spark").SparkConnectServer
+        pyspark = importlib.import_module("pyspark")
+        # A worker of xdist is no program beside which pyspark would find its own folder.
+        os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
         sessions = importlib.import_module("pyspark.sql").SparkSession
         server = server_type(ip="127.0.0.1", port=0)
         server.start(background=True)
@@ -112,7 +116,7 @@ def spark() -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore")
 def test_spark_gives_the_same_rows(lake: Lakehouse, spark: Any) -> None:
     views = {n: v for n, v in load_views().items() if not v.parameters}
-    needed = {d for view in views.values() for d in view.depends_on}
+    needed = {d for view in load_views().values() for d in view.depends_on}
     spark.sql("CREATE DATABASE codes").collect()
     for name in sorted(needed & set(load_tables())):
         folder = lake.location.locations[name]
@@ -124,6 +128,8 @@ def test_spark_gives_the_same_rows(lake: Lakehouse, spark: Any) -> None:
     alike, filled = set(), 0
     for each in translate("spark", tuple(views), namespace=""):
         name = each.view.name
+        if each.view.parameters:  # a macro: the views that call it have it written out
+            continue
         frame = spark.sql(each.sql)
         theirs = frame.toArrow()
         # Its rows instead of its SQL: no view above it is planned anew from the tables.

@@ -46,5 +46,46 @@ def _without_calls(query: Any, views: Mapping[str, View]) -> Any:
             continue
         macro = views[call.name]
         body = with_arguments(macro.query.copy(), macro.parameters, call.expressions)
-        table.replace(exp.alias_(_without_calls(body, views).subquery(), table.alias or call.name))
+        body = _without_calls(body, views)
+        _hoist_ctes(body, query, table, call.name)
+        table.replace(exp.alias_(body.subquery(), table.alias or call.name))
     return query
+
+
+def _hoist_ctes(body: Any, query: Any, call: Any, prefix: str) -> None:
+    """Move the CTEs of a macro's query to those of the query that calls it, before their use.
+
+    Not every engine takes a WITH inside a subquery, and sqlglot's Spark moves such CTEs without
+    their order. A moved CTE has the macro's name in its own; references keep the old as alias.
+    """
+    within = body.args.get("with_") or body.args.get("with")
+    if within is None:
+        return
+    taken = {cte.alias for cte in query.find_all(exp.CTE)}
+    names: dict[str, str] = {}
+    for cte in within.expressions:
+        name = new = f"{prefix}_{cte.alias}"
+        while new in taken:
+            new = f"{name}_{len(taken)}"
+        taken.add(new)
+        names[cte.alias] = new
+    for table in list(body.find_all(exp.Table)):
+        if not table.db and table.name in names:
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
+            table.set("this", exp.to_identifier(names[table.name]))
+    ctes = within.expressions
+    within.pop()
+    for cte in ctes:
+        cte.args["alias"].set("this", exp.to_identifier(names[cte.alias]))
+    outer = query.args.get("with_") or query.args.get("with")
+    if outer is None:
+        query.set("with_" if "with_" in query.arg_types else "with", exp.With(expressions=ctes))
+        return
+    holder = call.find_ancestor(exp.CTE)
+    while holder is not None and holder.parent is not outer:
+        holder = holder.find_ancestor(exp.CTE)
+    place = next(
+        (n for n, c in enumerate(outer.expressions) if c is holder), len(outer.expressions)
+    )
+    outer.set("expressions", [*outer.expressions[:place], *ctes, *outer.expressions[place:]])
