@@ -16,7 +16,7 @@ segment of which each occurrence makes a row, and the segments that govern that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
@@ -69,7 +69,7 @@ class SegmentMapping(TableMapping[Path]):
 
     segment: str = ""
     within: tuple[str, ...] = ()
-    after: Mapping[str, tuple[str, ...]] = None  # type: ignore[assignment]
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     only: Condition[Path] | None = None
     needs: tuple[str, ...] = ()
 
