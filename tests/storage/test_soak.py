@@ -130,12 +130,14 @@ def test_five_hundred_small_ingests(
     files = write_feed(tmp_path / "feed")
     small, big = tmp_path / "small", tmp_path / "big"
     lakehouse.init(small)
-    paces = []
+    paces, loads = [], []
     for file in files:
         lakehouse.ingest(file, small, engine="local")
         paces.append(pace())
+        loads.append(os.getloadavg()[0])
     slowness = [max(1.0, p / PACE) for p in windows(paces)]
-    quiet = os.getloadavg()[1] < (os.cpu_count() or 1) / 2 + 1  # this test keeps one core busy
+    most = (os.cpu_count() or 1) / 2 + 0.5  # this test keeps one core busy
+    quiet = [load < most for load in windows(loads)]
     told = (
         f"medians of {WINDOW} in ms: "
         f"commit {[round(1000 * t) for t in windows(whole.processor)]} of processor time, "
@@ -159,9 +161,11 @@ def test_five_hundred_small_ingests(
     assert slow(one_table) < LIMIT, told
     # Flat once the history is as long as it gets.
     assert statistics.median(steady[-3:]) < 1.3 * max(steady[1:4]), told
-    if quiet:
-        assert max(by_clock) < LIMIT, told
-        assert slow(one_table_by_clock) < LIMIT, told
+    # The clock counts where no neighbour took a share of the machine.
+    commits = [t for t, is_quiet in zip(by_clock, quiet, strict=True) if is_quiet]
+    assert max(commits, default=0) < LIMIT, told
+    commits = [t for i, t in enumerate(one_table_by_clock) if quiet[i // (TABLES * WINDOW)]]
+    assert len(commits) < 2 or slow(commits) < LIMIT, told
 
     with Warehouse.open(small) as warehouse:
         assert unreferenced(warehouse) == set()
